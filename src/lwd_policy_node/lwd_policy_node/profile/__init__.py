@@ -1,0 +1,11 @@
+"""The robot profile: joints, limits, cameras and rates of one robot, the only place that states them."""
+
+from lwd_policy_node.profile.robot_profile import (
+    Camera,
+    Joint,
+    ProfileError,
+    RobotProfile,
+    load_profile,
+)
+
+__all__ = ['Camera', 'Joint', 'ProfileError', 'RobotProfile', 'load_profile']

@@ -1,0 +1,122 @@
+"""Read a robot profile YAML into frozen dataclasses.
+
+Everything that needs a joint name, a limit, a camera size or a rate takes it from here: the simulator, the arbiter,
+the policy, the recorder and ingest. No rclpy, no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+
+class ProfileError(ValueError):
+    """A robot profile is missing or malformed; the message names the file, the field and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """One commanded joint. Arm joints in rad; grippers 0 open .. 1 closed."""
+
+    name: str
+    lower: float
+    upper: float
+    velocity: float  # largest |rate|, rad/s (grippers 1/s)
+    acceleration: float  # largest |acceleration|, rad/s^2 (grippers 1/s^2)
+    home: float  # start pose
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """One camera stream; `topic` is relative to the robot's namespace."""
+
+    name: str
+    topic: str
+    width: int
+    height: int
+    rate_hz: float
+
+
+@dataclass(frozen=True, slots=True)
+class RobotProfile:
+    """Facts of one robot. Order of `joints` is the order of every action vector (A = len(joints))."""
+
+    name: str
+    control_rate_hz: float
+    horizon: int  # H, steps of an action chunk
+    replan_steps: int  # steps of a chunk executed before the next one is asked for
+    joints: tuple[Joint, ...]
+    state_names: tuple[str, ...]  # order of every state vector (S = len(state_names))
+    cameras: tuple[Camera, ...]
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Names of the action's columns, length A."""
+        return tuple(joint.name for joint in self.joints)
+
+    @property
+    def control_period_s(self) -> float:
+        """Seconds per control tick."""
+        return 1.0 / self.control_rate_hz
+
+    @property
+    def home(self) -> npt.NDArray[np.float64]:
+        """Start pose, shape (A,), rad and gripper fractions."""
+        return np.array([joint.home for joint in self.joints])
+
+    def limits(self, field: str) -> npt.NDArray[np.float64]:
+        """One limit of all joints, shape (A,); `field` is lower, upper, velocity or acceleration."""
+        return np.array([getattr(joint, field) for joint in self.joints], dtype=np.float64)
+
+    def action_columns_in_state(self) -> tuple[int, ...]:
+        """Index in the state vector of each action joint, length A."""
+        return tuple(self.state_names.index(joint.name) for joint in self.joints)
+
+
+def load_profile(name_or_path: str | Path) -> RobotProfile:
+    """Read a profile by name (``g1``, ``g1_laptop``) or by path.
+
+    Raises:
+        ProfileError: no such profile, or a field is missing, unknown or of the wrong type.
+    """
+    text, origin = _read(str(name_or_path))
+    raw = yaml.safe_load(text)
+    if not isinstance(raw, dict):
+        raise ProfileError(f'{origin}: expected a mapping at the top, found {type(raw).__name__}')
+    try:
+        return _parse(raw)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProfileError(f'{origin}: {type(error).__name__}: {error}; compare with g1.yaml') from error
+
+
+def _read(name_or_path: str) -> tuple[str, str]:
+    path = Path(name_or_path)
+    if path.suffix in ('.yaml', '.yml'):
+        if not path.is_file():
+            raise ProfileError(f'no robot profile at {path}')
+        return path.read_text(), str(path)
+    robots = resources.files('lwd_policy_node.profile') / 'robots'
+    entry = robots / f'{name_or_path}.yaml'
+    if not entry.is_file():
+        known = sorted(item.name[:-5] for item in robots.iterdir() if item.name.endswith('.yaml'))
+        raise ProfileError(f'no robot profile {name_or_path!r}; known: {", ".join(known)}, or give a path to a .yaml')
+    return entry.read_text(), f'{name_or_path}.yaml'
+
+
+def _parse(raw: dict[str, Any]) -> RobotProfile:
+    joints = tuple(Joint(**item) for item in raw.pop('joints'))
+    cameras = tuple(Camera(**item) for item in raw.pop('cameras'))
+    profile = RobotProfile(joints=joints, cameras=cameras, state_names=tuple(raw.pop('state_names')), **raw)
+    missing = set(profile.joint_names) - set(profile.state_names)
+    if missing:
+        raise ValueError(f'joints not in state_names: {sorted(missing)}')
+    for joint in joints:
+        if not joint.lower <= joint.home <= joint.upper:
+            raise ValueError(f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]')
+    return profile
