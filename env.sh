@@ -1,15 +1,21 @@
 # Source this: `source env.sh`. ROS 2 (a sourced install, or the project's wheels), the virtual environment, our packages.
 _lwd_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")" && pwd)"
+if [ ! -f "$_lwd_root/.venv/bin/activate" ]; then
+  echo "env.sh: no environment in $_lwd_root/.venv yet: run 'make setup' there first" >&2
+  unset _lwd_root
+  return 1 2>/dev/null || exit 1
+fi
 . "$_lwd_root/.venv/bin/activate"
 if [ -z "${ROS_DISTRO:-}" ] || [ "${LWD_ROS:-}" = wheels ]; then  # no ROS install sourced: the wheels are the ROS install
   export AMENT_PREFIX_PATH="$VIRTUAL_ENV" CMAKE_PREFIX_PATH="$VIRTUAL_ENV" ROS_DISTRO=jazzy LWD_ROS=wheels
   export ROS_VERSION=2 ROS_PYTHON_VERSION=3
 fi
-if [ -f "$_lwd_root/install/local_setup.bash" ] && [ -n "${BASH_VERSION:-}" ]; then
+if [ -n "${BASH_VERSION:-}" ] && [ -f "$_lwd_root/install/local_setup.bash" ]; then
   . "$_lwd_root/install/local_setup.bash"
 elif [ -f "$_lwd_root/install/local_setup.sh" ]; then
   COLCON_CURRENT_PREFIX="$_lwd_root/install" . "$_lwd_root/install/local_setup.sh"
 fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 export RMW_IMPLEMENTATION="${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}"
+export LWD_HOME="${LWD_HOME:-$_lwd_root/runs}"
 unset _lwd_root
