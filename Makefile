@@ -1,0 +1,41 @@
+# `make help` lists what there is. Every target sets up what it needs first; set-up is idempotent.
+SHELL := /bin/bash
+PYTHON ?= python3
+MINUTES ?= 5
+ROBOTS ?= 2
+TASK ?= restock
+AREA ?=
+ENV := source env.sh &&
+CORES := src/lwd_policy_node/lwd_policy_node src/lwd_recorder/lwd_recorder src/lwd_learner/lwd_learner \
+         src/lwd_sim/lwd_sim src/lwd_bringup/lwd_bringup
+CHECKED := src tools
+
+.DEFAULT_GOAL := help
+.PHONY: setup demo test test-long lint format bench clean help
+
+setup:  ## make .venv, ROS 2 (wheels, unless Jazzy is sourced) and build the packages
+	@$(PYTHON) tools/setup/environment.py
+
+demo: setup  ## the whole loop on simulated G1s; MINUTES=5 ROBOTS=2 TASK=restock
+	@$(ENV) exec ros2 run lwd_bringup demo --online-minutes $(MINUTES) --robots $(ROBOTS) --task $(TASK) $(ARGS)
+
+test: setup  ## all tests but the long ones
+	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m 'not long' src tools $(ARGS)
+
+test-long: setup  ## the tests that take minutes
+	@$(ENV) python -m pytest -m long --timeout 3600 src tools $(ARGS)
+
+lint: setup  ## ruff (style, imports, docstrings) and mypy --strict on the cores
+	@$(ENV) ruff check $(CHECKED) && ruff format --check $(CHECKED) && python tools/check/types.py
+
+format: setup  ## let ruff rewrite what it can
+	@$(ENV) ruff check --fix $(CHECKED); ruff format $(CHECKED)
+
+bench: setup  ## measure: AREA=sim|robot|recorder|replay|learner|weights
+	@$(ENV) python -m tools.bench $(AREA)
+
+clean:  ## remove everything that set-up and runs made
+	rm -rf .venv build install log runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
