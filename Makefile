@@ -38,4 +38,4 @@ clean:  ## remove everything that set-up and runs made
 	rm -rf .venv build install log runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help:  ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1|/' | column -t -s '|'
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

@@ -1,6 +1,13 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 package_name = 'lwd_bringup'
+
+
+def share(folder: str, pattern: str) -> tuple[str, list[str]]:
+    return (f'share/{package_name}/{folder}', sorted(str(path) for path in Path(folder).glob(pattern)))
+
 
 setup(
     name=package_name,
@@ -9,8 +16,9 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
+        share('launch', '*.launch.py'),
+        share('config', '*.yaml'),
     ],
-    package_data={package_name: ['**/*.yaml', '**/*.xml', '**/py.typed']},
     install_requires=['setuptools'],
     zip_safe=False,
     maintainer='LWD for ROS 2 maintainers',
@@ -19,6 +27,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'demo = lwd_bringup.demo.cli:main',
         ],
     },
 )
