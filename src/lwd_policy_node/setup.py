@@ -19,6 +19,13 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'arbiter_node = lwd_policy_node.nodes.arbiter_node:main',
+            'episode_node = lwd_policy_node.nodes.episode_node:main',
+            'policy_node = lwd_policy_node.nodes.policy_node:main',
+            'teleop_node = lwd_policy_node.nodes.teleop_node:main',
+        ],
+        'lwd.teleop_source': [
+            'none = lwd_policy_node.teleop.none_source:NoneSource',
         ],
     },
 )

@@ -1,0 +1,54 @@
+"""Run one node in one process: spin, and leave cleanly with code 0 on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    ParameterException,
+)
+from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+
+class StartError(RuntimeError):
+    """A node cannot start as configured; the message names the value and the remedy."""
+
+
+def run_node(
+    factory: Callable[[], Node],
+    args: Sequence[str] | None = None,
+    executor_factory: Callable[[], Executor] = SingleThreadedExecutor,
+) -> int:
+    """Build the node, spin it until a signal, destroy it.
+
+    Returns:
+        The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr, without a traceback).
+    """
+    rclpy.init(args=None if args is None else list(args))
+    node: Node | None = None
+    executor = executor_factory()
+    try:
+        node = factory()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # the way a node is asked to leave
+    except (
+        StartError,
+        ParameterException,
+        InvalidParameterTypeException,
+        InvalidParameterValueException,
+    ) as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()
+    return 0
