@@ -19,6 +19,8 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'keys = lwd_learner.publish.keys_command:main',
+            'publish = lwd_learner.publish.publish_command:main',
         ],
     },
 )

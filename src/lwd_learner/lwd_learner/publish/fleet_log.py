@@ -1,0 +1,95 @@
+"""What the robots report: the last status of each, and one line per weights event. No rclpy."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+EVENTS = {1: 'loaded', 2: 'active', 3: 'refused', 4: 'rolled_back'}
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsEvent:
+    """What became of one version on one robot: a line of weights.jsonl."""
+
+    version: int
+    robot_id: str
+    event: str  # loaded, active, refused, rolled_back
+    published_wall_s: float  # learner's wall clock at publication; 0 when it was never announced
+    loaded_wall_s: float  # robot's wall clock at the event
+    transport: str  # service or uri
+    transfer_s: float  # s spent pulling bytes
+    reason: str
+
+    @property
+    def delay_s(self) -> float:
+        """Seconds from publication to the event."""
+        return self.loaded_wall_s - self.published_wall_s
+
+
+@dataclass(frozen=True, slots=True)
+class RobotReport:
+    """The last /lwd/robot_status of one robot."""
+
+    robot_id: str
+    wall_s: float
+    mode: int  # ControlMode.mode
+    episode_state: int  # Episode.state
+    episode_id: str
+    task: str
+    instruction: str
+    policy_version: int
+    standby_version: int
+    episodes: int
+    successes: int
+    takeovers: int
+    backlog: int
+    disk_free_bytes: float
+    last_episode_s: float
+
+
+class FleetLog:
+    """Gathers events and reports; safe to read from another thread."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed = threading.Condition()
+        self._events: list[WeightsEvent] = []
+        self._robots: dict[str, RobotReport] = {}
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def add_event(self, event: WeightsEvent) -> None:
+        """Remember an event and append its line."""
+        with self._changed:
+            self._events.append(event)
+            with self._path.open('a') as file:
+                file.write(json.dumps(asdict(event)) + '\n')
+            self._changed.notify_all()
+
+    def add_report(self, report: RobotReport) -> None:
+        """Remember a robot's newest status."""
+        with self._changed:
+            self._robots[report.robot_id] = report
+            self._changed.notify_all()
+
+    def events(self) -> list[WeightsEvent]:
+        """Return the events heard since start, in order of arrival."""
+        with self._changed:
+            return list(self._events)
+
+    def robots(self) -> dict[str, RobotReport]:
+        """Return the last report of each robot."""
+        with self._changed:
+            return dict(self._robots)
+
+    def wait_for(self, version: int, event: str, robots: int, timeout_s: float) -> bool:
+        """Wait until `robots` robots reported `event` for `version`; False on time-out."""
+
+        def reached() -> bool:
+            who = {e.robot_id for e in self._events if (e.version, e.event) == (version, event)}
+            return len(who) >= robots
+
+        with self._changed:
+            return self._changed.wait_for(reached, timeout_s)

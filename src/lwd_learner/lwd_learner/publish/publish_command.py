@@ -1,0 +1,122 @@
+"""`ros2 run lwd_learner publish CHECKPOINT`: announce one policy and serve it to the robots."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from lwd_policy_node.weights import KeyFileError, WeightsRefused
+
+from lwd_learner.publish.keys_command import default_key_folder
+from lwd_learner.publish.publisher import Publisher
+
+
+def default_run_dir() -> Path:
+    """Return ``$LWD_HOME/train`` (``~/.lwd/train`` when LWD_HOME is unset)."""
+    return Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'train'
+
+
+@dataclass(frozen=True, slots=True)
+class PublishCommand:
+    """Publish a policy: sign it, announce it on /lwd/weights, serve it until Ctrl-C."""
+
+    checkpoint: Annotated[Path, tyro.conf.Positional]
+    """Policy to publish (safetensors)."""
+    run_dir: Path = field(default_factory=default_run_dir)
+    """Run folder: versions are kept in its published/, events in its weights.jsonl."""
+    key: Path = field(default_factory=lambda: default_key_folder() / 'learner.ed25519')
+    """Private key that signs the manifest."""
+    stage: str = 'offline'
+    """What trained it: sft, offline or online."""
+    step: int = 0
+    """Learner step it was saved at."""
+    replay_version: str = ''
+    """Replay snapshot it was trained on, e.g. "offline@12 online@40"."""
+    keep: int = 5
+    """Versions kept on disk."""
+    file_uri: bool = False
+    """Announce a file:// URI too, for robots on this file system."""
+    once_loaded_by: int = 0
+    """Exit with code 0 once this many robots have loaded it; 0 = serve until Ctrl-C."""
+    timeout_s: float = 60.0
+    """With --once-loaded-by: s to wait for them; exit code 1 when they did not."""
+    json: bool = False
+    """Print events as JSON lines."""
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the command; return the exit code."""
+    command = tyro.cli(PublishCommand, args=args, prog='ros2 run lwd_learner publish')
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        publisher = Publisher(
+            command.run_dir, command.key, keep=command.keep, file_uri=command.file_uri
+        )
+        with publisher:
+            version = publisher.publish(
+                command.checkpoint,
+                stage=command.stage,
+                step=command.step,
+                replay_version=command.replay_version,
+            )
+            return _serve(command, publisher, version, stop)
+    except (KeyFileError, WeightsRefused, ValueError, OSError) as error:
+        print(f'publish: {error}', file=sys.stderr)
+        return 1
+
+
+def _serve(
+    command: PublishCommand, publisher: Publisher, version: int, stop: threading.Event
+) -> int:
+    _tell(command, {'event': 'published', 'version': version})
+    shown = 0
+    waited_s = 0.0
+    while not stop.is_set():
+        events = publisher.fleet.events()
+        for event in events[shown:]:
+            _tell(
+                command,
+                {
+                    'event': event.event,
+                    'version': event.version,
+                    'robot_id': event.robot_id,
+                    'delay_s': round(event.delay_s, 3),
+                    'reason': event.reason,
+                },
+            )
+        shown = len(events)
+        if command.once_loaded_by:
+            if publisher.fleet.wait_for(version, 'loaded', command.once_loaded_by, 0.0):
+                return 0
+            if waited_s >= command.timeout_s:
+                print(
+                    f'publish: version {version} was not loaded by {command.once_loaded_by} '
+                    f'robots within {command.timeout_s:g} s',
+                    file=sys.stderr,
+                )
+                return 1
+        stop.wait(0.1)
+        waited_s += 0.1
+    return 0
+
+
+def _tell(command: PublishCommand, facts: dict[str, object]) -> None:
+    if command.json:
+        print(json.dumps(facts), flush=True)
+    else:
+        print(
+            '  '.join(f'{key} {value}' for key, value in facts.items() if value != ''), flush=True
+        )
+
+
+if __name__ == '__main__':
+    sys.exit(main())

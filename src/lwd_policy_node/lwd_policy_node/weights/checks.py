@@ -1,0 +1,170 @@
+"""Every check between an announced manifest and weights that may move a robot, in order.
+
+`check_manifest` before a byte is pulled, `check_file` on the bytes, `check_policy` on the loaded
+model. Each raises `WeightsRefused` with the reason that the robot reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from lwd_policy_node.weights.manifest import Manifest
+from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
+from lwd_policy_node.weights.tensors import check_finite, check_shapes, read_header
+
+ANY_CONFIG = 'any'
+CONFIG_HASH_KEY = 'lwd.config_hash'
+SMOKE_SEED = 0
+READ_BYTES = 1 << 22
+
+
+class LoadedPolicy(Protocol):
+    """The part of a policy that the robot needs."""
+
+    @property
+    def config_hash(self) -> str:
+        """Return the sha256 (hex) of the policy's configuration."""
+
+    def act(
+        self, obs: Any, seed: int, frozen: npt.NDArray[np.float64] | None = None
+    ) -> npt.NDArray[np.float64]:
+        """Return (H, A) absolute joint targets for one observation."""
+
+
+Load = Callable[[Path], LoadedPolicy]
+
+
+def check_manifest(
+    manifest: Manifest,
+    *,
+    trusted: Mapping[str, Ed25519PublicKey],
+    where: str,
+    active_version: int,
+    config_hash: str,
+) -> None:
+    """Check signature, order and architecture of an announced manifest.
+
+    Args:
+        manifest: the announcement.
+        trusted: public keys by id.
+        where: place of the trusted keys, named in the reason.
+        active_version: newest version in use or in standby; 0 = none.
+        config_hash: the architecture this robot takes; ``any`` or empty: every one.
+
+    Raises:
+        WeightsRefused: no trusted key, unknown key, bad signature, other config, not newer.
+    """
+    manifest.verify(trusted, where)
+    if config_hash not in ('', ANY_CONFIG, manifest.config_hash):
+        raise WeightsRefused(
+            Refusal.OTHER_CONFIG,
+            f'version {manifest.version} has {manifest.config_hash[:12]}, this robot takes '
+            f'{config_hash[:12]}: start policy_node with config_hash:=any to change architecture',
+        )
+    if manifest.version <= active_version:
+        raise WeightsRefused(
+            Refusal.NOT_NEWER,
+            f'version {manifest.version} is not newer than version {active_version} in use; '
+            f'publish it again under a new version, or empty the weights folder of this robot',
+        )
+
+
+def check_file(path: Path, manifest: Manifest, like: Path | None = None) -> None:
+    """Check size, hash, form, finiteness and shapes of a pulled file.
+
+    Args:
+        path: the safetensors file.
+        manifest: its verified manifest.
+        like: file in use; tensors must match when it has the same config_hash.
+
+    Raises:
+        WeightsRefused: wrong size, hash mismatch, malformed, other config, non-finite, shapes.
+    """
+    size = path.stat().st_size
+    if size != manifest.size_bytes:
+        raise WeightsRefused(
+            Refusal.WRONG_SIZE,
+            f'version {manifest.version}: {size} bytes, the manifest says {manifest.size_bytes}',
+        )
+    digest = file_sha256(path)
+    if digest != manifest.sha256:
+        raise WeightsRefused(
+            Refusal.HASH_MISMATCH,
+            f'version {manifest.version}: sha256 {digest[:12]}, the manifest says '
+            f'{manifest.sha256[:12]}; the bytes were changed on the way',
+        )
+    header = read_header(path)
+    found = header.metadata.get(CONFIG_HASH_KEY, '')
+    if found != manifest.config_hash:
+        raise WeightsRefused(
+            Refusal.OTHER_CONFIG,
+            f'version {manifest.version}: the file has {found[:12] or "none"}, its manifest says '
+            f'{manifest.config_hash[:12]}',
+        )
+    check_finite(path, header)
+    if like is not None:
+        reference = read_header(like)
+        if reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
+            check_shapes(header, reference)
+
+
+def load_checked(path: Path, manifest: Manifest, load: Load) -> LoadedPolicy:
+    """Build the policy of a checked file.
+
+    Raises:
+        WeightsRefused: it does not load, or its configuration is another one.
+    """
+    try:
+        policy = load(path)
+    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsRefused(
+            Refusal.LOAD_FAILED, f'version {manifest.version}: {type(error).__name__}: {error}'
+        ) from error
+    if policy.config_hash != manifest.config_hash:
+        raise WeightsRefused(
+            Refusal.OTHER_CONFIG,
+            f'version {manifest.version}: the model has {policy.config_hash[:12]}, its manifest '
+            f'says {manifest.config_hash[:12]}',
+        )
+    return policy
+
+
+def check_policy(
+    policy: LoadedPolicy, version: int, observation: Any, shape: tuple[int, int]
+) -> None:
+    """Run one inference and check what comes out: `shape` is (H, A) of the robot profile.
+
+    Raises:
+        WeightsRefused: the inference failed, or gave the wrong shape or non-finite targets.
+    """
+    try:
+        chunk = np.asarray(policy.act(observation, SMOKE_SEED))
+    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise WeightsRefused(
+            Refusal.SMOKE_FAILED, f'version {version}: {type(error).__name__}: {error}'
+        ) from error
+    if chunk.shape != shape:
+        raise WeightsRefused(
+            Refusal.SMOKE_FAILED,
+            f'version {version}: a chunk of shape {chunk.shape}, this robot takes {shape}',
+        )
+    if not np.isfinite(chunk).all():
+        raise WeightsRefused(
+            Refusal.SMOKE_FAILED, f'version {version}: the chunk holds NaN or infinite targets'
+        )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the sha256 (hex) of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open('rb') as file:
+        while piece := file.read(READ_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()

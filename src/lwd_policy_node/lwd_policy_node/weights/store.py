@@ -1,0 +1,132 @@
+"""The weights a robot keeps on disk: whole versions only, the active one remembered.
+
+Layout: ``<folder>/v<version>/{policy.safetensors, manifest.json}``, ``<folder>/active`` (a version
+number), ``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
+rename, so a kill at any moment leaves either all of it or none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from lwd_policy_node.weights.manifest import Manifest
+
+POLICY_FILE = 'policy.safetensors'
+MANIFEST_FILE = 'manifest.json'
+ACTIVE_FILE = 'active'
+
+
+class WeightsStore:
+    """One robot's weights folder. One process writes it."""
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError(f'keep is {keep}: at least the active version must be kept')
+        self.folder = folder
+        self._keep = keep
+        folder.mkdir(parents=True, exist_ok=True)
+        for stray in folder.glob('staging-*'):
+            shutil.rmtree(stray)
+
+    def policy_path(self, version: int) -> Path:
+        """Return where the safetensors file of a version lies or would lie."""
+        return self._version_folder(version) / POLICY_FILE
+
+    def part_path(self, manifest: Manifest) -> Path:
+        """Return where the bytes of an announced file are gathered."""
+        return self.folder / f'incoming-{manifest.sha256[:32]}.part'
+
+    def versions(self) -> list[int]:
+        """Return the versions kept, oldest first."""
+        names = (path.name for path in self.folder.glob('v*') if (path / MANIFEST_FILE).is_file())
+        return sorted(int(name[1:]) for name in names if name[1:].isdigit())
+
+    def manifest(self, version: int) -> Manifest:
+        """Read the manifest of a kept version.
+
+        Raises:
+            ValueError: it is damaged.
+            OSError: it is not there.
+        """
+        return Manifest.read(self._version_folder(version) / MANIFEST_FILE)
+
+    def holds(self, manifest: Manifest) -> bool:
+        """Whether this very file (version and hash) is kept."""
+        if manifest.version not in self.versions():
+            return False
+        try:
+            return self.manifest(manifest.version).sha256 == manifest.sha256
+        except (ValueError, OSError):
+            return False
+
+    def admit(self, manifest: Manifest, part: Path) -> Path:
+        """Move a checked file in as a version, in place of a former one; return its path."""
+        staging = self.folder / f'staging-{manifest.version}'
+        target = self._version_folder(manifest.version)
+        shutil.rmtree(staging, ignore_errors=True)
+        staging.mkdir()
+        part.replace(staging / POLICY_FILE)
+        _fsync(staging / POLICY_FILE)
+        _write_durably(staging / MANIFEST_FILE, manifest.to_json())
+        _fsync(staging)
+        if target.exists():
+            shutil.rmtree(target)
+        staging.replace(target)
+        _fsync(self.folder)
+        return target / POLICY_FILE
+
+    def active(self) -> int:
+        """Return the version last made active; 0 = none."""
+        try:
+            return int((self.folder / ACTIVE_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def set_active(self, version: int) -> None:
+        """Remember the active version durably, and forget the oldest beyond `keep`."""
+        staging = self.folder / f'{ACTIVE_FILE}.new'
+        _write_durably(staging, f'{version}\n')
+        staging.replace(self.folder / ACTIVE_FILE)
+        _fsync(self.folder)
+        others = [kept for kept in self.versions() if kept < version]
+        for old in others[: max(0, len(others) - (self._keep - 1))]:
+            self.remove(old)
+
+    def last_good(self) -> Iterator[Manifest]:
+        """Yield the manifests to try at start-up: the active version first, then older ones."""
+        newest = self.active()
+        for version in sorted((v for v in self.versions() if v <= newest), reverse=True):
+            try:
+                yield self.manifest(version)
+            except (ValueError, OSError):
+                continue
+
+    def remove(self, version: int) -> None:
+        """Forget a version; nothing happens when it is not there."""
+        shutil.rmtree(self._version_folder(version), ignore_errors=True)
+
+    def clear_parts(self) -> None:
+        """Forget half-pulled files."""
+        for part in self.folder.glob('incoming-*.part'):
+            part.unlink(missing_ok=True)
+
+    def _version_folder(self, version: int) -> Path:
+        return self.folder / f'v{version:06d}'
+
+
+def _write_durably(path: Path, text: str) -> None:
+    with path.open('w') as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
