@@ -18,7 +18,6 @@ setup(
     description='One durable MCAP bag per episode, a spool, and its upload.',
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [
-        ],
+        'console_scripts': [],
     },
 )

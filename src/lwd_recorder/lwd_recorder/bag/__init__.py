@@ -1,0 +1,23 @@
+"""One bag: rosbag2's folder layout around one MCAP file, written durably and read with suspicion."""
+
+from lwd_recorder.bag.errors import BagError
+from lwd_recorder.bag.metadata import OfferedQos
+from lwd_recorder.bag.reader import BagMessage, BagTopic, bag_topics, message_definitions, read_bag
+from lwd_recorder.bag.schema import SchemaError, message_definition
+from lwd_recorder.bag.writer import BagSummary, BagWriter, FileRecord, TopicRecord
+
+__all__ = [
+    'BagError',
+    'BagMessage',
+    'BagSummary',
+    'BagTopic',
+    'BagWriter',
+    'FileRecord',
+    'OfferedQos',
+    'SchemaError',
+    'TopicRecord',
+    'bag_topics',
+    'message_definition',
+    'message_definitions',
+    'read_bag',
+]
