@@ -1,0 +1,117 @@
+"""DIVL against answers computed by hand: projection, quantiles, adaptive tau, targets, and a
+bandit with known Q.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from lwd_learner.algorithms import divl
+
+CONFIG = divl.DivlConfig()
+ATOM = 0.006  # (1.1 + 0.1) / 200
+
+
+def _logits_of(probabilities: torch.Tensor) -> torch.Tensor:
+    return probabilities.clamp(min=1e-12).log()
+
+
+def test_support_has_201_atoms_from_minus_point_one_to_one_point_one():
+    z = divl.support(CONFIG)
+    assert z.shape == (201,)
+    assert z[0] == pytest.approx(-0.1)
+    assert z[-1] == pytest.approx(1.1)
+    assert (z[1] - z[0]).item() == pytest.approx(ATOM, abs=1e-6)
+
+
+def test_projection_keeps_the_mean_and_clips_to_the_support():
+    values = torch.tensor([-5.0, -0.1, 0.0031, 0.5, 1.1, 7.0])
+    p = divl.project(values, CONFIG)
+    torch.testing.assert_close(p.sum(-1), torch.ones(6))
+    torch.testing.assert_close(p @ divl.support(CONFIG), values.clamp(-0.1, 1.1))
+    assert ((p > 0).sum(-1) <= 2).all()
+
+
+def test_quantile_is_the_first_atom_whose_cumulative_mass_reaches_tau():
+    p = torch.zeros(4, 201)
+    p[:, 50], p[:, 100] = 0.4, 0.6
+    z = divl.support(CONFIG)
+    found = divl.quantile(_logits_of(p), torch.tensor([0.05, 0.4, 0.41, 0.95]), CONFIG)
+    torch.testing.assert_close(found, z[[50, 50, 100, 100]])
+
+
+def test_tau_falls_with_entropy_and_stays_inside_its_clips():
+    uniform = torch.zeros(1, 201)
+    certain = _logits_of(torch.nn.functional.one_hot(torch.tensor([7]), 201).float())
+    assert divl.adaptive_tau(certain, CONFIG).item() == pytest.approx(0.6, abs=1e-4)
+    assert divl.adaptive_tau(uniform, CONFIG).item() == pytest.approx(0.3, abs=1e-4)
+    half = _logits_of(
+        torch.nn.functional.one_hot(torch.tensor([7]), 201) * 0.5 + 0.5 * torch.eye(201)[[9]]
+    )
+    hn = math.log(2) / math.log(201)
+    assert divl.adaptive_tau(half, CONFIG).item() == pytest.approx(0.6 - 0.3 * hn, abs=1e-4)
+    steep = divl.DivlConfig(tau_base=0.99, tau_alpha=2.0)
+    assert divl.adaptive_tau(certain, steep).item() == pytest.approx(0.95)
+    assert divl.adaptive_tau(uniform, steep).item() == pytest.approx(0.05)
+
+
+def test_value_target_is_the_minimum_over_the_two_ema_heads():
+    logits = torch.zeros(2, 201, requires_grad=True)
+    heads = torch.tensor([[0.2, 0.9], [0.5, 0.3]])
+    loss, info = divl.value_loss(logits, heads, CONFIG)
+    assert info['value/target_mean'] == pytest.approx(0.25)
+    loss.backward()
+    assert logits.grad is not None
+    pulled_up = (-logits.grad @ divl.support(CONFIG)).detach()
+    centre = 0.5  # a uniform V's mean: both targets lie below it
+    torch.testing.assert_close(
+        pulled_up, (torch.tensor([0.2, 0.3]) - centre) / 2, atol=1e-3, rtol=0
+    )
+
+
+def test_q_target_bootstraps_from_the_quantile_and_never_past_the_end():
+    p = torch.zeros(3, 201)
+    p[:, 150] = 1.0  # V certain of z = 0.8
+    y = divl.q_target(
+        torch.tensor([0.0, 1.0, 0.3]), torch.tensor([0.9, 0.0, 0.5]), _logits_of(p), CONFIG
+    )
+    torch.testing.assert_close(y, torch.tensor([0.72, 1.0, 0.7]), atol=1e-5, rtol=0)
+    assert not y.requires_grad
+
+
+def test_critic_loss_is_the_squared_error_of_every_head():
+    q = torch.tensor([[0.0, 1.0], [0.5, 0.5]], requires_grad=True)
+    loss, _ = divl.critic_loss(q, torch.tensor([1.0, 0.0]))
+    assert loss.item() == pytest.approx((1 + 1 + 0.25 + 0.25) / 4)
+
+
+def test_ema_moves_by_its_rate():
+    source, target = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    before = target.weight.detach().clone()
+    divl.ema_update(target, source, 0.005)
+    torch.testing.assert_close(target.weight, 0.995 * before + 0.005 * source.weight)
+
+
+@pytest.mark.parametrize('statistic', ['constant', 'adaptive'])
+def test_on_a_bandit_the_quantile_of_v_is_the_empirical_quantile_within_one_atom(statistic):
+    """V trained on scalar critic values of replay actions models their distribution: section 6,
+    answer 6.
+    """
+    rng = np.random.default_rng(0)
+    q_of_replay = torch.tensor(rng.beta(2, 5, 1000), dtype=torch.float32)
+    logits = torch.zeros(1, 201, requires_grad=True)
+    optimiser = torch.optim.Adam([logits], lr=0.3)
+    for _ in range(300):
+        loss, _ = divl.value_loss(
+            logits.expand(1000, 201), torch.stack([q_of_replay, q_of_replay]), CONFIG
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    config = divl.DivlConfig(statistic=statistic)
+    level = divl.adaptive_tau(logits.detach(), config).item() if statistic == 'adaptive' else 0.6
+    expected = float(np.quantile(q_of_replay.numpy(), level))
+    assert divl.state_value(logits.detach(), config).item() == pytest.approx(expected, abs=ATOM)
