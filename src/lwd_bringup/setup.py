@@ -6,7 +6,10 @@ package_name = 'lwd_bringup'
 
 
 def share(folder: str, pattern: str) -> tuple[str, list[str]]:
-    return (f'share/{package_name}/{folder}', sorted(str(path) for path in Path(folder).glob(pattern)))
+    return (
+        f'share/{package_name}/{folder}',
+        sorted(str(path) for path in Path(folder).glob(pattern)),
+    )
 
 
 setup(

@@ -48,7 +48,9 @@ def main() -> int:
         print(f'setup: {error}', file=sys.stderr)
         return 1
     where = f'ROS 2 {ros}' if ros else 'ROS 2 Jazzy from wheels'
-    print(f'setup: ready in {time.monotonic() - started:.0f} s ({where}). Next: make demo, or source env.sh')
+    print(
+        f'setup: ready in {time.monotonic() - started:.0f} s ({where}). Next: make demo, or source env.sh'
+    )
     return 0
 
 
@@ -73,27 +75,39 @@ def ros_install() -> str:
             'without ROS to use the wheels'
         )
     if shutil.which('colcon') is None:
-        raise SetupError('ROS 2 is sourced but colcon is missing: apt-get install python3-colcon-common-extensions')
+        raise SetupError(
+            'ROS 2 is sourced but colcon is missing: apt-get install python3-colcon-common-extensions'
+        )
     return distro
 
 
 def install_system_packages() -> None:
     """Install what is missing when root; otherwise name all of it in one message."""
-    missing = [package for command, package in SYSTEM_COMMANDS.items() if shutil.which(command) is None]
-    listing = subprocess.run(['/sbin/ldconfig', '-p'], capture_output=True, text=True, check=False).stdout
+    missing = [
+        package for command, package in SYSTEM_COMMANDS.items() if shutil.which(command) is None
+    ]
+    listing = subprocess.run(
+        ['/sbin/ldconfig', '-p'], capture_output=True, text=True, check=False
+    ).stdout
     if not any(name in listing for name in SYSTEM_LIBRARIES):
         missing += MESA_PACKAGES
-    if subprocess.run([sys.executable, '-m', 'ensurepip', '--version'], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        [sys.executable, '-m', 'ensurepip', '--version'], capture_output=True, check=False
+    ).returncode:
         missing.append(f'python{sys.version_info[0]}.{sys.version_info[1]}-venv')
     if not missing:
         return
     command = f'apt-get install -y {" ".join(missing)}'
     if os.geteuid() != 0 or shutil.which('apt-get') is None:
-        raise SetupError(f'system packages are missing; run this once, then make setup again:\n  sudo {command}')
+        raise SetupError(
+            f'system packages are missing; run this once, then make setup again:\n  sudo {command}'
+        )
     print(f'setup: {command}')
     environment = {**os.environ, 'DEBIAN_FRONTEND': 'noninteractive'}
     subprocess.run(['apt-get', 'update', '-qq'], check=False, env=environment)
-    if subprocess.run(['apt-get', 'install', '-y', '-qq', *missing], env=environment, check=False).returncode:
+    if subprocess.run(
+        ['apt-get', 'install', '-y', '-qq', *missing], env=environment, check=False
+    ).returncode:
         raise SetupError(f'"{command}" failed; see its message above')
 
 
@@ -108,13 +122,19 @@ def make_environment(ros: str, verbose: bool) -> None:
         return
     free = shutil.disk_usage(ROOT).free
     if free < NEEDED_BYTES:
-        raise SetupError(f'{free / 1e9:.1f} GB free at {ROOT}, {NEEDED_BYTES / 1e9:.1f} GB needed; free some first')
+        raise SetupError(
+            f'{free / 1e9:.1f} GB free at {ROOT}, {NEEDED_BYTES / 1e9:.1f} GB needed; free some first'
+        )
     if not same_python(VENV):
         shutil.rmtree(VENV, ignore_errors=True)
         step('virtual environment', [sys.executable, '-m', 'venv', str(VENV)], verbose)
     python = str(VENV / 'bin' / 'python')
     pip = [python, '-m', 'pip', '--disable-pip-version-check', 'install', '-q']
-    step('packages', [*pip, '--no-deps', *(word for lock in locks for word in ('-r', str(lock)))], verbose)
+    step(
+        'packages',
+        [*pip, '--no-deps', *(word for lock in locks for word in ('-r', str(lock)))],
+        verbose,
+    )
     # Apart from the lock: the same pin is a CPU build or one with CUDA libraries, by where it comes from.
     step('torch', [*pip, '-r', str(ROOT / 'requirements' / 'torch.lock')], verbose)
     if not ros:
@@ -128,16 +148,34 @@ def build_packages(ros: str, verbose: bool) -> None:
     """Build the ROS packages in place (python files stay editable)."""
     inputs = [
         path
-        for pattern in ('package.xml', 'setup.py', 'setup.cfg', 'CMakeLists.txt', '*.msg', '*.srv', '*.launch.py')
+        for pattern in (
+            'package.xml',
+            'setup.py',
+            'setup.cfg',
+            'CMakeLists.txt',
+            '*.msg',
+            '*.srv',
+            '*.launch.py',
+        )
         for path in (ROOT / 'src').rglob(pattern)
     ]
-    inputs += [path for path in (ROOT / 'src' / 'lwd_bringup').rglob('*.*') if path.suffix in ('.yaml', '.rviz')]
+    inputs += [
+        path
+        for path in (ROOT / 'src' / 'lwd_bringup').rglob('*.*')
+        if path.suffix in ('.yaml', '.rviz')
+    ]
     stamp = digest([*inputs, ROOT / 'colcon.meta'], read_stamp('environment'))
     if read_stamp('build') == stamp:
         return
-    environment = {**os.environ, 'PATH': f'{VENV}/bin:{os.environ["PATH"]}', 'VIRTUAL_ENV': str(VENV)}
+    environment = {
+        **os.environ,
+        'PATH': f'{VENV}/bin:{os.environ["PATH"]}',
+        'VIRTUAL_ENV': str(VENV),
+    }
     if not ros:
-        environment.update(AMENT_PREFIX_PATH=str(VENV), CMAKE_PREFIX_PATH=str(VENV), ROS_DISTRO='jazzy')
+        environment.update(
+            AMENT_PREFIX_PATH=str(VENV), CMAKE_PREFIX_PATH=str(VENV), ROS_DISTRO='jazzy'
+        )
     command = [
         'colcon', '--log-base', str(ROOT / 'log'), 'build', '--symlink-install', '--base-paths', str(ROOT / 'src'),
         '--build-base', str(ROOT / 'build'), '--install-base', str(ROOT / 'install'), '--metas',
@@ -147,7 +185,9 @@ def build_packages(ros: str, verbose: bool) -> None:
     write_stamp('build', stamp)
 
 
-def step(name: str, command: list[str], verbose: bool, environment: dict[str, str] | None = None) -> None:
+def step(
+    name: str, command: list[str], verbose: bool, environment: dict[str, str] | None = None
+) -> None:
     """Run one command; on failure show the end of what it printed."""
     started = time.monotonic()
     print(f'setup: {name} ...', end='' if not verbose else '\n', flush=True)
@@ -172,7 +212,9 @@ def same_python(venv: Path) -> bool:
     if not python.exists():
         return False
     code = 'import sys; print(sys.version_info[:2], sys.base_prefix)'
-    found = subprocess.run([str(python), '-c', code], capture_output=True, text=True, check=False).stdout
+    found = subprocess.run(
+        [str(python), '-c', code], capture_output=True, text=True, check=False
+    ).stdout
     return found.strip() == f'{sys.version_info[:2]} {sys.base_prefix}'
 
 

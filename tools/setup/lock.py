@@ -20,13 +20,19 @@ def main() -> None:
     lines: dict[str, set[str]] = {'ros': set(), 'torch': set(), 'lwd': set()}
     for dist in metadata.distributions():
         name = dist.metadata['Name'].lower().replace('_', '-')
-        if (dist.read_text('INSTALLER') or '').strip() != 'pip' or name == 'pip' or name.startswith(OURS):
+        if (
+            (dist.read_text('INSTALLER') or '').strip() != 'pip'
+            or name == 'pip'
+            or name.startswith(OURS)
+        ):
             continue
         kind = 'torch' if name == 'torch' else 'ros' if name.startswith(ROS) else 'lwd'
         lines[kind].add(f'{name}=={dist.version.split("+")[0]}')
     for kind, pins in lines.items():
         path = REQUIREMENTS / f'{kind}.lock'
-        path.write_text('# Made by tools/setup/lock.py; change requirements/*.in, install, and run it again.\n')
+        path.write_text(
+            '# Made by tools/setup/lock.py; change requirements/*.in, install, and run it again.\n'
+        )
         with path.open('a') as file:
             file.write('\n'.join(sorted(pins)) + '\n')
         print(f'{path.name}: {len(pins)} packages')

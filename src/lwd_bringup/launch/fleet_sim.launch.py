@@ -13,7 +13,11 @@ FORWARDED = (
     ('shift', 'trained', 'Randomisation of the scenes: trained or shift.'),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.'),
     ('teleop', 'scripted', 'Who may take over: a teleop source, or none.'),
-    ('store', '', 'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.'),
+    (
+        'store',
+        '',
+        'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.',
+    ),
 )
 
 

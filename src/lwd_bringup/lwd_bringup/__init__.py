@@ -1,1 +1,1 @@
-
+"""Launch files, parameters, and the demo of the whole loop."""

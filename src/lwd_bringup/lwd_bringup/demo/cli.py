@@ -1,0 +1,54 @@
+"""``ros2 run lwd_bringup demo``: parse the options, run the story, print where the report is."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import tyro
+from rich.console import Console
+
+from lwd_bringup.demo.domain import DomainInUseError, choose_domain
+from lwd_bringup.demo.home import HomeError, open_home
+from lwd_bringup.demo.options import DemoOptions
+from lwd_bringup.demo.story import StageError, Story
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the demo; exit 0 when the loop closed, 1 when something failed, 130 on Ctrl-C."""
+    options = tyro.cli(DemoOptions, prog='demo')
+    console = Console()
+    try:
+        home = open_home(options.home)
+        domain = choose_domain(options.domain_id)
+    except (HomeError, DomainInUseError) as error:
+        console.print(f'[red]demo: {error}')
+        sys.exit(1)
+    story = Story(options, home, domain, console)
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    code = 0
+    try:
+        story.run()
+    except KeyboardInterrupt:
+        story.note('Stopped by Ctrl-C before the end.')
+        code = INTERRUPTED
+    except StageError as error:
+        console.print(f'[red]demo: {error}')
+        story.note(str(error))
+        code = 1
+    finally:
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # a second Ctrl-C must not leave processes behind
+        story.close()
+    report = story.write_report()
+    console.print(report['verdict'])
+    for note in report['notes']:
+        console.print(f'[yellow]note: {note}')
+    console.print(f'report: {home.path / "report.html"}\n        {home.path / "report.json"}')
+    sys.exit(code)
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,112 @@
+"""The demo's figures as one dictionary, report.json: counted from what was announced and what was stored."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from lwd_bringup.demo.fleet import Fleet
+from lwd_bringup.demo.records import Records, read_status, spread
+
+STAGES = ('sft', 'offline', 'online')
+
+
+def make_report(fleet: Fleet, records: Records, wall_s: float, notes: list[str]) -> dict[str, Any]:
+    """Compute the report.
+
+    Args:
+        fleet: episodes, take-overs and loaded versions as the robots announced them.
+        records: the learner's own records.
+        wall_s: seconds since the demo began.
+        notes: what went wrong or is worth knowing, one sentence each.
+    """
+    records.refresh()
+    status = read_status(records.run)
+    rows = [row for row in records.ingest.rows if row.get('episode_id') in fleet.episodes]
+    stored = [
+        row['episode_id']
+        for row in rows
+        if not row.get('duplicate') and not row.get('quarantined')
+    ]
+    sampleable = [
+        row['sampleable_wall_s'] - row['ended_wall_s']
+        for row in rows
+        if not row.get('duplicate') and row.get('sampleable_wall_s') and row.get('ended_wall_s')
+    ]
+    loaded = [
+        row['loaded_wall_s'] - row['published_wall_s']
+        for row in records.weights.rows
+        if row.get('event') == 'loaded' and row.get('loaded_wall_s')
+    ]
+    return {
+        'robots': len(fleet.robots),
+        'episodes_started': len(fleet.episodes),
+        'episodes_delivered': len(set(stored)),
+        'episodes_duplicated': len(stored) - len(set(stored)),
+        'duplicate_deliveries_ignored': sum(bool(row.get('duplicate')) for row in rows),
+        'episodes_missing': sorted(set(fleet.episodes) - set(stored)),
+        'versions_published': int(status.get('version', 0)),
+        'versions_loaded': {
+            robot: list(versions) for robot, versions in sorted(fleet.loaded.items())
+        },
+        'weights_refused': list(fleet.refused),
+        'interventions': fleet.takeovers,
+        'success': {
+            stage: status.get('eval', {}).get(stage, {'n': 0, 'k': 0}) for stage in STAGES
+        },
+        'verdict': verdict(status.get('eval', {})),
+        'episode_to_sampleable_s': spread(sampleable),
+        'published_to_loaded_s': spread(loaded),
+        'wall_s': round(wall_s, 1),
+        'machine': machine(),
+        'notes': list(notes),
+    }
+
+
+def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % confidence interval of a share (Wilson 1927); (0, 1) of nothing."""
+    if n == 0:
+        return 0.0, 1.0
+    p = k / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return centre - half, centre + half
+
+
+def verdict(evaluations: dict[str, dict[str, int]]) -> str:
+    """Whether success rose from SFT to online, in one honest sentence."""
+    missing = [stage for stage in STAGES if not evaluations.get(stage, {}).get('n')]
+    if missing:
+        return f'Not evaluated: {", ".join(missing)}; nothing can be said about a rise.'
+    sft, online = evaluations['sft'], evaluations['online']
+    before, after = sft['k'] / sft['n'], online['k'] / online['n']
+    change = f'from {before:.2f} (SFT) to {after:.2f} (online)'
+    if wilson(online['k'], online['n'])[0] > wilson(sft['k'], sft['n'])[1]:
+        return f'Success rose {change}; the 95 % intervals do not overlap.'
+    if after > before:
+        return f'Success rose {change}, but the 95 % intervals overlap: this run alone does not show a rise.'
+    return f'Success did not rise: {change}.'
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path('/proc/cpuinfo')
+    if cpuinfo.exists():
+        names = [
+            line.split(':', 1)[1]
+            for line in cpuinfo.read_text().splitlines()
+            if line.startswith('model name')
+        ]
+        model = names[0].strip() if names else model
+    memory = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    return {
+        'cpu': model,
+        'cores': len(os.sched_getaffinity(0)),
+        'memory_gib': round(memory / 1024**3, 1),
+        'python': platform.python_version(),
+        'system': f'{platform.system()} {platform.release()}',
+    }

@@ -1,0 +1,1 @@
+"""ROS side of the demo."""

@@ -1,0 +1,124 @@
+"""The demo's bookkeeping: what counts as delivered, doubled, risen; a second demo; a free domain."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from lwd_bringup.demo.domain import DomainInUseError, choose_domain, is_free
+from lwd_bringup.demo.fleet import EpisodeView, Fleet
+from lwd_bringup.demo.home import HomeError, open_home
+from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
+from lwd_bringup.demo.records import JsonLines, Records, percentile
+from lwd_bringup.demo.report import make_report, verdict, wilson
+
+
+def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
+
+
+def test_report_counts_each_episode_once_and_names_the_missing(tmp_path: Path) -> None:
+    fleet = Fleet()
+    for name in ('a', 'b', 'c'):
+        fleet.episodes[name] = EpisodeView(name, 'g1_01', 'success', takeovers=1)
+    row = {'ended_wall_s': 10.0, 'sampleable_wall_s': 11.5}
+    write_lines(
+        tmp_path / 'ingest.jsonl',
+        [
+            {'episode_id': 'a', **row},
+            {'episode_id': 'b', **row},
+            {'episode_id': 'b', 'duplicate': True},
+            {'episode_id': 'demonstration-1', **row},
+        ],
+    )
+    report = make_report(fleet, Records(tmp_path), 1.0, [])
+    assert report['episodes_started'] == 3
+    assert report['episodes_delivered'] == 2
+    assert report['episodes_duplicated'] == 0
+    assert report['duplicate_deliveries_ignored'] == 1
+    assert report['episodes_missing'] == ['c']
+    assert report['interventions'] == 3
+    assert report['episode_to_sampleable_s'] == {'p50': 1.5, 'p99': 1.5, 'n': 2}
+
+
+def test_verdict_claims_a_rise_only_when_intervals_part() -> None:
+    figures = {'sft': {'n': 100, 'k': 50}, 'offline': {'n': 100, 'k': 60}, 'online': {'n': 100, 'k': 90}}
+    assert verdict(figures).startswith('Success rose from 0.50')
+    assert 'overlap' in verdict({**figures, 'online': {'n': 100, 'k': 55}})
+    assert 'did not rise' in verdict({**figures, 'online': {'n': 100, 'k': 50}})
+    assert verdict({}).startswith('Not evaluated')
+
+
+def test_wilson_interval_matches_the_published_example() -> None:
+    low, high = wilson(81, 263)  # Newcombe 1998, table I
+    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
+
+
+def test_percentile_is_nearest_rank() -> None:
+    assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert percentile([float(i) for i in range(1, 101)], 0.99) == 99.0
+    assert percentile([], 0.5) is None
+
+
+def test_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / 'rows.jsonl'
+    path.write_text('{"a": 1}\n{"a": ')
+    lines = JsonLines(path)
+    assert lines.refresh() == [{'a': 1}]
+    with path.open('a') as file:
+        file.write('2}\n')
+    assert lines.refresh() == [{'a': 1}, {'a': 2}]
+
+
+def test_second_demo_in_the_same_folder_is_refused_and_an_earlier_run_is_kept(tmp_path: Path) -> None:
+    first = open_home(tmp_path / 'demo')
+    (first.path / 'report.json').write_text('{}')
+    with pytest.raises(HomeError, match=rf'pid {os.getpid()}.*--home'):
+        open_home(tmp_path / 'demo')
+    first.lock.close()
+    second = open_home(tmp_path / 'demo')
+    assert not (second.path / 'report.json').exists()
+    assert len(list(tmp_path.glob('demo-*/report.json'))) == 1
+
+
+def test_used_domain_is_refused_by_name() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(('0.0.0.0', 7400 + 250 * 97 + 10))
+        assert not is_free(97)
+        with pytest.raises(DomainInUseError, match='97'):
+            choose_domain(97)
+        assert choose_domain(None) != 97
+
+
+def test_marked_processes_are_found_and_ended_even_when_orphaned(tmp_path: Path) -> None:
+    child = 'import subprocess, sys; subprocess.Popen(["sleep", "60"], start_new_session=True); sys.exit(3)'
+    process = Process('orphans', [sys.executable, '-c', child], tmp_path / 'log', {**os.environ, MARK: 'run7:x'})
+    assert process.wait(20) == 3
+    assert len(marked_processes('run7')) == 1
+    assert len(end_marked('run7:x')) == 1
+    assert marked_processes('run7') == []
+
+
+def test_stop_ends_a_process_that_ignores_sigint(tmp_path: Path) -> None:
+    code = 'import signal, time; signal.signal(signal.SIGTERM, lambda *_: exit(4)); signal.signal(signal.SIGINT, signal.SIG_IGN); print("up", flush=True); time.sleep(60)'  # noqa: E501
+    process = Process('deaf', [sys.executable, '-c', code], tmp_path / 'log', dict(os.environ))
+    while b'up' not in (tmp_path / 'log').read_bytes():
+        assert process.poll() is None
+    process.send(signal.SIGINT)
+    assert process.wait(0.2) is None
+    process.send(signal.SIGTERM)
+    assert process.wait(20) == 4
+
+
+def test_help_explains_every_option() -> None:
+    done = subprocess.run(
+        [sys.executable, '-m', 'lwd_bringup.demo.cli', '--help'], capture_output=True, text=True, check=True
+    )
+    for option in ('--online-minutes', '--robots', '--task', '--home', '--domain-id', '--eval-episodes'):
+        assert option in done.stdout
