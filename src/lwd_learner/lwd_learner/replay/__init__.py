@@ -1,0 +1,34 @@
+"""Frames of all episodes, versioned; and the transitions and batches that a learner reads from them."""
+
+from lwd_learner.replay.filters import (
+    Predicate,
+    RowView,
+    demonstrations_and_human,
+    everything,
+    rescues_and_successes,
+    successful,
+)
+from lwd_learner.replay.frames import EpisodeFrames
+from lwd_learner.replay.layout import DATASETS, ReplayError, ReplayLayout
+from lwd_learner.replay.replay import Replay, ReplayConfig
+from lwd_learner.replay.sampler import Sampler, SamplerConfig
+from lwd_learner.replay.transitions import Batch, Transitions
+
+__all__ = [
+    'DATASETS',
+    'Batch',
+    'EpisodeFrames',
+    'Predicate',
+    'Replay',
+    'ReplayConfig',
+    'ReplayError',
+    'ReplayLayout',
+    'RowView',
+    'Sampler',
+    'SamplerConfig',
+    'Transitions',
+    'demonstrations_and_human',
+    'everything',
+    'rescues_and_successes',
+    'successful',
+]

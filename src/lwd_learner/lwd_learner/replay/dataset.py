@@ -1,0 +1,180 @@
+"""One Lance data set of a replay, pinned to a snapshot version: append, follow, read images, compact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from lwd_learner.replay.frames import EpisodeFrames, to_record_batch
+from lwd_learner.replay.index import FACT_COLUMNS, INDEX_COLUMNS, FrameIndex, Vocabulary
+from lwd_learner.replay.layout import ReplayError, ReplayLayout
+
+COMPACT_FRAGMENTS = 64
+"""Appends that are not yet compacted before `maybe_compact` acts: each is a small file."""
+KEEP_OLD_VERSIONS_S = 3600.0
+"""Snapshots older than this lose their files at compaction; a reader must have moved on by then."""
+
+
+def dataset_exists(uri: str) -> bool:
+    """Whether a Lance data set can be opened at `uri`."""
+    try:
+        lance.dataset(uri)
+    except ValueError as error:
+        if 'not found' in str(error).lower():
+            return False
+        raise ReplayError(f'{uri}: {error}') from error
+    return True
+
+
+class SnapshotDataset:
+    """A handle on one data set with the index of the version it is pinned to."""
+
+    def __init__(
+        self,
+        uri: str,
+        tasks: Vocabulary,
+        instructions: Vocabulary,
+        layout: ReplayLayout | None = None,
+        version: int | None = None,
+    ) -> None:
+        """Open `uri` at `version` (default the newest), creating it empty where `layout` is given and it is absent.
+
+        Raises:
+            ReplayError: absent and no layout given, not a replay, or of another layout than the one given.
+        """
+        self.uri = uri
+        if not dataset_exists(uri):
+            if layout is None:
+                raise ReplayError(
+                    f'no replay at {uri}; create one with Replay.create, or correct the path'
+                )
+            lance.write_dataset(layout.arrow_schema().empty_table(), uri, mode='create')
+        self._data: Any = lance.dataset(uri, version=version)
+        self.layout = ReplayLayout.from_metadata(self._data.schema.metadata, uri)
+        if layout is not None and layout != self.layout:
+            raise ReplayError(
+                f'{uri} was made for profile {self.layout.profile!r} ({self.layout}), '
+                f'not for {layout}; use another folder'
+            )
+        self.index = FrameIndex(self.layout, tasks, instructions)
+        self._follow()
+
+    @property
+    def version(self) -> int:
+        """The snapshot version in use."""
+        return int(self._data.version)
+
+    def append(self, episodes: Sequence[EpisodeFrames]) -> int:
+        """Commit whole episodes as one new version and index them; answers the version.
+
+        Raises:
+            ReplayError: frames that do not fit, or an episode that is there already.
+        """
+        seen: set[str] = set()
+        for episode in episodes:
+            episode.check(self.layout)
+            if episode.episode_id in self.index.by_id or episode.episode_id in seen:
+                raise ReplayError(
+                    f'{episode.episode_id} is already in {self.uri}; ask has_episode first'
+                )
+            seen.add(episode.episode_id)
+        table = pa.Table.from_batches(
+            [to_record_batch(episode, self.layout) for episode in episodes]
+        )
+        before = self.version
+        committed: Any = lance.write_dataset(table, self.uri, mode='append')
+        self._data = committed
+        if self.version == before + 1:
+            first_rows = np.cumsum([0, *(len(episode) for episode in episodes[:-1])])
+            self.index.extend(
+                table.select(INDEX_COLUMNS), table.select(FACT_COLUMNS).take(first_rows)
+            )
+        else:  # somebody else committed in between: their rows come first
+            self._follow()
+        return self.version
+
+    def refresh(self, version: int | None = None) -> int:
+        """Move to `version` (default the newest) and index what it adds; answers the rows added.
+
+        Raises:
+            ReplayError: `version` is older than the one in use.
+        """
+        newest = int(self._data.latest_version)
+        target = newest if version is None else version
+        if target < self.version or target > newest:
+            raise ReplayError(
+                f'{self.uri}: cannot move from version {self.version} to {target} (newest {newest})'
+            )
+        if target == self.version:
+            return 0
+        self._data = lance.dataset(self.uri, version=target)
+        return self._follow()
+
+    def _follow(self) -> int:
+        """Index the rows after the last indexed one."""
+        known = len(self.index)
+        fragments: list[Any] = []
+        skip = passed = 0
+        for fragment in self._data.get_fragments():
+            rows = fragment.count_rows()
+            if passed + rows > known:
+                if not fragments:
+                    skip = known - passed
+                fragments.append(fragment)
+            passed += rows
+        if fragments:
+            table = (
+                self._data.scanner(columns=list(INDEX_COLUMNS), fragments=fragments)
+                .to_table()
+                .slice(skip)
+            )
+            facts = self._data.scanner(
+                columns=list(FACT_COLUMNS), fragments=fragments, filter='t = 0'
+            ).to_table()
+            new = facts.num_rows - int((table['t'].to_numpy() == 0).sum())
+            self.index.extend(table, facts.slice(new))
+        return len(self.index) - known
+
+    def read_jpegs(self, rows: npt.NDArray[np.int64], cameras: Sequence[int]) -> list[bytes]:
+        """The frame of camera `cameras[i]` stored in row `rows[i]`.
+
+        Raises:
+            ReplayError: that row holds no new frame of that camera.
+        """
+        unique, where = np.unique(rows, return_inverse=True)
+        wanted = sorted(set(cameras))
+        columns = [self.layout.image_columns[camera] for camera in wanted]
+        table = self._data.take(unique.tolist(), columns=columns)
+        read = {
+            camera: table[name].to_pylist() for camera, name in zip(wanted, columns, strict=True)
+        }
+        out: list[bytes] = []
+        for row, position, camera in zip(rows.tolist(), where.tolist(), cameras, strict=True):
+            jpeg = read[camera][position]
+            if jpeg is None:
+                raise ReplayError(
+                    f'{self.uri}: row {row} holds no new frame of {self.layout.cameras[camera]}'
+                )
+            out.append(jpeg)
+        return out
+
+    def compact(self) -> int:
+        """Merge small files; rows keep their numbers. Answers the new version."""
+        self._data = lance.dataset(self.uri)
+        self._data.optimize.compact_files(target_rows_per_fragment=1 << 18)
+        self._data.cleanup_old_versions(older_than=timedelta(seconds=KEEP_OLD_VERSIONS_S))
+        self._follow()
+        return self.version
+
+    def maybe_compact(self) -> bool:
+        """Compact when COMPACT_FRAGMENTS small files have piled up."""
+        if len(self._data.get_fragments()) < COMPACT_FRAGMENTS:
+            return False
+        self.compact()
+        return True

@@ -1,0 +1,271 @@
+"""The replay: an offline and an online data set, opened at one snapshot.
+
+Rows are named by one int64 for both data sets, the global frame id: `data set number << 40 | row` (DATASETS gives the
+numbers). It holds for good, so features computed for a row can be kept under it.
+
+One process writes; any number read. A reader sees the snapshot it opened, whole, until it calls `refresh`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+
+import numpy as np
+import numpy.typing as npt
+
+from lwd_learner.replay.dataset import SnapshotDataset
+from lwd_learner.replay.frames import EpisodeFrames
+from lwd_learner.replay.images import FrameDecoder, JpegCache, Key
+from lwd_learner.replay.index import EpisodeFacts, FrameIndex, Vocabulary
+from lwd_learner.replay.layout import DATASETS, ProfileLike, ReplayError, ReplayLayout
+
+DATASET_SHIFT = 40
+_ROW_MASK = (1 << DATASET_SHIFT) - 1
+
+Rows = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayConfig:
+    """How a replay is read."""
+
+    jpeg_cache_bytes: int = 512 << 20
+    """JPEG bytes kept in memory."""
+    decode_threads: int = 1
+    """Threads that decode images."""
+
+
+class Replay:
+    """Offline and online data sets under one folder."""
+
+    def __init__(
+        self,
+        uri: str | Path,
+        layout: ReplayLayout | None,
+        versions: Mapping[str, int] | None,
+        config: ReplayConfig,
+    ) -> None:
+        """Use `Replay.open` or `Replay.create`."""
+        self.uri = str(uri).removeprefix('file://').rstrip('/')
+        self._tasks, self._instructions = Vocabulary(), Vocabulary()
+        self._lock = RLock()
+        self._data = {
+            name: SnapshotDataset(
+                f'{self.uri}/{name}.lance',
+                self._tasks,
+                self._instructions,
+                layout,
+                (versions or {}).get(name),
+            )
+            for name in DATASETS
+        }
+        self.layout = self._data[DATASETS[0]].layout
+        self.cache = JpegCache(self._read_jpegs, config.jpeg_cache_bytes)
+        self._decoder = FrameDecoder(config.decode_threads)
+
+    @classmethod
+    def open(
+        cls,
+        uri: str | Path,
+        versions: Mapping[str, int] | None = None,
+        config: ReplayConfig | None = None,
+    ) -> Replay:
+        """Open an existing replay, at the given snapshot versions or the newest.
+
+        Raises:
+            ReplayError: there is none at `uri`.
+        """
+        return cls(uri, None, versions, config or ReplayConfig())
+
+    @classmethod
+    def create(
+        cls,
+        uri: str | Path,
+        profile: ProfileLike | ReplayLayout,
+        config: ReplayConfig | None = None,
+    ) -> Replay:
+        """Open the replay at `uri`, creating its data sets where they are absent.
+
+        Raises:
+            ReplayError: it exists and was made for another profile.
+        """
+        layout = profile if isinstance(profile, ReplayLayout) else ReplayLayout.of(profile)
+        if '://' not in str(uri):
+            Path(uri).mkdir(parents=True, exist_ok=True)
+        return cls(uri, layout, None, config or ReplayConfig())
+
+    # -- what is there ------------------------------------------------------------------------------------------------
+    def version(self, dataset: str) -> int:
+        """Snapshot version of one data set."""
+        return self._set(dataset).version
+
+    def snapshot(self) -> dict[str, int]:
+        """Snapshot version of each data set; give it to `open` or `refresh` of another reader."""
+        return {name: data.version for name, data in self._data.items()}
+
+    def index(self, dataset: str) -> FrameIndex:
+        """In-memory columns of one data set; its row numbers are local (without the data set number)."""
+        return self._set(dataset).index
+
+    def episodes(self, dataset: str) -> list[EpisodeFacts]:
+        """Episodes of one data set in order of arrival."""
+        return self._set(dataset).index.episodes
+
+    def has_episode(self, episode_id: str) -> bool:
+        """Whether either data set holds the episode."""
+        return any(episode_id in data.index.by_id for data in self._data.values())
+
+    @property
+    def tasks(self) -> list[str]:
+        """Task names; a batch's `task_id` counts in this list."""
+        return self._tasks.words
+
+    @property
+    def instructions(self) -> list[str]:
+        """Instruction sentences; a batch's `instruction_id` counts in this list."""
+        return self._instructions.words
+
+    def __len__(self) -> int:
+        return sum(len(data.index) for data in self._data.values())
+
+    # -- change -------------------------------------------------------------------------------------------------------
+    def append(self, dataset: str, episodes: Sequence[EpisodeFrames]) -> int:
+        """Commit episodes as one new snapshot version; answers the version.
+
+        Raises:
+            ReplayError: frames that do not fit the layout, or an episode that either data set holds already.
+        """
+        with self._lock:
+            for episode in episodes:
+                if self.has_episode(episode.episode_id):
+                    raise ReplayError(
+                        f'{episode.episode_id} is already in {self.uri}; ask has_episode first'
+                    )
+            data = self._set(dataset)
+            if not episodes:
+                return data.version
+            version = data.append(episodes)
+            for episode in episodes:
+                self._remember(DATASETS.index(dataset), data.index, episode)
+            return version
+
+    def refresh(self, versions: Mapping[str, int] | None = None) -> int:
+        """Move to the newest snapshot (or the given one) that other processes committed; answers the rows added."""
+        with self._lock:
+            return sum(
+                data.refresh((versions or {}).get(name)) for name, data in self._data.items()
+            )
+
+    def compact(self) -> None:
+        """Merge the small files that appends leave; row numbers stay."""
+        with self._lock:
+            for data in self._data.values():
+                data.compact()
+
+    def maybe_compact(self) -> bool:
+        """Compact a data set whose small files have piled up; answers whether one was."""
+        with self._lock:
+            return sum(data.maybe_compact() for data in self._data.values()) > 0
+
+    # -- rows ---------------------------------------------------------------------------------------------------------
+    def global_rows(self, dataset: str, rows: npt.NDArray[np.integer]) -> Rows:
+        """Global frame ids of local rows."""
+        return rows.astype(np.int64) | (DATASETS.index(dataset) << DATASET_SHIFT)
+
+    def all_image_rows(self, dataset: str | None = None) -> Rows:
+        """Global ids of every row that a batch can name in `row` or `next_row`, ascending."""
+        names = DATASETS if dataset is None else (dataset,)
+        return np.concatenate(
+            [
+                self.global_rows(name, np.flatnonzero(self.index(name).new_image.data))
+                for name in names
+            ]
+        )
+
+    def labels(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Privileged labels of global rows, (B, L); NaN where an episode has none or fewer."""
+        width = max(self.index(name).label.data.shape[1] for name in DATASETS)
+        out = np.full((len(rows), width), np.nan, np.float32)
+        for where, local, index in self.split(rows):
+            label = index.label.data
+            out[where, : label.shape[1]] = label[local]
+        return out
+
+    def split(self, rows: Rows) -> list[tuple[npt.NDArray[np.intp], Rows, FrameIndex]]:
+        """Per data set that occurs: positions in `rows`, local rows, index."""
+        number = rows >> DATASET_SHIFT
+        parts = []
+        for i, name in enumerate(DATASETS):
+            where = np.flatnonzero(number == i)
+            if len(where):
+                parts.append((where, rows[where] & _ROW_MASK, self.index(name)))
+        return parts
+
+    # -- images -------------------------------------------------------------------------------------------------------
+    def jpegs(self, rows: Rows) -> list[list[bytes]]:
+        """Per global row, the newest JPEG of each camera at or before it, in camera order.
+
+        Raises:
+            ReplayError: a row lies before the first frame of a camera.
+        """
+        keys = self._image_keys(rows)
+        with self._lock:
+            flat = self.cache.get(keys)
+        cameras = len(self.layout.cameras)
+        return [flat[i : i + cameras] for i in range(0, len(flat), cameras)]
+
+    def images(self, rows: Rows) -> npt.NDArray[np.uint8]:
+        """Decoded images of global rows, RGB, shape (B, C, h, w, 3); all cameras must have one size.
+
+        Raises:
+            ReplayError: a row before the first frames, or cameras of different sizes (use `camera_images`).
+        """
+        unique, where = np.unique(rows, return_inverse=True)
+        frames = self._decoder.decode([jpeg for row in self.jpegs(unique) for jpeg in row])
+        return frames.reshape(len(unique), len(self.layout.cameras), *frames.shape[1:])[where]
+
+    def camera_images(self, rows: Rows, camera: str) -> npt.NDArray[np.uint8]:
+        """Decoded images of one camera, RGB, shape (B, h, w, 3)."""
+        number = self.layout.cameras.index(camera)
+        unique, where = np.unique(rows, return_inverse=True)
+        return self._decoder.decode([row[number] for row in self.jpegs(unique)])[where]
+
+    def _image_keys(self, rows: Rows) -> list[Key]:
+        held = np.empty((len(rows), len(self.layout.cameras)), np.int64)
+        for where, local, index in self.split(rows):
+            held[where] = index.camera_row.data[local]
+        if (held < 0).any():
+            raise ReplayError(
+                f'row {int(rows[(held < 0).any(axis=1)][0])} lies before the first frame of a camera'
+            )
+        numbers = (rows >> DATASET_SHIFT).tolist()
+        return [
+            (number, row, camera)
+            for number, of_row in zip(numbers, held.tolist(), strict=True)
+            for camera, row in enumerate(of_row)
+        ]
+
+    def _read_jpegs(self, keys: Sequence[Key]) -> list[bytes]:
+        out: dict[Key, bytes] = {}
+        for number, name in enumerate(DATASETS):
+            mine = [key for key in keys if key[0] == number]
+            if mine:
+                rows = np.array([key[1] for key in mine], np.int64)
+                read = self._set(name).read_jpegs(rows, [key[2] for key in mine])
+                out.update(zip(mine, read, strict=True))
+        return [out[key] for key in keys]
+
+    def _remember(self, number: int, index: FrameIndex, episode: EpisodeFrames) -> None:
+        start = index.episodes[index.by_id[episode.episode_id]].start
+        for camera, name in enumerate(self.layout.cameras):
+            for t, jpeg in enumerate(episode.jpeg[name]):
+                if jpeg is not None:
+                    self.cache.put((number, start + t, camera), jpeg)
+
+    def _set(self, dataset: str) -> SnapshotDataset:
+        if dataset not in self._data:
+            raise ReplayError(f'no data set {dataset!r} in a replay; known: {", ".join(DATASETS)}')
+        return self._data[dataset]
