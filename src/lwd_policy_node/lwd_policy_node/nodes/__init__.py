@@ -1,1 +1,1 @@
-"""Thin ROS nodes of the robot: parameters, topics and services around the cores beside this folder."""
+"""Thin ROS nodes of the robot: parameters, topics and services around the cores beside them."""

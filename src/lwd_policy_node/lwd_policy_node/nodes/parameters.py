@@ -1,7 +1,8 @@
-"""Declare a node's parameters once, in a table: name, type, default, description, range, read_only.
+"""Declare a node's parameters once, in a table of name, type, default, description and range.
 
-A node states its table as a tuple of `Parameter` and calls `declare(node, TABLE)`; the values come back as a mapping.
-`ros2 param describe` then shows what the table says, and a value out of range is refused at start and at run time.
+A node states its table as a tuple of `Parameter` and calls `declare(node, TABLE)`; the values come
+back as a mapping. `ros2 param describe` then shows what the table says, and a value out of range
+is refused at start and at run time.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def declare(node: Node, table: tuple[Parameter, ...]) -> dict[str, Any]:
 
     Raises:
         rclpy.exceptions.InvalidParameterTypeException: a given value has another type.
-        rclpy.exceptions.InvalidParameterValueException: a given value is out of range or not among the choices.
+        rclpy.exceptions.InvalidParameterValueException: a given value is out of range or not
+            among the choices.
     """
     values: dict[str, Any] = {}
     for row in table:

@@ -27,7 +27,8 @@ def run_node(
     """Build the node, spin it until a signal, destroy it.
 
     Returns:
-        The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr, without a traceback).
+        The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr,
+        without a traceback).
     """
     rclpy.init(args=None if args is None else list(args))
     node: Node | None = None

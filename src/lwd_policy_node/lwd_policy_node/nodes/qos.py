@@ -1,7 +1,7 @@
 """Quality of service of every topic that the robot's nodes touch, spelled out in one place.
 
-Names say what travels, not how. A reader that must not miss a transition keeps more than the writer offers to
-late joiners: see `EPISODE_READER`.
+Names say what travels, not how. A reader that must not miss a transition keeps more than the
+writer offers to late joiners: see `EPISODE_READER`.
 """
 
 from __future__ import annotations

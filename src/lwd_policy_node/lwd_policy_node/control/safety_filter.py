@@ -1,0 +1,133 @@
+"""The last stage before the wire: finite targets within position, speed and acceleration limits.
+
+The filter works on the sequence of targets it has sent: position p, velocity
+v = (p_k - p_{k-1}) / dt. It keeps the pair viable: from every target it sends, braking at the
+acceleration limit stops inside the position limits. So there is always a next target that keeps
+every limit; where a wish conflicts with a limit, the joint brakes.
+
+A wish is followed in its own moving frame. With A = acceleration * dt, a joint with relative
+velocity u * A covers
+
+    g(u) = u + (u - 1) + ... = (n + 1) u - n (n + 1) / 2,  n = floor(u),   in units of A * dt,
+
+while it brakes to rest. The largest speed from which it still stops within a distance is the
+inverse of g, in closed form. A wish within limits is therefore met exactly, and a step is
+approached without overshoot.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lwd_policy_node.control.signals import Clamp, Flags, Vector
+from lwd_policy_node.profile import RobotProfile
+
+_TOLERANCE = 1e-9  # rad: smaller changes are rounding, not clamps
+
+
+class SafetyFilter:
+    """Limits of one robot applied to its target sequence.
+
+    Call `seed` once, then `follow` or `brake` at each tick.
+    """
+
+    def __init__(self, profile: RobotProfile, *, acceleration_scale: float = 1.0) -> None:
+        """Take the limits from `profile`, accelerations times `acceleration_scale`."""
+        if not acceleration_scale > 0.0:
+            raise ValueError(f'acceleration_scale must be positive, not {acceleration_scale}')
+        self._dt = profile.control_period_s
+        self._lower = profile.limits('lower')
+        self._upper = profile.limits('upper')
+        self._top_speed = profile.limits('velocity')
+        self._speed_step = profile.limits('acceleration') * acceleration_scale * self._dt
+        self._unit = self._speed_step * self._dt  # distance covered in one tick at speed A
+        self._position = profile.home
+        self._velocity = np.zeros_like(self._position)
+
+    @property
+    def position(self) -> Vector:
+        """Last target, shape (A,). Not a copy: do not write."""
+        return self._position
+
+    @property
+    def velocity(self) -> Vector:
+        """Rate of the last target, shape (A,), rad/s. Not a copy: do not write."""
+        return self._velocity
+
+    def seed(self, position: Vector) -> None:
+        """Start again from rest at `position`, shape (A,), finite.
+
+        A position outside the limits is let back in at limited speed.
+        """
+        self._position = np.array(position, dtype=np.float64)
+        self._velocity = np.zeros_like(self._position)
+
+    def follow(self, wish: Vector, wish_before: Vector | None = None) -> tuple[Vector, Flags]:
+        """Move towards `wish`, shape (A,), one tick on.
+
+        Args:
+            wish: where the target should be now; non-finite joints are held.
+            wish_before: where the same source wanted it one tick earlier, which tells the
+                wish's velocity; None when unknown.
+
+        Returns:
+            The next target (A,) and what was changed per joint (A,).
+        """
+        finite = np.isfinite(wish)
+        if not finite.all():
+            wish = np.where(finite, wish, self._position)
+            wish_before = None if wish_before is None else np.where(finite, wish_before, wish)
+        clamps = np.where(finite, 0, int(Clamp.NON_FINITE)).astype(np.uint8)
+        inside = np.minimum(np.maximum(wish, self._lower), self._upper)
+        clamps[np.abs(inside - wish) > _TOLERANCE] |= int(Clamp.POSITION)
+
+        if wish_before is None or not np.isfinite(wish_before).all():
+            drift = np.zeros_like(inside)
+        else:
+            before = np.minimum(np.maximum(wish_before, self._lower), self._upper)
+            drift = (inside - before) / self._dt
+            drift = np.minimum(np.maximum(drift, -self._top_speed), self._top_speed)
+        asked = (inside - self._position) / self._dt
+        lag = inside - drift * self._dt - self._position
+        desired = drift + self._stopping_speed(lag)
+        # One step closes the gap exactly: avoid the rounding of going through the moving frame.
+        closes = np.abs(desired - asked) <= 1e-9
+        desired = np.where(closes, asked, desired)
+
+        target = self._advance(desired)
+        changed = np.abs(target - inside) > _TOLERANCE
+        at_top = np.abs(self._velocity) >= self._top_speed - _TOLERANCE
+        clamps[changed & at_top] |= int(Clamp.VELOCITY)
+        clamps[changed & ~at_top] |= int(Clamp.ACCELERATION)
+        return target, clamps
+
+    def brake(self) -> Vector:
+        """Come to rest as fast as the limits allow, then hold; the next target, shape (A,)."""
+        return self._advance(np.zeros_like(self._velocity))
+
+    def _stopping_speed(self, distance: Vector) -> Vector:
+        """Signed speed from which braking covers exactly `distance` (A,): the inverse of g."""
+        scaled = np.abs(distance) / self._unit
+        n = np.floor((np.sqrt(1.0 + 8.0 * scaled) - 1.0) * 0.5)
+        speed = (scaled + n * (n + 1.0) * 0.5) / (n + 1.0) * self._speed_step
+        return np.copysign(speed, distance)
+
+    def _advance(self, desired: Vector) -> Vector:
+        """Take one step at the allowed velocity nearest to `desired`."""
+        low = np.maximum(-self._top_speed, self._stopping_speed(self._lower - self._position))
+        high = np.minimum(self._top_speed, self._stopping_speed(self._upper - self._position))
+        velocity = np.minimum(np.maximum(desired, low), high)
+        # Last, so that it always holds. For a viable state the bounds above lie within it.
+        velocity = np.minimum(
+            np.maximum(velocity, self._velocity - self._speed_step),
+            self._velocity + self._speed_step,
+        )
+        position = self._position + velocity * self._dt
+        # Rounding must not leave the limits by a last bit; a robot found outside is let back in.
+        position = np.minimum(
+            np.maximum(position, np.minimum(self._lower, self._position)),
+            np.maximum(self._upper, self._position),
+        )
+        self._velocity = velocity
+        self._position = position
+        return position.copy()

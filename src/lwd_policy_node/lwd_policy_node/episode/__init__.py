@@ -1,0 +1,19 @@
+"""Episodes: when one begins, when it ends and with which label. No ROS."""
+
+from lwd_policy_node.episode.journal import EpisodeJournal, JournalEntry
+from lwd_policy_node.episode.machine import EpisodeError, EpisodeMachine
+from lwd_policy_node.episode.record import EpisodeRecord, Outcome, new_episode_id
+from lwd_policy_node.episode.sequence import Scene, SceneSequence, first_seed
+
+__all__ = [
+    'EpisodeError',
+    'EpisodeJournal',
+    'EpisodeMachine',
+    'EpisodeRecord',
+    'JournalEntry',
+    'Outcome',
+    'Scene',
+    'SceneSequence',
+    'first_seed',
+    'new_episode_id',
+]

@@ -1,0 +1,311 @@
+"""The only writer of `joint_command`: feeds the arbiter and publishes what it decides.
+
+Reads joint_states, action_chunk, teleop/command, episode; serves estop and resume; writes
+joint_command, executed_action, control_mode and /diagnostics.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, TeleopCommand
+from lwd_policy_node.control import (
+    Arbiter,
+    ArbiterConfig,
+    Chunk,
+    EpisodeState,
+    Output,
+    Source,
+    Teleop,
+)
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.process import run_node
+from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
+from lwd_policy_node.profile import load_profile
+
+_DEFAULTS = ArbiterConfig()
+PARAMETERS = (
+    Parameter('profile', str, 'g1', 'Robot profile: g1, g1_laptop, or a path to a .yaml.'),
+    Parameter(
+        'control_rate_hz',
+        float,
+        0.0,
+        "Control rate, Hz; 0 = the profile's. Limits are kept for the profile's rate.",
+        0.0,
+        1000.0,
+    ),
+    Parameter(
+        'joint_state_timeout_s',
+        float,
+        _DEFAULTS.joint_state_timeout_s,
+        'joint_states older than this (robot clock, s): hold.',
+        0.001,
+        10.0,
+    ),
+    Parameter(
+        'teleop_timeout_s',
+        float,
+        _DEFAULTS.teleop_timeout_s,
+        'A teleop command older than this (robot clock, s) hands back.',
+        0.001,
+        10.0,
+    ),
+    Parameter(
+        'max_observation_age_s',
+        float,
+        _DEFAULTS.max_observation_age_s,
+        'A chunk whose observation is older than this (robot clock, s) is not executed.',
+        0.001,
+        60.0,
+    ),
+    Parameter(
+        'future_tolerance_s',
+        float,
+        _DEFAULTS.future_tolerance_s,
+        'Stamps further ahead of the robot clock than this (s) are refused.',
+        0.0,
+        60.0,
+    ),
+    Parameter(
+        'blend_s',
+        float,
+        _DEFAULTS.blend_s,
+        "A new source's first commands are blended from the last executed one, s; 0 = no blend.",
+        0.0,
+        5.0,
+    ),
+    Parameter(
+        'acceleration_scale',
+        float,
+        _DEFAULTS.acceleration_scale,
+        "Multiplies the profile's acceleration limits.",
+        0.01,
+        1000.0,
+    ),
+    Parameter(
+        'reseed_error_rad',
+        float,
+        _DEFAULTS.reseed_error_rad,
+        'Between episodes and at their start: a joint further from its target than this (rad) '
+        'means the robot was moved; its target is taken from the measured position.',
+        0.001,
+        10.0,
+    ),
+)
+REPORT_PERIOD_S = 1.0
+
+
+class ArbiterNode(Node):
+    """Parameters, topics and services around `control.Arbiter`."""
+
+    def __init__(self) -> None:
+        """Declare, subscribe, advertise."""
+        super().__init__('arbiter_node')
+        values = declare(self, PARAMETERS)
+        self._profile = load_profile(values['profile'])
+        fields = ArbiterConfig.__dataclass_fields__
+        self._arbiter = Arbiter(
+            self._profile, ArbiterConfig(**{name: values[name] for name in fields})
+        )
+        names = list(self._profile.joint_names)
+        self._state_order = JointOrder(names)
+        self._chunk_order = JointOrder(names)
+        self._teleop_order = JointOrder(names)
+        self._wrong = np.zeros(0)
+        self._last: Output | None = None
+
+        rate_hz = values['control_rate_hz'] or self._profile.control_rate_hz
+        period_ns = round(1e9 / rate_hz)
+        point = JointTrajectoryPoint()
+        point.time_from_start = Duration(
+            sec=period_ns // 1_000_000_000, nanosec=period_ns % 1_000_000_000
+        )
+        self._command = JointTrajectory(joint_names=names, points=[point])
+        self._executed = ExecutedAction(joint_names=names)
+        self._mode = ControlMode(mode=ControlMode.HOLD, reason='no_state')
+
+        self._command_out = self.create_publisher(
+            JointTrajectory, 'joint_command', qos.JOINT_COMMAND
+        )
+        self._executed_out = self.create_publisher(
+            ExecutedAction, 'executed_action', qos.EXECUTED_ACTION
+        )
+        self._mode_out = self.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
+        self._diagnostics_out = self.create_publisher(
+            DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS
+        )
+        self.create_subscription(
+            JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES_READER
+        )
+        self.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
+        self.create_subscription(
+            TeleopCommand, 'teleop/command', self._on_teleop, qos.TELEOP_READER
+        )
+        self.create_subscription(Episode, 'episode', self._on_episode, qos.EPISODE_READER)
+        self.create_service(Trigger, 'estop', self._on_estop)
+        self.create_service(Trigger, 'resume', self._on_resume)
+        self.create_timer(period_ns * 1e-9, self._on_tick)
+        self._wall = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
+
+    # Inputs -------------------------------------------------------------------------------------
+
+    def _now_s(self) -> float:
+        return float(self.get_clock().now().nanoseconds) * 1e-9
+
+    def _on_joint_state(self, message: JointState) -> None:
+        position = self._state_order.pick(message.name, message.position)
+        self._arbiter.on_joint_state(
+            seconds(message.header.stamp),
+            self._wrong if position is None else position,
+            self._now_s(),
+        )
+
+    def _on_chunk(self, message: ActionChunk) -> None:
+        columns = self._chunk_order.columns(message.joint_names)
+        width = len(message.joint_names)
+        actions = np.asarray(message.actions, dtype=np.float64)
+        if columns is None or message.steps * width != actions.size:
+            actions = np.zeros((0, 0))  # refused by the core as wrong_size
+        else:
+            actions = actions.reshape(message.steps, width)[:, columns]
+        self._arbiter.on_chunk(
+            Chunk(
+                stamp_s=seconds(message.header.stamp),
+                episode_id=message.episode_id,
+                chunk_id=message.chunk_id,
+                policy_version=message.policy_version,
+                step_s=message.step_s,
+                actions=actions,
+            ),
+            self._now_s(),
+        )
+
+    def _on_teleop(self, message: TeleopCommand) -> None:
+        position = None
+        if message.deadman:
+            position = self._teleop_order.pick(message.joint_names, message.position)
+        self._arbiter.on_teleop(
+            Teleop(
+                stamp_s=seconds(message.header.stamp),
+                deadman=message.deadman,
+                position=self._wrong if position is None else position,
+                reason=message.reason,
+            ),
+            self._now_s(),
+        )
+
+    def _on_episode(self, message: Episode) -> None:
+        self._arbiter.on_episode(
+            EpisodeState(
+                episode_id=message.episode_id,
+                running=message.state == Episode.RUNNING,
+                started_s=seconds(message.started),
+            )
+        )
+
+    def _on_estop(self, _: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        self._arbiter.estop('estop_service')
+        self.get_logger().warning('e-stop latched; call resume to leave it')
+        reply.success, reply.message = True, 'stopped; call resume to go on'
+        return reply
+
+    def _on_resume(self, _: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
+        reply.success = self._arbiter.resume()
+        reply.message = 'resumed' if reply.success else 'no e-stop was latched'
+        return reply
+
+    # Output -------------------------------------------------------------------------------------
+
+    def _on_tick(self) -> None:
+        now_ns = self.get_clock().now().nanoseconds
+        output = self._arbiter.tick(now_ns * 1e-9)
+        if output is None:
+            return
+        self._last = output
+        stamp = stamp_of(now_ns)
+        position = doubles(output.position)
+        self._command.header.stamp = stamp
+        self._command.points[0].positions = position
+        self._command_out.publish(self._command)
+        if output.live:
+            self._publish_executed(output, stamp, position)
+        if output.changed:
+            self._publish_mode()
+
+    def _publish_executed(self, output: Output, stamp: object, position: object) -> None:
+        executed = self._executed
+        executed.header.stamp = stamp
+        executed.episode_id = output.episode_id
+        executed.tick = output.tick
+        executed.source = int(output.source)
+        executed.position = position
+        executed.wish = doubles(output.wish)
+        executed.clamps = output.clamps.tobytes()
+        executed.policy_version = output.policy_version
+        executed.chunk_id = output.chunk_id
+        executed.chunk_step = output.chunk_step
+        executed.observation_age_s = output.observation_age_s
+        executed.reason = output.reason
+        self._executed_out.publish(executed)
+
+    def _publish_mode(self) -> None:
+        mode = self._mode
+        mode.header.stamp = self.get_clock().now().to_msg()
+        if self._last is not None:
+            mode.mode = int(self._last.source)
+            mode.previous = int(self._last.previous)
+            mode.episode_id = self._last.episode_id
+            mode.reason = self._last.reason
+            mode.takeovers = self._last.takeovers
+        self._mode_out.publish(mode)
+
+    def _report(self) -> None:
+        """Once a second: the mode, and what is wrong."""
+        self._publish_mode()
+        writers = self.count_publishers(self._command_out.topic_name)
+        status = DiagnosticStatus(name=f'{self.get_namespace()}: arbiter', hardware_id='arbiter')
+        if writers > 1:
+            status.level = DiagnosticStatus.ERROR
+            status.message = (
+                f'{writers} publishers on {self._command_out.topic_name}: only arbiter_node may '
+                'write it; stop the others'
+            )
+            self.get_logger().error(status.message, throttle_duration_sec=10.0)
+        elif self._last is None:
+            status.level = DiagnosticStatus.STALE
+            status.message = 'no joint_states yet'
+        elif self._last.source is Source.ESTOP or self._last.reason == 'stale_state':
+            status.level = DiagnosticStatus.WARN
+            status.message = self._last.reason
+        else:
+            status.level = DiagnosticStatus.OK
+            status.message = self._last.source.name.lower()
+        status.values = [
+            KeyValue(key=f'rejected/{reason}', value=str(count))
+            for reason, count in sorted(self._arbiter.rejected.items())
+        ]
+        status.values.append(KeyValue(key='joint_command_publishers', value=str(writers)))
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics_out.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `ros2 run lwd_policy_node arbiter_node`."""
+    return run_node(ArbiterNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())
