@@ -60,6 +60,11 @@ class FleetLog:
         self._robots: dict[str, RobotReport] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
 
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the log."""
+        return self._path.parent
+
     def add_event(self, event: WeightsEvent) -> None:
         """Remember an event and append its line."""
         with self._changed:

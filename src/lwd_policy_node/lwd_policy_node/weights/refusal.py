@@ -13,6 +13,7 @@ class Refusal(StrEnum):
     BAD_SIGNATURE = 'bad signature'
     OTHER_CONFIG = 'other config_hash'
     NOT_NEWER = 'not newer'
+    WENT_BACK = 'failed here before'
     WRONG_SIZE = 'wrong size'
     HASH_MISMATCH = 'hash mismatch'
     MALFORMED = 'malformed file'

@@ -1,7 +1,8 @@
 """The weights a robot keeps on disk: whole versions only, the active one remembered.
 
 Layout: ``<folder>/v<version>/{policy.safetensors, manifest.json}``, ``<folder>/active`` (a version
-number), ``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
+number), ``<folder>/failed`` (versions gone back from, a line each),
+``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
 rename, so a kill at any moment leaves either all of it or none.
 """
 
@@ -17,6 +18,7 @@ from lwd_policy_node.weights.manifest import Manifest
 POLICY_FILE = 'policy.safetensors'
 MANIFEST_FILE = 'manifest.json'
 ACTIVE_FILE = 'active'
+FAILED_FILE = 'failed'
 
 
 class WeightsStore:
@@ -107,6 +109,22 @@ class WeightsStore:
     def remove(self, version: int) -> None:
         """Forget a version; nothing happens when it is not there."""
         shutil.rmtree(self._version_folder(version), ignore_errors=True)
+
+    def mark_failed(self, version: int) -> None:
+        """Forget a version for good: it failed while in use."""
+        failed = sorted({*self.failed(), version})
+        staging = self.folder / f'{FAILED_FILE}.new'
+        _write_durably(staging, ''.join(f'{number}\n' for number in failed))
+        staging.replace(self.folder / FAILED_FILE)
+        self.remove(version)
+
+    def failed(self) -> frozenset[int]:
+        """Return the versions gone back from."""
+        try:
+            lines = (self.folder / FAILED_FILE).read_text().split()
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(int(line) for line in lines if line.isdigit())
 
     def clear_parts(self) -> None:
         """Forget half-pulled files."""

@@ -1,0 +1,105 @@
+"""When to ask the policy for a new chunk, and the asking: one plan per `replan_steps` ticks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lwd_policy_node.inference.observation import NS, Observation
+from lwd_policy_node.profile import RobotProfile
+from lwd_policy_node.weights.checks import LoadedPolicy
+
+
+class ChunkRejected(ValueError):
+    """The policy gave something that must not reach the arbiter; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One chunk: H future joint targets made from one observation."""
+
+    stamp_ns: int  # of the observation, robot clock
+    episode_id: str
+    version: int
+    actions: npt.NDArray[np.float64]  # (H, A) absolute targets: rad; grippers 0..1
+    frozen_steps: int
+
+
+class Planner:
+    """Decides when a plan is due and makes it. One thread at a time calls each method."""
+
+    def __init__(self, profile: RobotProfile, *, seed: int = 0, frozen_steps: int = 0) -> None:
+        """Plan for a robot.
+
+        Args:
+            profile: horizon, control rate and replan_steps.
+            seed: first seed of the policy's noise; counts up with every plan.
+            frozen_steps: real-time chunking: leading steps copied from the previous plan; 0 = off.
+        """
+        self._profile = profile
+        self._seed = seed
+        self._frozen_steps = frozen_steps
+        self._last: Plan | None = None
+        self._at_once = False
+
+    def replan_at_once(self) -> None:
+        """Make the next plan from the next observation, whatever the cadence says."""
+        self._at_once = True
+
+    def due(self, stamp_ns: int, episode_id: str) -> bool:
+        """Whether an observation of `stamp_ns` (robot clock) in this episode calls for a plan."""
+        last = self._last
+        if last is None or last.episode_id != episode_id or stamp_ns < last.stamp_ns - NS:
+            return True
+        if self._at_once:
+            return stamp_ns > last.stamp_ns
+        ticks = (stamp_ns - last.stamp_ns) / NS * self._profile.control_rate_hz
+        return ticks > self._profile.replan_steps - 0.5
+
+    def plan(
+        self, policy: LoadedPolicy, version: int, observation: Observation, episode_id: str
+    ) -> Plan:
+        """Run the policy on an observation.
+
+        Raises:
+            ChunkRejected: it failed, or gave another shape than (H, A), or non-finite targets.
+        """
+        self._at_once = False
+        frozen = self._frozen(observation.stamp_ns, episode_id, version)
+        self._seed += 1
+        actions = self._act(policy, observation, frozen)
+        shape = (self._profile.horizon, len(self._profile.joints))
+        if actions.shape != shape:
+            raise ChunkRejected(f'a chunk of shape {actions.shape}, expected {shape}')
+        if not np.isfinite(actions).all():
+            bad = self._profile.joint_names[int(np.argwhere(~np.isfinite(actions))[0, 1])]
+            raise ChunkRejected(f'the target of {bad} is NaN or infinite')
+        steps = 0 if frozen is None else len(frozen)
+        self._last = Plan(observation.stamp_ns, episode_id, version, actions, steps)
+        return self._last
+
+    def _act(
+        self,
+        policy: LoadedPolicy,
+        observation: Observation,
+        frozen: npt.NDArray[np.float64] | None,
+    ) -> npt.NDArray[np.float64]:
+        try:
+            return np.asarray(policy.act(observation, self._seed, frozen), dtype=np.float64)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise ChunkRejected(f'inference failed: {type(error).__name__}: {error}') from error
+
+    def _frozen(
+        self, stamp_ns: int, episode_id: str, version: int
+    ) -> npt.NDArray[np.float64] | None:
+        last = self._last
+        if self._frozen_steps == 0 or last is None:
+            return None
+        if (last.episode_id, last.version) != (episode_id, version):
+            return None
+        first = math.floor((stamp_ns - last.stamp_ns) / NS * self._profile.control_rate_hz + 0.5)
+        steps = last.actions[first : first + self._frozen_steps]
+        return steps if first >= 0 and len(steps) == self._frozen_steps else None

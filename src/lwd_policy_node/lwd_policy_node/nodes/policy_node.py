@@ -1,0 +1,362 @@
+"""policy_node: camera images, joint state and instruction in, action chunks out; weights by air.
+
+The executor's thread only stores what arrives. One thread runs the policy, another takes weights
+(`weights_client.py`). Between episodes, and without weights, no chunk is published.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage, JointState
+
+from lwd_msgs.msg import ActionChunk, ControlMode, Episode
+from lwd_policy_node.inference import (
+    ChunkRejected,
+    LoadedWeights,
+    Observation,
+    ObservationAssembler,
+    Planner,
+    PolicySlot,
+)
+from lwd_policy_node.inference.observation import StreamError, decode_images, zero_observation
+from lwd_policy_node.inference.planner import Plan
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.nodes.threads import start_thread
+from lwd_policy_node.nodes.weights_client import WeightsClient, WeightsOptions
+from lwd_policy_node.profile import ProfileError, load_profile
+from lwd_policy_node.weights import WeightsStore
+from lwd_policy_node.weights.checks import Load
+from lwd_policy_node.weights.wire import time_message, time_ns
+
+PARAMETERS = (
+    Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
+    Parameter('profile', str, 'g1_laptop', 'Robot profile: a known name or a path to a YAML.'),
+    Parameter('episode_kinds', list[str], ['rollout'], 'Episode kinds in which the policy plans.'),
+    Parameter('seed', int, 0, 'First seed of the noise that chunks are drawn from.', low=0),
+    Parameter(
+        'frozen_steps',
+        int,
+        0,
+        'Real-time chunking: leading steps copied from the previous chunk; 0 = off.',
+        low=0,
+        high=64,
+    ),
+    Parameter(
+        'late_after_s',
+        float,
+        0.5,
+        'Robot time without a message after which a stream is reported late, s.',
+        low=0.01,
+        high=60.0,
+    ),
+    Parameter(
+        'failures_to_roll_back',
+        int,
+        3,
+        'Failed inferences in a row after which the previous weights come back.',
+        low=1,
+        high=1000,
+    ),
+    Parameter('follow_weights', bool, True, 'Take the weights that the learner announces.'),
+    Parameter(
+        'weights_dir',
+        str,
+        '',
+        'Folder of the weights kept; empty: $LWD_HOME/robots/<robot_id>/weights.',
+    ),
+    Parameter('weights_kept', int, 3, 'Versions kept on disk.', low=1, high=100),
+    Parameter('trusted_keys', str, '', 'A .pub file or a folder of them; empty: $LWD_HOME/keys.'),
+    Parameter(
+        'transport',
+        str,
+        'service',
+        'How files are pulled: from the learner, or by file:// URI where one is announced.',
+        choices=('service', 'uri'),
+    ),
+    Parameter(
+        'config_hash',
+        str,
+        '',
+        'Policy configuration taken (sha256 hex); empty: that of the weights in use; any: all.',
+    ),
+    Parameter(
+        'piece_bytes',
+        int,
+        4 << 20,
+        'Bytes asked for at a time; the learner sends 4 MiB at most.',
+        low=1024,
+        high=4 << 20,
+    ),
+    Parameter(
+        'answer_timeout_s', float, 3.0, 'Wall time to wait for a piece, s.', low=0.1, high=600.0
+    ),
+    Parameter(
+        'retry_s', float, 1.0, 'Wall time before a silent learner is asked again, s.', low=0.01
+    ),
+)
+DIAGNOSTICS_PERIOD_S = 1.0
+INFERENCE_WINDOW = 100  # inferences that the reported percentiles cover
+IDLE_WAIT_S = 0.5  # the inference thread looks at `stopping` at least this often
+
+
+def load_policy(path: Path) -> Any:
+    """Load the policy model for one CPU thread."""
+    from lwd_policy_node.policy import Policy  # torch: only in the process that infers
+
+    return Policy.load(path, threads=1)
+
+
+class PolicyNode(Node):
+    """Parameters, topics and threads around the cores in `inference` and `weights`."""
+
+    def __init__(self, load: Load = load_policy) -> None:
+        super().__init__('policy_node')
+        values = declare(self, PARAMETERS)
+        self._robot_id: str = values['robot_id'] or self.get_namespace().strip('/')
+        if not self._robot_id:
+            raise StartError('robot_id is empty: set it, or start the node in a namespace')
+        try:
+            self._profile = load_profile(values['profile'])
+        except ProfileError as error:
+            raise StartError(str(error)) from error
+        self._kinds = frozenset(values['episode_kinds'])
+        self._failures_allowed: int = values['failures_to_roll_back']
+        self._changed = threading.Condition()
+        self._assembler = ObservationAssembler(self._profile, values['late_after_s'])
+        self._planner = Planner(
+            self._profile, seed=values['seed'], frozen_steps=values['frozen_steps']
+        )
+        self._slot = PolicySlot()
+        self._episode = Episode()
+        self._mode = ControlMode.HOLD
+        self._sample = zero_observation(self._profile)
+        self._stopping = False
+        self._chunks = 0
+        self._inference_s: deque[float] = deque(maxlen=INFERENCE_WINDOW)
+        self._trouble = ''
+        self._chunk_pub = self.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
+        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self._weights = self._make_client(values, load)
+        for camera in self._profile.cameras:
+            self.create_subscription(
+                CompressedImage,
+                camera.topic,
+                lambda message, name=camera.name: self._on_image(name, message),
+                qos.CAMERA,
+            )
+        self.create_subscription(
+            JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES
+        )
+        self.create_subscription(Episode, 'episode', self._on_episode, qos.EPISODE_READER)
+        self.create_subscription(ControlMode, 'control_mode', self._on_mode, qos.CONTROL_MODE)
+        self.create_timer(
+            DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+        self._thread = start_thread('inference', self._infer)
+
+    def destroy_node(self) -> None:
+        """Stop the threads, then the node."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(timeout=5.0)
+        self._weights.close()
+        super().destroy_node()
+
+    def _make_client(self, values: dict[str, Any], load: Load) -> WeightsClient:
+        home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd'))
+        folder = Path(values['weights_dir'] or home / 'robots' / self._robot_id / 'weights')
+        try:
+            store = WeightsStore(folder, values['weights_kept'])
+        except OSError as error:
+            raise StartError(f'weights_dir {folder} cannot be used: {error}') from error
+        options = WeightsOptions(
+            robot_id=self._robot_id,
+            trusted_keys=Path(values['trusted_keys'] or home / 'keys'),
+            transport=values['transport'],
+            config_hash=values['config_hash'],
+            piece_bytes=values['piece_bytes'],
+            answer_timeout_s=values['answer_timeout_s'],
+            retry_s=values['retry_s'],
+            chunk_shape=(self._profile.horizon, len(self._profile.joints)),
+        )
+        return WeightsClient(
+            self,
+            options=options,
+            store=store,
+            slot=self._slot,
+            load=load,
+            sample=lambda: self._sample,
+            follow=values['follow_weights'],
+        )
+
+    def _on_image(self, camera: str, message: Any) -> None:
+        with self._changed:
+            stamp_ns = time_ns(message.header.stamp)
+            self._assembler.put_image(camera, stamp_ns, bytes(message.data))
+            self._changed.notify_all()
+
+    def _on_joint_state(self, message: Any) -> None:
+        with self._changed:
+            stamp_ns = time_ns(message.header.stamp)
+            self._assembler.put_joint_state(stamp_ns, message.name, message.position)
+            self._changed.notify_all()
+
+    def _on_episode(self, message: Any) -> None:
+        with self._changed:
+            runs = message.state == Episode.RUNNING
+            boundary = not runs or message.episode_id != self._episode.episode_id
+            activated = self._slot.episode(runs, boundary)
+            self._episode = message
+            self._changed.notify_all()
+        if activated is not None:
+            self._weights.activated(activated)
+
+    def _on_mode(self, message: Any) -> None:
+        with self._changed:
+            took_back = self._mode in (ControlMode.HUMAN, ControlMode.ESTOP)
+            if took_back and message.mode not in (ControlMode.HUMAN, ControlMode.ESTOP):
+                self._planner.replan_at_once()
+            self._mode = message.mode
+
+    def _infer(self) -> None:
+        failures = 0
+        while (work := self._next_work()) is not None:
+            weights, observation, episode_id = work
+            version = weights.manifest.version
+            began = time.monotonic()
+            try:
+                plan = self._planner.plan(weights.policy, version, observation, episode_id)
+            except ChunkRejected as error:
+                failures += 1
+                self._trouble = f'version {version}: {error}'
+                self.get_logger().error(f'no chunk from {self._trouble}')
+                if failures >= self._failures_allowed:
+                    failures = 0
+                    self._weights.failed(weights, str(error))
+                continue
+            failures = 0
+            self._trouble = ''
+            seconds = time.monotonic() - began
+            self._inference_s.append(seconds)
+            self._publish(plan, seconds)
+
+    def _next_work(self) -> tuple[LoadedWeights, Observation, str] | None:
+        """Wait for an observation that is due; None when the node stops."""
+        tried_ns: int | None = None
+        while True:
+            with self._changed:
+                taken = None
+                while taken is None:
+                    if self._stopping:
+                        return None
+                    taken = self._due_observation(tried_ns)
+                    if taken is None:
+                        self._changed.wait(IDLE_WAIT_S)
+                stamp_ns, jpegs, state = taken
+                episode = self._episode
+            tried_ns = stamp_ns
+            try:
+                images = decode_images(self._profile, jpegs)
+            except StreamError as error:
+                camera, _, reason = str(error).partition(': ')
+                with self._changed:
+                    self._assembler.note_bad_image(camera, reason)
+                continue
+            with self._changed:
+                for name in images:
+                    self._assembler.note_bad_image(name, None)
+            observation = Observation(stamp_ns, images, state, episode.instruction)
+            self._sample = observation
+            weights = self._slot.active
+            if weights is not None:
+                return weights, observation, episode.episode_id
+
+    def _due_observation(self, tried_ns: int | None) -> Any:
+        episode = self._episode
+        if episode.state != Episode.RUNNING or episode.kind not in self._kinds:
+            return None
+        if self._slot.active is None:
+            return None
+        taken = self._assembler.take()
+        if taken is None or taken[0] == tried_ns or taken[0] < time_ns(episode.started):
+            return None
+        return taken if self._planner.due(taken[0], episode.episode_id) else None
+
+    def _publish(self, plan: Plan, inference_s: float) -> None:
+        self._chunks += 1
+        message = ActionChunk()
+        message.header.stamp = time_message(plan.stamp_ns)
+        message.episode_id = plan.episode_id
+        message.chunk_id = self._chunks
+        message.policy_version = plan.version
+        message.joint_names = list(self._profile.joint_names)
+        message.step_s = self._profile.control_period_s
+        message.steps = len(plan.actions)
+        message.actions = plan.actions.ravel().tolist()
+        message.frozen_steps = plan.frozen_steps
+        message.inference_s = inference_s
+        message.value = float('nan')
+        self._chunk_pub.publish(message)
+
+    def _diagnose(self) -> None:
+        with self._changed:
+            now_ns = self.get_clock().now().nanoseconds
+            faults = self._assembler.faults(now_ns)
+        active, standby = self._slot.active, self._slot.standby
+        note = self._weights.note
+        seconds = np.array(self._inference_s or [0.0])
+        levels = DiagnosticStatus
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.status = [
+            self._status('observation', levels.WARN if faults else levels.OK, '; '.join(faults)),
+            self._status(
+                'weights',
+                levels.OK if active is not None and not note else levels.WARN,
+                note,
+                active_version=0 if active is None else active.manifest.version,
+                standby_version=0 if standby is None else standby.manifest.version,
+            ),
+            self._status(
+                'inference',
+                levels.ERROR if self._trouble else levels.OK,
+                self._trouble,
+                chunks=self._chunks,
+                p50_ms=round(float(np.percentile(seconds, 50)) * 1e3, 1),
+                p99_ms=round(float(np.percentile(seconds, 99)) * 1e3, 1),
+            ),
+        ]
+        self._diagnostics.publish(message)
+
+    def _status(self, what: str, level: bytes, message: str, **values: object) -> Any:
+        return DiagnosticStatus(
+            level=level,
+            name=f'{self._robot_id}/policy_node: {what}',
+            hardware_id=self._robot_id,
+            message=message or 'ok',
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
+
+
+def main(args: Sequence[str] | None = None, load: Load = load_policy) -> int:
+    """Run policy_node until a signal; return the exit code."""
+    return run_node(lambda: PolicyNode(load), args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

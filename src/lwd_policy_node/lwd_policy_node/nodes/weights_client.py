@@ -1,0 +1,372 @@
+"""The robot's end of /lwd/weights: pull, check, load and offer weights beside a running policy.
+
+Announcements are queued by the node's thread; a worker thread does the rest, so neither the
+executor nor the inference waits for a download, a hash or a model.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rclpy.node import Node
+from rclpy.task import Future
+
+from lwd_msgs.msg import WeightsManifest, WeightsStatus
+from lwd_msgs.srv import GetWeights
+from lwd_policy_node.inference import LoadedWeights, Observation, PolicySlot
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.threads import start_thread
+from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_trusted_keys
+from lwd_policy_node.weights.checks import (
+    Load,
+    check_file,
+    check_manifest,
+    check_policy,
+    load_checked,
+)
+from lwd_policy_node.weights.pull import (
+    Superseded,
+    Unanswered,
+    pull_by_service,
+    pull_by_uri,
+)
+from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
+from lwd_policy_node.weights.wire import manifest_from_message, time_message
+
+POLL_S = 0.05  # how soon a waiting pull notices a newer announcement
+
+
+@dataclass(frozen=True, slots=True)
+class WeightsOptions:
+    """How this robot takes weights; the fields are policy_node's parameters."""
+
+    robot_id: str
+    trusted_keys: Path
+    transport: str  # service or uri
+    config_hash: str  # '' = that of the weights in use, 'any' = every one
+    piece_bytes: int
+    answer_timeout_s: float
+    retry_s: float
+    chunk_shape: tuple[int, int]  # (H, A)
+
+
+class WeightsClient:
+    """Follows the learner's announcements and keeps `slot` supplied with good weights."""
+
+    def __init__(
+        self,
+        node: Node,
+        *,
+        options: WeightsOptions,
+        store: WeightsStore,
+        slot: PolicySlot,
+        load: Load,
+        sample: Callable[[], Observation],
+        follow: bool = True,
+    ) -> None:
+        """Subscribe and start the worker, which first brings back the last good weights.
+
+        Args:
+            node: the node whose executor delivers announcements and answers.
+            options: see `WeightsOptions`.
+            store: this robot's weights folder.
+            slot: where good weights are offered.
+            load: builds a policy from a safetensors file.
+            sample: returns an observation for the smoke inference.
+            follow: False: only the weights on disk.
+        """
+        self._node = node
+        self._options = options
+        self._store = store
+        self._slot = slot
+        self._load = load
+        self._sample = sample
+        self._wake = threading.Condition()
+        self._inbox: deque[Manifest] = deque()
+        self._activated: deque[LoadedWeights] = deque()
+        self._failed: tuple[LoadedWeights, str] | None = None
+        self._stopping = False
+        self._note = 'no weights yet'
+        self._status = node.create_publisher(
+            WeightsStatus, '/lwd/weights_status', qos.WEIGHTS_STATUS
+        )
+        self._client = node.create_client(GetWeights, '/lwd/get_weights')
+        if follow:
+            node.create_subscription(
+                WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
+            )
+        self._thread = start_thread('weights', self._work)
+
+    @property
+    def note(self) -> str:
+        """Return what the client is doing or waiting for; empty when all is well."""
+        return self._note
+
+    def close(self) -> None:
+        """Stop the worker; a pull under way is given up."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify_all()
+        self._thread.join(timeout=5.0)
+
+    def activated(self, weights: LoadedWeights) -> None:
+        """Report weights that the slot has just put in use, and remember them on disk."""
+        self._report(weights.manifest, WeightsStatus.ACTIVE, weights)
+        with self._wake:
+            self._activated.append(weights)
+            self._wake.notify_all()
+
+    def failed(self, weights: LoadedWeights, reason: str) -> None:
+        """Ask the worker to go back from weights that failed while in use."""
+        with self._wake:
+            self._failed = (weights, reason)
+            self._wake.notify_all()
+
+    def _on_announcement(self, message: Any) -> None:
+        with self._wake:
+            self._inbox.append(manifest_from_message(message))
+            self._wake.notify_all()
+
+    def _work(self) -> None:
+        self._store.clear_parts()
+        self._restore(None)
+        while True:
+            with self._wake:
+                self._wake.wait_for(
+                    lambda: self._stopping or self._inbox or self._activated or self._failed
+                )
+                if self._stopping:
+                    return
+                activated = list(self._activated)
+                self._activated.clear()
+                failed, self._failed = self._failed, None
+            for weights in activated:
+                self._store.set_active(weights.manifest.version)
+            if failed is not None:
+                self._go_back(*failed)
+            wanted = self._newest_announced(self._slot.newest_version)
+            while wanted is not None:
+                wanted = self._take(wanted)
+
+    def _newest_announced(self, floor: int) -> Manifest | None:
+        """Empty the inbox; return the newest acceptable manifest above `floor`."""
+        with self._wake:
+            announced = list(self._inbox)
+            self._inbox.clear()
+        best: Manifest | None = None
+        for manifest in announced:
+            active = self._slot.active
+            if active is not None and manifest == active.manifest:
+                continue  # the learner announces its newest again after a restart
+            newest = floor if best is None else max(floor, best.version)
+            try:
+                self._check_manifest(manifest, newest)
+            except WeightsRefused as refused:
+                self._refuse(manifest, refused)
+                continue
+            best = manifest
+        return best
+
+    def _check_manifest(self, manifest: Manifest, newest: int) -> None:
+        where = self._options.trusted_keys
+        try:
+            trusted = load_trusted_keys(where)
+        except KeyFileError as error:
+            raise WeightsRefused(Refusal.NO_TRUSTED_KEY, str(error)) from error
+        if manifest.version in self._store.failed():
+            raise WeightsRefused(
+                Refusal.WENT_BACK, f'this robot went back from version {manifest.version}'
+            )
+        active = self._slot.active
+        pinned = '' if active is None else active.manifest.config_hash
+        check_manifest(
+            manifest,
+            trusted=trusted,
+            where=str(where),
+            active_version=newest,
+            config_hash=self._options.config_hash or pinned,
+        )
+
+    def _take(self, manifest: Manifest) -> Manifest | None:
+        """Pull, check, load and offer one version; return a newer one that came meanwhile."""
+        newer: list[Manifest] = []
+
+        def checkpoint() -> None:
+            if self._stopping:
+                raise Superseded
+            if self._inbox:
+                found = self._newest_announced(manifest.version)
+                if found is not None:
+                    newer.append(found)
+                    raise Superseded
+
+        self._note = f'taking version {manifest.version}'
+        try:
+            weights = self._obtain(manifest, checkpoint)
+        except WeightsRefused as refused:
+            self._store.part_path(manifest).unlink(missing_ok=True)
+            self._refuse(manifest, refused)
+            return None
+        except Superseded:
+            self._store.part_path(manifest).unlink(missing_ok=True)
+            return newer[0] if newer else None
+        self._report(manifest, WeightsStatus.LOADED, weights)
+        self._note = ''
+        if (active := self._slot.offer(weights)) is not None:
+            self.activated(active)
+        return None
+
+    def _obtain(self, manifest: Manifest, checkpoint: Callable[[], None]) -> LoadedWeights:
+        active = self._slot.active
+        like = None if active is None else self._store.policy_path(active.manifest.version)
+        transport, transfer_s = '', 0.0
+        path = self._store.policy_path(manifest.version)
+        if not self._store.holds(manifest):
+            path = self._store.part_path(manifest)
+            transport, transfer_s = self._pull(manifest, path, checkpoint)
+        check_file(path, manifest, like)
+        policy = load_checked(path, manifest, self._load)
+        check_policy(policy, manifest.version, self._sample(), self._options.chunk_shape)
+        if transport:
+            self._store.admit(manifest, path)
+        return LoadedWeights(policy, manifest, transport, transfer_s)
+
+    def _pull(
+        self, manifest: Manifest, part: Path, checkpoint: Callable[[], None]
+    ) -> tuple[str, float]:
+        if self._options.transport == 'uri':
+            part.unlink(missing_ok=True)
+            if (seconds := pull_by_uri(manifest, part)) is not None:
+                return 'uri', seconds
+        began = time.monotonic()
+        while True:
+            self._await_learner(manifest, checkpoint)
+            try:
+                pull_by_service(
+                    manifest,
+                    part,
+                    lambda *piece: _Answer(self._client, self._options, checkpoint, *piece),
+                    piece_bytes=self._options.piece_bytes,
+                    checkpoint=checkpoint,
+                )
+                return 'service', time.monotonic() - began
+            except Unanswered:
+                held = part.stat().st_size
+                self._note = (
+                    f'waiting for the learner: {held} of {manifest.size_bytes} bytes of version '
+                    f'{manifest.version}'
+                )
+                with self._wake:
+                    self._wake.wait_for(
+                        lambda: self._stopping or self._inbox, self._options.retry_s
+                    )
+
+    def _await_learner(self, manifest: Manifest, checkpoint: Callable[[], None]) -> None:
+        while not self._client.service_is_ready():
+            self._note = f'version {manifest.version} is announced, but nobody serves its file'
+            checkpoint()
+            with self._wake:
+                self._wake.wait_for(lambda: self._stopping or self._inbox, POLL_S)
+
+    def _restore(self, failed_version: int | None) -> LoadedWeights | None:
+        """Put the last good weights on disk in use, older than `failed_version` if given."""
+        for manifest in self._store.last_good():
+            if failed_version is not None and manifest.version >= failed_version:
+                continue
+            try:
+                self._check_manifest(manifest, 0)
+                path = self._store.policy_path(manifest.version)
+                check_file(path, manifest)
+                policy = load_checked(path, manifest, self._load)
+                check_policy(policy, manifest.version, self._sample(), self._options.chunk_shape)
+            except (WeightsRefused, OSError) as error:
+                self._report(manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}')
+                self._node.get_logger().error(f'weights on disk: {error}')
+                continue
+            weights = LoadedWeights(policy, manifest)
+            self._slot.replace_active(weights)
+            if self._store.active() != manifest.version:
+                self._store.set_active(manifest.version)
+            self._report(manifest, WeightsStatus.ACTIVE, weights)
+            self._note = ''
+            return weights
+        return None
+
+    def _go_back(self, weights: LoadedWeights, reason: str) -> None:
+        if self._slot.active is not weights:
+            return
+        version = weights.manifest.version
+        former = self._restore(version)
+        if former is None:
+            self._note = f'version {version} fails ({reason}) and no older one is kept'
+            return
+        self._store.mark_failed(version)
+        text = f'{reason}; went back to version {former.manifest.version}'
+        self._report(weights.manifest, WeightsStatus.ROLLED_BACK, weights, text)
+        self._node.get_logger().error(f'version {version}: {text}')
+
+    def _refuse(self, manifest: Manifest, refused: WeightsRefused) -> None:
+        active = self._slot.active
+        rest = 'goes on with no weights'
+        if active is not None:
+            rest = f'goes on with version {active.manifest.version}'
+        self._note = '' if active is not None else f'no weights yet; refused: {refused}'
+        reason = f'{refused}; {rest}'
+        self._node.get_logger().error(f'refused version {manifest.version}: {reason}')
+        self._report(manifest, WeightsStatus.REFUSED, reason=reason)
+
+    def _report(
+        self,
+        manifest: Manifest,
+        event: int,
+        weights: LoadedWeights | None = None,
+        reason: str = '',
+    ) -> None:
+        message = WeightsStatus(event=event, reason=reason, robot_id=self._options.robot_id)
+        message.stamp = time_message(time.time_ns())
+        message.published = time_message(manifest.published_ns)
+        message.version = manifest.version
+        if weights is not None:
+            message.transport = weights.transport
+            message.transfer_s = weights.transfer_s
+        self._status.publish(message)
+
+
+class _Answer:
+    """One piece under way: asked on construction, waited for by the worker thread."""
+
+    def __init__(
+        self,
+        client: Any,
+        options: WeightsOptions,
+        checkpoint: Callable[[], None],
+        version: int,
+        offset: int,
+        length: int,
+    ) -> None:
+        self._client = client
+        self._timeout_s = options.answer_timeout_s
+        self._checkpoint = checkpoint
+        self._done = threading.Event()
+        request = GetWeights.Request(version=version, offset=offset, length=length)
+        self._future: Future = client.call_async(request)
+        self._future.add_done_callback(lambda _: self._done.set())
+
+    def wait(self) -> memoryview:
+        """Return the bytes; see `weights.pull.Piece`."""
+        deadline = time.monotonic() + self._timeout_s
+        while not self._done.wait(POLL_S):
+            self._checkpoint()
+            if time.monotonic() > deadline:
+                self._client.remove_pending_request(self._future)
+                raise Unanswered
+        answer = self._future.result()
+        if not answer.ok:
+            raise WeightsRefused(Refusal.UNREACHABLE, f'the learner says: {answer.message}')
+        return memoryview(answer.data)
