@@ -87,7 +87,11 @@ class SceneSequence:
             self.phase = Phase.DONE
             return None
         self.phase = Phase.STARTING
-        scene = Scene(self._tasks[self.scenes % len(self._tasks)], self._seed + self.scenes)
+        return self.draw(self._tasks[self.scenes % len(self._tasks)])
+
+    def draw(self, task: str) -> Scene:
+        """A scene of `task` that was not used before."""
+        scene = Scene(task, self._seed + self.scenes)
         self.scenes += 1
         return scene
 

@@ -30,6 +30,7 @@ from lwd_policy_node.control import (
 )
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import run_node
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
@@ -145,14 +146,11 @@ class ArbiterNode(Node):
         self._diagnostics_out = self.create_publisher(
             DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS
         )
-        self.create_subscription(
-            JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES_READER
-        )
-        self.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
-        self.create_subscription(
-            TeleopCommand, 'teleop/command', self._on_teleop, qos.TELEOP_READER
-        )
-        self.create_subscription(Episode, 'episode', self._on_episode, qos.EPISODE_READER)
+        self._inputs = PolledInputs(self)
+        self._inputs.add(Episode, 'episode', self._on_episode, qos.EPISODE_READER)
+        self._inputs.add(JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES_READER)
+        self._inputs.add(TeleopCommand, 'teleop/command', self._on_teleop, qos.TELEOP_READER)
+        self._inputs.add(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
         self.create_timer(period_ns * 1e-9, self._on_tick)
@@ -229,6 +227,7 @@ class ArbiterNode(Node):
     # Output -------------------------------------------------------------------------------------
 
     def _on_tick(self) -> None:
+        self._inputs.poll()
         now_ns = self.get_clock().now().nanoseconds
         output = self._arbiter.tick(now_ns * 1e-9)
         if output is None:
@@ -282,6 +281,10 @@ class ArbiterNode(Node):
                 f'{writers} publishers on {self._command_out.topic_name}: only arbiter_node may '
                 'write it; stop the others'
             )
+            self.get_logger().error(status.message, throttle_duration_sec=10.0)
+        elif unheard := self._inputs.incompatible():
+            status.level = DiagnosticStatus.ERROR
+            status.message = 'incompatible QoS: ' + '; '.join(unheard)
             self.get_logger().error(status.message, throttle_duration_sec=10.0)
         elif self._last is None:
             status.level = DiagnosticStatus.STALE

@@ -1,0 +1,331 @@
+"""Start and end episodes: by service, simulator, time limit; or one after another by itself.
+
+Writes episode and /lwd/robot_status; serves episode/start and episode/end. In a simulation it calls
+sim/reset first; an episode begins at the first sim/state of the new scene, so that nothing observed
+in the old one belongs to it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from rclpy.task import Future
+from std_msgs.msg import String
+
+from lwd_msgs.msg import Episode, SimState
+from lwd_msgs.srv import EndEpisode, ResetSim, StartEpisode
+from lwd_policy_node.episode import (
+    EpisodeError,
+    EpisodeJournal,
+    EpisodeMachine,
+    EpisodeRecord,
+    JournalEntry,
+    Outcome,
+    SceneSequence,
+    first_seed,
+)
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.episode_parameters import PARAMETERS
+from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.nodes.robot_status import RobotStatusReporter
+from lwd_policy_node.nodes.wire import seconds, stamp_of
+
+WALL_TICK_S = 0.05  # how often waits are looked at
+
+
+@dataclass(slots=True)
+class PendingStart:
+    """An episode that waits for its scene."""
+
+    task: str
+    instruction: str
+    kind: str
+    seed: int
+    give_up_s: float  # monotonic
+    done: Future  # of EpisodeRecord, or of the text why not
+    reset: Future | None = None
+    built: bool = False
+    time_limit_s: float = 0.0
+
+
+class EpisodeNode(Node):
+    """Topics and services around `episode.EpisodeMachine` and `episode.SceneSequence`."""
+
+    def __init__(self) -> None:
+        """Close what an earlier process left running, then serve, and go on by itself if asked."""
+        super().__init__('episode_node')
+        self._values = values = declare(self, PARAMETERS)
+        self._robot_id = values['robot_id'] or self.get_namespace().strip('/')
+        if not self._robot_id:
+            raise StartError('robot_id is empty and the node has no namespace: set one of them')
+        home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
+        journal = Path(values['journal'] or home / 'episode.json')
+        self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
+        self._pending: PendingStart | None = None
+        self._sim_seen_s = 0.0
+        self._in_sim = False
+
+        self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
+        self._status = RobotStatusReporter(
+            self, self._robot_id, self._machine, Path(values['spool'] or home / 'spool')
+        )
+        self._journal = EpisodeJournal(journal)
+        entry, wrong = self._journal.read()
+        if wrong:
+            self.get_logger().warning(wrong)
+        self._sequence = self._make_sequence(entry.scenes)
+        self._close_lost(entry.running)
+
+        self._reset = self.create_client(ResetSim, 'sim/reset')
+        self.create_subscription(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
+        self.create_subscription(
+            String, 'recorder/closed', self._on_recorder_closed, qos.RECORDER_STATE
+        )
+        self.create_service(
+            StartEpisode,
+            'episode/start',
+            self._on_start,
+            callback_group=ReentrantCallbackGroup(),
+        )
+        self.create_service(EndEpisode, 'episode/end', self._on_end)
+        self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
+        self.create_timer(
+            WALL_TICK_S, self._on_wall_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
+        )
+
+    def _make_sequence(self, scenes: int) -> SceneSequence:
+        values = self._values
+        try:
+            return SceneSequence(
+                tuple(values['tasks']),
+                seed=values['seed'] or first_seed(self._robot_id),
+                scenes=scenes,
+                max_episodes=values['max_episodes'],
+                pause_s=values['pause_s'],
+                recorder_timeout_s=values['recorder_timeout_s'],
+                wait_for_recorder=values['wait_for_recorder'],
+            )
+        except ValueError as error:
+            raise StartError(str(error)) from error
+
+    def _close_lost(self, lost: EpisodeRecord | None) -> None:
+        if lost is None:
+            self._out.publish(Episode(state=Episode.IDLE, robot_id=self._robot_id))
+            return
+        record = self._machine.adopt_lost(lost)
+        self.get_logger().warning(f'{record.episode_id} was left running: closed as aborted')
+        self._publish(record)
+        self._sequence.wait_closed(record.episode_id, time.monotonic())
+
+    # Starting -----------------------------------------------------------------------------------
+
+    async def _on_start(
+        self, request: StartEpisode.Request, reply: StartEpisode.Response
+    ) -> StartEpisode.Response:
+        done = self._begin(
+            request.task or self._values['tasks'][0],
+            request.instruction,
+            request.kind or self._values['kind'],
+            request.seed,
+        )
+        result = await done
+        reply.ok = isinstance(result, EpisodeRecord)
+        if reply.ok:
+            reply.episode_id = result.episode_id
+        else:
+            reply.message = str(result)
+        return reply
+
+    def _begin(self, task: str, instruction: str, kind: str, seed: int) -> Future:
+        """Build the scene and start; the future gives the record or the text why not."""
+        done = Future()
+        try:
+            self._machine.check_startable(kind)
+        except EpisodeError as error:
+            done.set_result(str(error))
+            return done
+        if self._pending is not None:
+            done.set_result('an episode is about to start; wait for it, or end it')
+            return done
+        self._in_sim = self._reset.service_is_ready()
+        if self._in_sim and not seed:
+            seed = self._sequence.draw(task).seed
+        self._pending = PendingStart(
+            task=task,
+            instruction=instruction,
+            kind=kind,
+            seed=seed,
+            give_up_s=time.monotonic() + self._values['reset_timeout_s'],
+            done=done,
+            time_limit_s=self._values['time_limit_s'],
+        )
+        if self._in_sim:
+            self._pending.reset = self._reset.call_async(
+                ResetSim.Request(task=task, seed=seed, shift='')
+            )
+            self._pending.reset.add_done_callback(self._on_reset)
+        else:
+            self._start(self.get_clock().now().nanoseconds * 1e-9)
+        return done
+
+    def _on_reset(self, future: Future) -> None:
+        pending = self._pending
+        if pending is None or pending.reset is not future or future.cancelled():
+            return
+        reply = future.result()
+        if reply is None or not reply.ok:
+            self._fail(f'sim/reset: {reply.message if reply else "no reply"}')
+            return
+        pending.instruction = pending.instruction or reply.instruction
+        pending.time_limit_s = pending.time_limit_s or reply.time_limit_s
+        pending.built = True
+
+    def _start(self, now_s: float) -> None:
+        pending = self._pending
+        assert pending is not None
+        self._pending = None
+        record = self._machine.start(
+            task=pending.task,
+            instruction=pending.instruction or pending.task,
+            kind=pending.kind,
+            seed=pending.seed,
+            now_s=now_s,
+            wall_s=time.time(),
+            time_limit_s=pending.time_limit_s,
+        )
+        self._publish(record)
+        self._sequence.started()
+        pending.done.set_result(record)
+
+    def _fail(self, why: str) -> None:
+        pending = self._pending
+        if pending is None:
+            return
+        self._pending = None
+        if pending.reset is not None:
+            self._reset.remove_pending_request(pending.reset)
+        self.get_logger().error(f'no episode of {pending.task}: {why}')
+        self._sequence.failed(time.monotonic(), self._values['retry_s'])
+        pending.done.set_result(why)
+
+    # Running ------------------------------------------------------------------------------------
+
+    def _on_sim_state(self, message: SimState) -> None:
+        self._sim_seen_s = time.monotonic()
+        now_s = seconds(message.header.stamp)
+        pending = self._pending
+        if pending is not None:
+            if pending.built and (message.task, message.seed) == (pending.task, pending.seed):
+                self._start(now_s)
+            return
+        running = self._machine.running
+        if running is None:
+            return
+        if message.seed != running.seed or message.task != running.task:
+            self._finish(self._machine.end(Outcome.ABORTED, 'simulator', now_s))
+            return
+        ended = self._machine.observe(now_s, success=message.success)
+        if ended is not None:
+            self._finish(ended)
+
+    def _on_end(
+        self, request: EndEpisode.Request, reply: EndEpisode.Response
+    ) -> EndEpisode.Response:
+        try:
+            outcome = Outcome(request.outcome)
+            record = self._machine.end(
+                outcome,
+                request.ended_by or 'service',
+                self.get_clock().now().nanoseconds * 1e-9,
+            )
+        except (ValueError, EpisodeError) as error:
+            reply.message = str(error)
+            return reply
+        self._finish(record)
+        reply.ok, reply.episode_id = True, record.episode_id
+        return reply
+
+    def _finish(self, record: EpisodeRecord) -> None:
+        self._publish(record)
+        self._sequence.ended(record.episode_id, time.monotonic())
+        self.get_logger().info(
+            f'{record.episode_id}: {record.outcome.name.lower()} by {record.ended_by} '
+            f'after {record.length_s:.1f} s'
+        )
+
+    def _on_recorder_closed(self, message: String) -> None:
+        self._sequence.closed(message.data)
+
+    def _on_wall_tick(self) -> None:
+        wall_s = time.monotonic()
+        if self._pending is not None:
+            if wall_s >= self._pending.give_up_s:
+                self._fail('the simulator did not answer in time')
+            return
+        running = self._machine.running
+        if running is not None:
+            self._watch(wall_s)
+            return
+        if not self._values['auto'] or not self._policy_ready(wall_s):
+            return
+        if not self._reset.service_is_ready():
+            return
+        scene = self._sequence.due(wall_s)
+        if scene is not None:
+            self._begin(scene.task, '', self._values['kind'], scene.seed)
+
+    def _watch(self, wall_s: float) -> None:
+        now_s = self.get_clock().now().nanoseconds * 1e-9
+        if not self._in_sim:
+            ended = self._machine.observe(now_s, success=False)
+        elif wall_s - self._sim_seen_s > self._values['sim_silence_s']:
+            self.get_logger().error('sim/state fell silent: the episode is aborted')
+            ended = self._machine.end(Outcome.ABORTED, 'simulator', now_s)
+        else:
+            ended = None
+        if ended is not None:
+            self._finish(ended)
+
+    def _policy_ready(self, wall_s: float) -> bool:
+        """Weights are active, or waiting for them is over."""
+        return self._status.policy_version > 0 or wall_s >= self._policy_wait_until_s
+
+    def _publish(self, record: EpisodeRecord) -> None:
+        """Say what became of an episode, on disk first."""
+        self._journal.write(
+            JournalEntry(self._sequence.scenes, record if record.running else None)
+        )
+        message = Episode(
+            state=Episode.RUNNING if record.running else Episode.ENDED,
+            episode_id=record.episode_id,
+            robot_id=record.robot_id,
+            task=record.task,
+            instruction=record.instruction,
+            kind=record.kind,
+            seed=record.seed,
+            started=stamp_of(round(record.started_s * 1e9)),
+            outcome=int(record.outcome),
+            ended_by=record.ended_by,
+        )
+        if record.ended_s is not None:
+            message.ended = stamp_of(round(record.ended_s * 1e9))
+        message.header.stamp = message.started if record.running else message.ended
+        self._out.publish(message)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Entry point of `ros2 run lwd_policy_node episode_node`."""
+    return run_node(EpisodeNode, args)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""Parameters of episode_node."""
+
+from __future__ import annotations
+
+from lwd_policy_node.episode.record import KINDS
+from lwd_policy_node.nodes.parameters import Parameter
+
+PARAMETERS = (
+    Parameter('robot_id', str, '', "Name of the robot; empty: the node's namespace."),
+    Parameter('auto', bool, False, 'Start one simulated episode after another.'),
+    Parameter('tasks', list[str], ['restock'], 'Tasks that take turns in auto mode.'),
+    Parameter(
+        'seed',
+        int,
+        0,
+        'Seed of the first scene, counting up by one; 0: a block of its own made from robot_id.',
+        low=0,
+    ),
+    Parameter('kind', str, 'rollout', 'Kind of the episodes started here.', choices=KINDS),
+    Parameter('max_episodes', int, 0, 'Auto mode stops after so many episodes; 0: never.', low=0),
+    Parameter('pause_s', float, 0.3, 'Pause between episodes (wall clock, s).', 0.0, 3600.0),
+    Parameter(
+        'success_hold_s',
+        float,
+        0.2,
+        "The simulator's success counts once it held this long (robot clock, s).",
+        0.0,
+        60.0,
+    ),
+    Parameter(
+        'time_limit_s',
+        float,
+        0.0,
+        "An episode longer than this (robot clock, s) is a failure by timeout; 0: the simulator's "
+        'own limit, none on a real robot.',
+        0.0,
+        86400.0,
+    ),
+    Parameter(
+        'wait_for_recorder',
+        bool,
+        True,
+        'In auto mode, wait until the recorder closed the last episode (recorder/closed).',
+    ),
+    Parameter(
+        'recorder_timeout_s',
+        float,
+        5.0,
+        'Longest wait for the recorder (wall clock, s).',
+        0.0,
+        600.0,
+    ),
+    Parameter(
+        'wait_for_policy_s',
+        float,
+        0.0,
+        'In auto mode, wait this long after start (wall clock, s) for weights to be active.',
+        0.0,
+        3600.0,
+    ),
+    Parameter(
+        'reset_timeout_s',
+        float,
+        10.0,
+        'Longest wait for the simulator to build a scene (wall clock, s).',
+        0.1,
+        600.0,
+    ),
+    Parameter('retry_s', float, 1.0, 'Pause after a failed start (wall clock, s).', 0.0, 600.0),
+    Parameter(
+        'sim_silence_s',
+        float,
+        5.0,
+        'An episode whose sim/state is silent this long (wall clock, s) is aborted.',
+        0.1,
+        600.0,
+    ),
+    Parameter(
+        'journal',
+        str,
+        '',
+        'File that survives the process; empty: $LWD_HOME/robots/<robot_id>/episode.json.',
+    ),
+    Parameter(
+        'spool',
+        str,
+        '',
+        'Folder whose free space is reported; empty: $LWD_HOME/robots/<robot_id>/spool.',
+    ),
+)

@@ -1,0 +1,81 @@
+"""One robot at a glance: gather what its nodes say and publish `/lwd/robot_status` at 1 Hz."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from rclpy.clock import Clock, ClockType
+from rclpy.node import Node
+from std_msgs.msg import UInt32
+
+from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
+from lwd_policy_node.episode import EpisodeMachine
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.wire import stamp_of
+
+PERIOD_S = 1.0
+
+
+class RobotStatusReporter:
+    """Subscribes on behalf of `node` and reports once a second of wall clock."""
+
+    def __init__(self, node: Node, robot_id: str, machine: EpisodeMachine, spool: Path) -> None:
+        """Report on `robot_id`; disk space is that of the file system that holds `spool`."""
+        self._machine = machine
+        self._spool = spool
+        self._status = RobotStatus(robot_id=robot_id)
+        self._out = node.create_publisher(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+        node.create_subscription(ControlMode, 'control_mode', self._on_mode, qos.CONTROL_MODE)
+        node.create_subscription(
+            WeightsStatus, '/lwd/weights_status', self._on_weights, qos.WEIGHTS_STATUS
+        )
+        node.create_subscription(UInt32, 'recorder/backlog', self._on_backlog, qos.RECORDER_STATE)
+        node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    @property
+    def policy_version(self) -> int:
+        """Weights in force, as far as this process has heard; 0 = none."""
+        return int(self._status.policy_version)
+
+    def _on_mode(self, message: ControlMode) -> None:
+        if message.mode == ControlMode.HUMAN != self._status.mode:
+            self._status.takeovers += 1
+        self._status.mode = message.mode
+
+    def _on_weights(self, message: WeightsStatus) -> None:
+        if message.robot_id != self._status.robot_id:
+            return
+        if message.event == WeightsStatus.LOADED:
+            self._status.standby_version = message.version
+        elif message.event in (WeightsStatus.ACTIVE, WeightsStatus.ROLLED_BACK):
+            self._status.policy_version = message.version
+            self._status.standby_version = 0
+
+    def _on_backlog(self, message: UInt32) -> None:
+        self._status.backlog = message.data
+
+    def _report(self) -> None:
+        status = self._status
+        record = self._machine.record
+        wall_ns = time.time_ns()
+        status.stamp = stamp_of(wall_ns)
+        if record is not None:
+            status.episode_state = Episode.RUNNING if record.running else Episode.ENDED
+            status.episode_id = record.episode_id
+            status.task = record.task
+            status.instruction = record.instruction
+            if not record.running:
+                status.last_episode_s = record.length_s
+        status.episodes = self._machine.ended
+        status.successes = self._machine.successes
+        status.disk_free_bytes = float(_free_bytes(self._spool))
+        self._out.publish(status)
+
+
+def _free_bytes(path: Path) -> int:
+    """Free space where `path` is, or will be."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
