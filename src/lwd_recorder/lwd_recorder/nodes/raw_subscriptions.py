@@ -1,0 +1,89 @@
+"""Takes serialized messages from many topics at a steady beat.
+
+An executor builds its wait set anew for every message: with a dozen topics that costs several times what the recording
+costs. These subscriptions are left out of the executor and drained together by one timer; the middleware keeps the
+messages meanwhile (a topic's depth covers far more than one beat).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rclpy.callback_groups import CallbackGroup
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+
+from lwd_recorder.nodes import qos
+from lwd_recorder.recording import RecordedTopic
+
+
+class _Undriven(CallbackGroup):
+    """A callback group that no executor ever runs."""
+
+    def can_execute(self, entity: Any) -> bool:
+        return False
+
+    def beginning_execution(self, entity: Any) -> bool:
+        return False
+
+    def ending_execution(self, entity: Any) -> None:
+        return None
+
+
+class RawSubscriptions:
+    """One raw subscription a topic, polled by `drain`."""
+
+    def __init__(self, node: Node, topics: Sequence[RecordedTopic]) -> None:
+        """Subscribe on `node`."""
+        group = _Undriven()
+        self._subscriptions: list[Subscription] = [
+            node.create_subscription(
+                message_class(topic.spec.type_name),
+                topic.name,
+                lambda data: None,
+                qos.recording(topic.spec),
+                raw=True,
+                callback_group=group,
+                event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            )
+            for topic in topics
+        ]
+        self._sequence = [0] * len(topics)
+
+    def drain(
+        self,
+        take: Callable[[int, bytes], None],
+        lost: Callable[[int, int], None],
+        most: int = 1000,
+    ) -> None:
+        """Take everything that has arrived.
+
+        Args:
+            take: called with (topic's index, serialized message).
+            lost: called with (topic's index, count) where the writer's sequence numbers have a gap.
+                Every recorded topic has one writer.
+            most: messages of one topic in one call, so that a flood does not starve the others.
+        """
+        for index, subscription in enumerate(self._subscriptions):
+            handle = subscription.handle
+            with handle:
+                for _ in range(most):
+                    taken = handle.take_message(subscription.msg_type, True)
+                    if taken is None:
+                        break
+                    data, information = taken
+                    sequence = information.get('publication_sequence_number') or 0
+                    last = self._sequence[index]
+                    if last and sequence > last + 1:
+                        lost(index, sequence - last - 1)
+                    self._sequence[index] = sequence
+                    take(index, data)
+
+
+def message_class(type_name: str) -> Any:
+    """Import a message's class, e.g. sensor_msgs/msg/JointState."""
+    package, _, name = type_name.split('/')
+    return getattr(importlib.import_module(f'{package}.msg'), name)

@@ -1,0 +1,250 @@
+"""recorder_node: one durable bag per episode, in the spool.
+
+Log time is the receive time on the robot clock, publish time the header stamp. Publishes the latched topics
+`recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that are not in the store).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.serialization import deserialize_message
+from std_msgs.msg import String, UInt32
+
+from lwd_msgs.msg import Episode
+from lwd_recorder.bag import SchemaError
+from lwd_recorder.manifest import OUTCOMES
+from lwd_recorder.nodes import qos
+from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
+from lwd_recorder.nodes.raw_subscriptions import RawSubscriptions
+from lwd_recorder.nodes.status import Level, StatusPublisher
+from lwd_recorder.paths import default_spool
+from lwd_recorder.recording import (
+    EpisodeEnd,
+    EpisodeStart,
+    Notice,
+    RecordedTopic,
+    Recorder,
+    RecorderConfig,
+    robot_topics,
+)
+from lwd_recorder.recording.cdr import CdrError, stamp_ns
+from lwd_recorder.recording.topics import EPISODE_TOPIC
+from lwd_recorder.spool import SpoolError
+
+_DEFAULT = RecorderConfig()
+_STATUS_PERIOD_S = 1.0
+
+PARAMETERS = (
+    Parameter('robot_id', '', 'robot; empty = the namespace of the node'),
+    Parameter('profile', _DEFAULT.profile, 'robot profile, written into the manifest'),
+    Parameter('cameras', ['head', 'hand_left', 'hand_right'], 'names of the cameras to record'),
+    Parameter('spool', '', 'spool folder; empty = $LWD_HOME/robots/<robot_id>/spool'),
+    Parameter('beat_hz', 50.0, 'how often arrived messages are taken, 1/s', 5.0, 500.0),
+    Parameter('preroll_s', _DEFAULT.preroll_s, 'pre-roll, robot clock, s', 0.0, 60.0),
+    Parameter(
+        'preroll_limit_bytes',
+        _DEFAULT.preroll_limit_bytes,
+        'most memory of the pre-roll, bytes',
+        0,
+        1 << 34,
+    ),
+    Parameter(
+        'postroll_s', _DEFAULT.postroll_s, 'wait for late messages, robot clock, s', 0.0, 10.0
+    ),
+    Parameter(
+        'postroll_wall_s', _DEFAULT.postroll_wall_s, 'least wait for late messages, s', 0.0, 10.0
+    ),
+    Parameter(
+        'postroll_wall_limit_s',
+        _DEFAULT.postroll_wall_limit_s,
+        'longest wait for late messages, s',
+        0.0,
+        60.0,
+    ),
+    Parameter(
+        'queue_limit_bytes',
+        _DEFAULT.queue_limit_bytes,
+        'most memory between subscriptions and disk, bytes; beyond it messages are counted as dropped',
+        1 << 20,
+        1 << 34,
+    ),
+    Parameter(
+        'min_free_bytes',
+        _DEFAULT.min_free_bytes,
+        'free disk space below which no new episode is recorded, bytes',
+        0,
+        1 << 44,
+    ),
+    Parameter(
+        'max_episode_s',
+        _DEFAULT.max_episode_s,
+        'an episode without an end is closed as aborted after this, robot clock, s',
+        1.0,
+        86400.0,
+    ),
+)
+
+
+class RecorderNode(Node):
+    """Feeds a Recorder from raw subscriptions and announces what it closed."""
+
+    def __init__(self) -> None:
+        super().__init__('recorder_node')
+        values = declare(self, PARAMETERS)
+        robot_id = robot_of(self, values['robot_id'])
+        spool = Path(values['spool'] or default_spool(robot_id))
+        self._topics = [
+            RecordedTopic(self.resolve_topic_name(spec.name), spec)
+            for spec in robot_topics(values['cameras'])
+        ]
+        self._episode_index = next(
+            i for i, topic in enumerate(self._topics) if topic.spec.name == EPISODE_TOPIC
+        )
+        self._recorder = Recorder(
+            spool,
+            self._topics,
+            RecorderConfig(
+                **{
+                    name: values[name]
+                    for name in RecorderConfig.__dataclass_fields__
+                    if name in values
+                }
+            ),
+        )
+        self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
+        self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.LATCHED)
+        self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
+        for notice in self._recorder.start():
+            self._announce(notice)
+        self._subscriptions = RawSubscriptions(self, self._topics)
+        self._last_backlog = -1
+        self._next_status_s = 0.0
+        self._counts = list(self._recorder.counts)
+        self._now_ns = 0
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(1.0 / values['beat_hz'], self._beat, clock=steady)
+        self.get_logger().info(f'recording {len(self._topics)} topics of {robot_id} into {spool}')
+
+    def finish(self) -> None:
+        """Close what is open; the context may be down already, so nothing is published."""
+        self._subscriptions.drain(self._take, self._recorder.on_lost)
+        for notice in self._recorder.shutdown():
+            print(f'recorder_node: {notice.text}', file=sys.stderr)
+
+    def _beat(self) -> None:
+        self._now_ns = self.get_clock().now().nanoseconds
+        self._subscriptions.drain(self._take, self._recorder.on_lost)
+        for notice in self._recorder.poll(self._now_ns):
+            self._announce(notice)
+        if time.monotonic() >= self._next_status_s:
+            self._next_status_s = time.monotonic() + _STATUS_PERIOD_S
+            self._publish_backlog()
+            self._publish_status()
+
+    def _take(self, index: int, data: bytes) -> None:
+        if index == self._episode_index:
+            self._take_episode(data)
+            return
+        try:
+            stamp = stamp_ns(data)
+        except CdrError as error:
+            self.get_logger().error(
+                f'{self._topics[index].name}: {error}', throttle_duration_sec=5.0
+            )
+            return
+        self._recorder.on_message(index, data, self._now_ns, stamp)
+
+    def _take_episode(self, data: bytes) -> None:
+        message = deserialize_message(data, Episode)
+        if message.state == Episode.RUNNING:
+            start = EpisodeStart(
+                episode_id=message.episode_id,
+                robot_id=message.robot_id,
+                task=message.task,
+                instruction=message.instruction,
+                kind=message.kind,
+                seed=message.seed,
+                started_ns=message.started.sec * 1_000_000_000 + message.started.nanosec,
+                data=data,
+            )
+            self._recorder.on_start(start, self._now_ns)
+        elif message.state == Episode.ENDED:
+            known = message.outcome < len(OUTCOMES)
+            end = EpisodeEnd(
+                ended_ns=message.ended.sec * 1_000_000_000 + message.ended.nanosec,
+                outcome=OUTCOMES[message.outcome] if known else 'unknown',
+                ended_by=message.ended_by,
+                note='' if known else f'outcome {message.outcome} is not known to this recorder',
+            )
+            self._recorder.on_end(message.episode_id, end, data, self._now_ns)
+        else:
+            self._recorder.on_idle(self._now_ns)
+
+    def _announce(self, notice: Notice) -> None:
+        log = self.get_logger()
+        {'info': log.info, 'warn': log.warning, 'error': log.error}[notice.level](notice.text)
+        if notice.closed:
+            self._publish_backlog()
+            self._closed.publish(String(data=notice.closed))
+
+    def _publish_backlog(self) -> None:
+        try:
+            backlog = self._recorder.backlog()
+        except SpoolError as error:
+            self.get_logger().error(str(error), throttle_duration_sec=5.0)
+            return
+        if backlog != self._last_backlog:
+            self._last_backlog = backlog
+            self._backlog.publish(UInt32(data=backlog))
+
+    def _publish_status(self) -> None:
+        recorder = self._recorder
+        level, text = Level.OK, recorder.episode_id or 'waiting for an episode'
+        if recorder.dropped:
+            level, text = Level.WARN, f'{recorder.dropped} messages dropped: queue full'
+        if recorder.trouble:
+            level, text = Level.ERROR, recorder.trouble
+        values = {
+            'episode_id': recorder.episode_id,
+            'backlog': str(self._last_backlog),
+            'free_bytes': str(recorder.free_bytes()),
+            'pending_bytes': str(recorder.pending_bytes),
+            'preroll_bytes': str(recorder.preroll_bytes),
+        }
+        for topic, count, last in zip(self._topics, recorder.counts, self._counts, strict=True):
+            values[f'{topic.spec.name} per_s'] = str(count - last)
+        self._counts = list(recorder.counts)
+        self._status.publish(level, text, values)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; an episode under way is then closed as aborted."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = RecorderNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # the way a node is asked to leave
+    except (SpoolError, SchemaError, OSError, ValueError) as error:
+        print(f'recorder_node: {error}', file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.finish()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""Publishes one diagnostic_msgs status on /diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.node import Node
+
+from lwd_recorder.nodes import qos
+
+
+class Level(Enum):
+    """How well it is."""
+
+    OK = DiagnosticStatus.OK
+    WARN = DiagnosticStatus.WARN
+    ERROR = DiagnosticStatus.ERROR
+
+
+class StatusPublisher:
+    """One status of one node."""
+
+    def __init__(self, node: Node, name: str, hardware_id: str) -> None:
+        """Advertise /diagnostics.
+
+        Args:
+            node: owner.
+            name: the status's name, e.g. `g1_01: recorder`.
+            hardware_id: what it is about, e.g. the spool's folder.
+        """
+        self._node = node
+        self._name = name
+        self._hardware_id = hardware_id
+        self._publisher = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+
+    def publish(self, level: Level, text: str, values: Mapping[str, str]) -> None:
+        """Publish how it is now."""
+        status = DiagnosticStatus(
+            level=level.value,
+            name=self._name,
+            message=text,
+            hardware_id=self._hardware_id,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(array)

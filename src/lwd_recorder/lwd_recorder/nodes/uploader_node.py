@@ -1,0 +1,120 @@
+"""uploader_node: closed episodes from the spool into the store; the local copy goes once the store has verified it."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+
+from lwd_recorder.delivery import Uploader, UploaderConfig
+from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
+from lwd_recorder.nodes.status import Level, StatusPublisher
+from lwd_recorder.paths import default_spool, default_store
+from lwd_recorder.spool import Spool, SpoolError
+from lwd_recorder.store import StoreError, open_store
+
+_DEFAULT = UploaderConfig()
+_STATUS_PERIOD_S = 1.0
+_LEAVE_S = 10.0
+
+PARAMETERS = (
+    Parameter('robot_id', '', 'robot; empty = the namespace of the node'),
+    Parameter('spool', '', 'spool folder; empty = $LWD_HOME/robots/<robot_id>/spool'),
+    Parameter(
+        'store', '', 'folder or s3://bucket/prefix; empty = $LWD_STORE, or else $LWD_HOME/store'
+    ),
+    Parameter('keep_local', _DEFAULT.keep_local, 'keep the local copy of delivered episodes'),
+    Parameter('poll_s', _DEFAULT.poll_s, 'interval of looking into the spool, s', 0.01, 60.0),
+    Parameter(
+        'backoff_min_s', _DEFAULT.backoff_min_s, 'first pause after a failure, s', 0.0, 60.0
+    ),
+    Parameter('backoff_max_s', _DEFAULT.backoff_max_s, 'longest pause, s', 0.1, 3600.0),
+    Parameter('concurrency', _DEFAULT.concurrency, 'episodes under way at the same time', 1, 16),
+)
+
+
+class UploaderNode(Node):
+    """Runs an Uploader beside the executor and reports how it does."""
+
+    def __init__(self) -> None:
+        super().__init__('uploader_node')
+        values = declare(self, PARAMETERS)
+        robot_id = robot_of(self, values['robot_id'])
+        spool_root = Path(values['spool'] or default_spool(robot_id))
+        store = open_store(values['store'] or default_store())
+        self._spool = Spool(spool_root)
+        config = UploaderConfig(
+            **{name: values[name] for name in UploaderConfig.__dataclass_fields__}
+        )
+        self._uploader = Uploader(spool_root, store, config, self._log)
+        self._thread = threading.Thread(target=self._uploader.run, name='uploader', daemon=True)
+        self._thread.start()
+        self._status = StatusPublisher(self, f'{robot_id}: uploader', store.uri)
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self.create_timer(_STATUS_PERIOD_S, self._publish_status, clock=steady)
+        self.get_logger().info(f'uploading {spool_root} to {store.uri}')
+
+    def finish(self) -> None:
+        """Finish the files under way; what is left goes on at the next start."""
+        self._uploader.stop()
+        self._thread.join(_LEAVE_S)
+        self._spool.close()
+
+    def _log(self, level: str, text: str) -> None:
+        log = self.get_logger()
+        {'info': log.info, 'warn': log.warning, 'error': log.error}[level](text)
+
+    def _publish_status(self) -> None:
+        totals = self._uploader.totals
+        level, text = Level.OK, f'{totals.committed} episodes delivered'
+        if totals.last_error:
+            level, text = Level.WARN, totals.last_error
+        if not self._thread.is_alive():
+            raise RuntimeError('the upload workers have died; their error is in the log above')
+        try:
+            backlog = self._spool.backlog()
+        except SpoolError as error:
+            level, text, backlog = Level.ERROR, str(error), -1
+        self._status.publish(
+            level,
+            text,
+            {
+                'backlog': str(backlog),
+                'committed': str(totals.committed),
+                'already': str(totals.already),
+                'quarantined': str(totals.quarantined),
+                'failures': str(totals.failures),
+                'sent_bytes': str(totals.sent_bytes),
+            },
+        )
+
+
+def main(args: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM."""
+    rclpy.init(args=args)
+    node = None
+    try:
+        node = UploaderNode()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        executor.spin()
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass  # the way a node is asked to leave
+    except (SpoolError, StoreError, OSError, ValueError) as error:
+        print(f'uploader_node: {error}', file=sys.stderr)
+        return 2
+    finally:
+        if node is not None:
+            node.finish()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

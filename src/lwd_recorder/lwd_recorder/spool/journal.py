@@ -1,0 +1,193 @@
+"""The spool's journal: one row an episode, one durable SQLite file that recorder and uploader share.
+
+Every change is one transaction, flushed before the call returns (WAL, synchronous=FULL): after a power cut the journal
+says what was true, and `Spool.recover` brings the folders in line with it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS episodes (
+  episode_id     TEXT PRIMARY KEY,
+  state          TEXT NOT NULL,
+  reason         TEXT NOT NULL DEFAULT '',
+  attempts       INTEGER NOT NULL DEFAULT 0,
+  opened_wall_s  REAL NOT NULL,
+  changed_wall_s REAL NOT NULL
+) STRICT
+"""
+_COLUMNS = 'episode_id, state, reason, attempts, opened_wall_s, changed_wall_s'
+_BUSY_S = 10.0
+
+
+class SpoolError(Exception):
+    """The spool cannot do what was asked; the message names the episode and its state."""
+
+
+class State(StrEnum):
+    """Where an episode is on its way off the robot."""
+
+    OPEN = 'open'
+    CLOSED = 'closed'
+    UPLOADING = 'uploading'
+    COMMITTED = 'committed'
+    DELETED = 'deleted'
+    QUARANTINED = 'quarantined'
+
+
+_ALLOWED = {
+    State.OPEN: {State.CLOSED, State.QUARANTINED},
+    State.CLOSED: {State.UPLOADING, State.QUARANTINED},
+    State.UPLOADING: {State.UPLOADING, State.COMMITTED, State.QUARANTINED},
+    State.COMMITTED: {State.DELETED},
+    State.DELETED: set(),
+    State.QUARANTINED: set(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row of the journal."""
+
+    episode_id: str
+    """The episode."""
+    state: State
+    """Where it is."""
+    reason: str
+    """Why it is quarantined, or why the last upload failed."""
+    attempts: int
+    """Uploads begun."""
+    opened_wall_s: float
+    """Wall clock when it was opened, s since the epoch."""
+    changed_wall_s: float
+    """Wall clock of the last change of state, s since the epoch."""
+
+
+class Journal:
+    """States of episodes in one SQLite file. One object a thread."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the file.
+
+        Raises:
+            SpoolError: it cannot be opened, or is no journal.
+        """
+        self.path = path
+        try:
+            self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+            self._database.execute('PRAGMA journal_mode=WAL')
+            self._database.execute('PRAGMA synchronous=FULL')
+            self._database.execute(_TABLE)
+        except sqlite3.Error as error:
+            raise SpoolError(f'{path}: the journal cannot be opened: {error}') from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def add(self, episode_id: str) -> None:
+        """Enter a new episode as open.
+
+        Raises:
+            SpoolError: the id is known already, in whatever state.
+        """
+        now_s = time.time()
+        with self._transaction():
+            known = self._find(episode_id)
+            if known is not None:
+                raise SpoolError(
+                    f'episode {episode_id} is in the spool already ({known.state}); '
+                    'an id is recorded once'
+                )
+            self._database.execute(
+                'INSERT INTO episodes (episode_id, state, opened_wall_s, changed_wall_s) '
+                'VALUES (?, ?, ?, ?)',
+                (episode_id, State.OPEN, now_s, now_s),
+            )
+
+    def change(self, episode_id: str, state: State, reason: str = '') -> None:
+        """Move an episode to another state.
+
+        Raises:
+            SpoolError: the id is unknown, or the step is not one that episodes take.
+        """
+        with self._transaction():
+            known = self._find(episode_id)
+            if known is None:
+                raise SpoolError(f'episode {episode_id} is not in the spool at {self.path.parent}')
+            if state not in _ALLOWED[known.state]:
+                raise SpoolError(
+                    f'episode {episode_id} is {known.state}; it cannot become {state}'
+                )
+            self._database.execute(
+                'UPDATE episodes SET state = ?, reason = ?, changed_wall_s = ?, '
+                'attempts = attempts + ? WHERE episode_id = ?',
+                (state, reason, time.time(), int(state is State.UPLOADING), episode_id),
+            )
+
+    def note(self, episode_id: str, reason: str) -> None:
+        """Keep the reason of a failed upload; the state stays."""
+        with self._transaction():
+            self._database.execute(
+                'UPDATE episodes SET reason = ? WHERE episode_id = ?', (reason, episode_id)
+            )
+
+    def find(self, episode_id: str) -> Entry | None:
+        """Return an episode's row, or None."""
+        with self._errors():
+            return self._find(episode_id)
+
+    def entries(self, *states: State) -> list[Entry]:
+        """Return the rows in these states (all when none is named), oldest first."""
+        chosen = states or tuple(State)
+        marks = ', '.join('?' * len(chosen))
+        with self._errors():
+            rows = self._database.execute(
+                f'SELECT {_COLUMNS} FROM episodes WHERE state IN ({marks}) ORDER BY rowid', chosen
+            )
+            return [_entry(row) for row in rows]
+
+    def count(self, *states: State) -> int:
+        """Return how many episodes are in these states."""
+        marks = ', '.join('?' * len(states))
+        with self._errors():
+            row = self._database.execute(
+                f'SELECT count(*) FROM episodes WHERE state IN ({marks})', states
+            ).fetchone()
+            return int(row[0])
+
+    def _find(self, episode_id: str) -> Entry | None:
+        row = self._database.execute(
+            f'SELECT {_COLUMNS} FROM episodes WHERE episode_id = ?', (episode_id,)
+        ).fetchone()
+        return None if row is None else _entry(row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._errors():
+            self._database.execute('BEGIN IMMEDIATE')
+            try:
+                yield
+            except BaseException:
+                self._database.execute('ROLLBACK')
+                raise
+            self._database.execute('COMMIT')
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise SpoolError(f'{self.path}: {error}') from error
+
+
+def _entry(row: tuple[str, str, str, int, float, float]) -> Entry:
+    return Entry(row[0], State(row[1]), *row[2:])
