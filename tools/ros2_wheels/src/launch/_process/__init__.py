@@ -1,0 +1,1 @@
+"""Child processes of a launch: their group, their output, their end."""

@@ -1,0 +1,40 @@
+"""Text given as strings and substitutions, as one list of substitutions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from launch.substitution import Substitution
+
+if TYPE_CHECKING:
+    from launch.launch_context import LaunchContext
+
+
+def normalize_to_list_of_substitutions(value: Any) -> list[Substitution]:
+    """Return `value` as a list of substitutions.
+
+    Args:
+        value: A string, a path, a substitution, or an iterable of those.
+
+    Raises:
+        TypeError: Something else was given.
+    """
+    from launch.substitutions.text_substitution import TextSubstitution
+
+    if isinstance(value, Substitution):
+        return [value]
+    if isinstance(value, (str, Path)):
+        return [TextSubstitution(text=str(value))]
+    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict)):
+        raise TypeError(
+            f'expected text, a Substitution or a list of those, got {value!r} '
+            f'of type {type(value).__name__}'
+        )
+    return [part for item in value for part in normalize_to_list_of_substitutions(item)]
+
+
+def perform_substitutions(context: LaunchContext, substitutions: Iterable[Substitution]) -> str:
+    """Return the concatenated text of the substitutions."""
+    return ''.join(context.perform_substitution(part) for part in substitutions)
