@@ -18,6 +18,10 @@ setup(
     description='One durable MCAP bag per episode, a spool, and its upload.',
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [],
+        'console_scripts': [
+            'bag = lwd_recorder.bag_command:main',
+            'recorder_node = lwd_recorder.nodes.recorder_node:main',
+            'uploader_node = lwd_recorder.nodes.uploader_node:main',
+        ],
     },
 )
