@@ -1,0 +1,151 @@
+"""What a policy is made of: the part of a checkpoint that must match before its tensors mean
+anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from lwd_policy_node.profile import RobotProfile
+
+TEXT_WIDTH = 384
+"""Width of the sentence embeddings (all-MiniLM-L6-v2)."""
+
+
+class PolicyError(ValueError):
+    """A policy, its checkpoint or an observation does not fit; the message names what and the
+    remedy.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """Shapes and sizes of a small VLA. Everything that changes a tensor's shape or its meaning."""
+
+    preset: str
+    """Name of the size: tiny."""
+    profile: str
+    """Robot profile that the policy was made for."""
+    cameras: tuple[str, ...]
+    """Camera names in the order of the image stack."""
+    image_size: tuple[int, int]
+    """Height and width of every camera's image, px."""
+    state_dim: int
+    """S, length of the state vector."""
+    action_dim: int
+    """A, length of the action vector."""
+    horizon: int
+    """H, steps of an action chunk."""
+    relative_to_state: tuple[int, ...]
+    """Per action joint: its column in the state that the chunk is relative to, or -1 for absolute
+    (grippers).
+    """
+    control_rate_hz: float
+    """Rate of the chunk's steps, Hz."""
+    vision_width: int = 64
+    """Features that each camera contributes to the prefix."""
+    text_width: int = 32
+    """Width that the sentence embedding is projected to."""
+    hidden: int = 512
+    """Width of the action expert."""
+    layers: int = 3
+    """Residual layers of the action expert."""
+    edit_hidden: int = 0
+    """Width of the edit head that QAM trains beside the expert; 0 for a policy without one."""
+    label_dim: int = 0
+    """Simulator labels that the encoder's auxiliary head predicts; 0 for none."""
+    flow_steps: int = 10
+    """Euler steps from noise to action at inference."""
+    start_noise: float = 0.3
+    """Scale of the start noise at inference; 1 samples the learned law, less stays nearer its
+    modes.
+    """
+
+    @property
+    def feature_dim(self) -> int:
+        """F, width of the frozen vision features: all cameras side by side."""
+        return self.vision_width * len(self.cameras)
+
+    @property
+    def chunk_dim(self) -> int:
+        """D = H * A, a flattened chunk."""
+        return self.horizon * self.action_dim
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, no spaces."""
+        return json.dumps(asdict(self), sort_keys=True, separators=(',', ':'))
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of the canonical JSON: two policies with the same digest are interchangeable
+        in shape.
+        """
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+    @classmethod
+    def from_json(cls, text: str) -> PolicyConfig:
+        """Inverse of `to_json`.
+
+        Raises:
+            PolicyError: not JSON, or a field is missing or unknown.
+        """
+        try:
+            raw: dict[str, Any] = json.loads(text)
+            known = {field.name for field in fields(cls)}
+            if unknown := set(raw) - known:
+                raise PolicyError(
+                    f'policy config has unknown fields {sorted(unknown)}; newer version?'
+                )
+            for name in ('cameras', 'image_size', 'relative_to_state'):
+                raw[name] = tuple(raw[name])
+            return cls(**raw)
+        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            raise PolicyError(f'policy config cannot be read: {error}') from error
+
+
+def preset(
+    name: str,
+    profile: RobotProfile,
+    *,
+    label_dim: int = 0,
+    edit: bool = True,
+) -> PolicyConfig:
+    """The config of a named size for a robot.
+
+    Args:
+        name: ``tiny``, for two laptop cores.
+        profile: the robot.
+        label_dim: simulator labels for the encoder's auxiliary loss.
+        edit: with the edit head that QAM trains.
+
+    Raises:
+        PolicyError: no such preset, or the cameras differ in size.
+    """
+    if name != 'tiny':
+        raise PolicyError(f'no policy preset {name!r}; known: tiny')
+    sizes = {(camera.height, camera.width) for camera in profile.cameras}
+    if len(sizes) != 1:
+        raise PolicyError(
+            f'{profile.name}: preset {name} needs cameras of one size, found {sizes}'
+        )
+    columns = profile.action_columns_in_state()
+    relative = tuple(
+        -1 if joint.name.startswith('gripper') else column
+        for joint, column in zip(profile.joints, columns, strict=True)
+    )
+    return PolicyConfig(
+        preset=name,
+        profile=profile.name,
+        cameras=tuple(camera.name for camera in profile.cameras),
+        image_size=sizes.pop(),
+        state_dim=len(profile.state_names),
+        action_dim=len(profile.joints),
+        horizon=profile.horizon,
+        relative_to_state=relative,
+        control_rate_hz=profile.control_rate_hz,
+        edit_hidden=256 if edit else 0,
+        label_dim=label_dim,
+    )

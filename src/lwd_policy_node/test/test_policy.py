@@ -1,0 +1,166 @@
+"""The policy as others rely on it: deterministic, batch equals single, files round-trip, odd input
+is named.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import numpy as np
+import pytest
+import torch
+from lwd_policy_node.policy import Policy, PolicyConfig, PolicyError, preset
+from lwd_policy_node.profile import load_profile
+
+PROFILE = load_profile('g1_laptop')
+CONFIG = preset('tiny', PROFILE, label_dim=6)
+
+
+@dataclasses.dataclass
+class Obs:
+    images: dict[str, np.ndarray]
+    state: np.ndarray
+    instruction: str = 'restock the red can'
+
+
+def observation(seed: int = 0, instruction: str = 'restock the red can') -> Obs:
+    rng = np.random.default_rng(seed)
+    images = {name: rng.integers(0, 256, (64, 64, 3), dtype=np.uint8) for name in CONFIG.cameras}
+    return Obs(images, rng.normal(size=20).astype(np.float32), instruction)
+
+
+@pytest.fixture
+def policy() -> Policy:
+    torch.manual_seed(0)
+    made = Policy(CONFIG)
+    made.sentences.remember(['restock the red can', 'restock the tea'], torch.randn(2, 384))
+    rng = np.random.default_rng(3)
+    made.norm.fit(rng.normal(size=(50, 20)), rng.normal(size=(50, 16, 16)), np.ones((50, 16)))
+    return made
+
+
+def test_a_chunk_has_the_profiles_shape_and_repeats_under_a_seed(policy):
+    first = policy.act(observation(), seed=4)
+    assert first.shape == (16, 16)
+    assert first.dtype == np.float64
+    np.testing.assert_array_equal(first, policy.act(observation(), seed=4))
+    assert np.abs(first - policy.act(observation(), seed=5)).max() > 1e-4
+
+
+def test_batch_agrees_with_single(policy):
+    observations = [
+        observation(i, 'restock the tea' if i % 2 else 'restock the red can') for i in range(5)
+    ]
+    batch = policy.act_batch(observations, range(5))
+    for i, obs in enumerate(observations):
+        np.testing.assert_allclose(batch[i], policy.act(obs, i), atol=1e-5)
+
+
+def test_the_instruction_reaches_the_action(policy):
+    torch.nn.init.normal_(policy.encoder.head.film.weight)
+    red = policy.act(observation(1, 'restock the red can'), 0)
+    tea = policy.act(observation(1, 'restock the tea'), 0)
+    assert np.abs(red - tea).max() > 1e-3
+
+
+def test_frozen_steps_are_kept_and_the_rest_continues_them(policy):
+    obs = observation()
+    free = policy.act(obs, 0)
+    frozen = free[:3] + 0.2
+    chunk = policy.act(obs, 0, frozen=frozen)
+    np.testing.assert_allclose(chunk[:3], frozen, atol=1e-5)
+    assert np.abs(chunk[3:] - free[3:]).max() > 1e-5
+
+
+def test_chunks_are_relative_to_the_joints_and_absolute_for_grippers(policy):
+    state = torch.randn(4, 20)
+    action = torch.randn(4, 16, 16)
+    torch.testing.assert_close(
+        policy.norm.absolute(policy.norm.chunk(action, state), state), action
+    )
+    moved = state.clone()
+    moved[:, list(PROFILE.action_columns_in_state())] += 0.5
+    shifted = policy.norm.absolute(policy.norm.chunk(action, state), moved)
+    torch.testing.assert_close(shifted[..., :14], action[..., :14] + 0.5)
+    torch.testing.assert_close(shifted[..., 14:], action[..., 14:])
+
+
+def test_save_and_load_give_the_same_actions_and_metadata(policy, tmp_path):
+    path = tmp_path / 'policy.safetensors'
+    policy.save(path, {'lwd.stage': 'sft', 'lwd.step': '12'})
+    loaded = Policy.load(path)
+    np.testing.assert_array_equal(policy.act(observation(), 1), loaded.act(observation(), 1))
+    assert loaded.metadata['lwd.stage'] == 'sft'
+    assert loaded.metadata['lwd.step'] == '12'
+    assert loaded.config == CONFIG
+    assert Policy.config_hash_of(path) == policy.config_hash == loaded.config_hash
+
+
+def test_config_hash_tells_shapes_apart():
+    other = dataclasses.replace(CONFIG, hidden=256)
+    assert other.sha256 != CONFIG.sha256
+    assert PolicyConfig.from_json(CONFIG.to_json()) == CONFIG
+
+
+def test_non_finite_weights_are_named(policy):
+    policy.check_finite()
+    with torch.no_grad():
+        policy.expert.head.out.bias[0] = float('nan')
+    with pytest.raises(PolicyError, match=r'expert\.head\.out\.bias'):
+        policy.check_finite()
+
+
+def test_files_that_are_no_checkpoint_are_refused_by_name(tmp_path):
+    path = tmp_path / 'noise.safetensors'
+    path.write_bytes(b'not a checkpoint')
+    with pytest.raises(PolicyError, match='noise'):
+        Policy.load(path)
+    with pytest.raises(PolicyError, match='noise'):
+        Policy.config_hash_of(path)
+
+
+def test_a_missing_camera_is_named(policy):
+    obs = observation()
+    del obs.images['hand_left']
+    with pytest.raises(PolicyError, match='hand_left'):
+        policy.act(obs, 0)
+
+
+def test_the_edit_head_starts_at_zero_and_then_changes_the_chunk(policy):
+    obs = observation()
+    with_edit = policy.act(obs, 0)
+    edit, policy.edit = policy.edit, None
+    np.testing.assert_allclose(with_edit, policy.act(obs, 0), atol=1e-6)
+    policy.edit = edit
+    torch.nn.init.ones_(policy.edit.head.out.bias)
+    assert np.abs(policy.act(obs, 0) - with_edit).max() > 0.1
+
+
+def test_sentences_come_from_the_packaged_encoder_without_network(policy):
+    """Paraphrases lie closer than another object, and an embedding is remembered with the
+    checkpoint.
+    """
+    same, paraphrase, other = policy.sentences.embed(
+        ['put the red can on the shelf', 'place the red can onto the shelf', 'pour the green tea']
+    )
+    assert torch.cosine_similarity(same, paraphrase, dim=0) > torch.cosine_similarity(
+        same, other, dim=0
+    )
+    assert 'pour the green tea' in policy.sentences.known[0]
+
+
+def test_inference_takes_less_than_15_ms_on_one_core(policy):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        obs = observation()
+        policy.act(obs, 0)
+        times = []
+        for seed in range(20):
+            start = time.perf_counter()
+            policy.act(obs, seed)
+            times.append(time.perf_counter() - start)
+        assert min(times) < 0.015
+    finally:
+        torch.set_num_threads(threads)
