@@ -123,7 +123,7 @@ class RecorderNode(Node):
         self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
         for notice in self._recorder.start():
             self._announce(notice)
-        self._subscriptions = RawSubscriptions(self, self._topics)
+        self._inputs = RawSubscriptions(self, self._topics)
         self._last_backlog = -1
         self._next_status_s = 0.0
         self._counts = list(self._recorder.counts)
@@ -134,13 +134,13 @@ class RecorderNode(Node):
 
     def finish(self) -> None:
         """Close what is open; the context may be down already, so nothing is published."""
-        self._subscriptions.drain(self._take, self._recorder.on_lost)
+        self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.shutdown():
             print(f'recorder_node: {notice.text}', file=sys.stderr)
 
     def _beat(self) -> None:
         self._now_ns = self.get_clock().now().nanoseconds
-        self._subscriptions.drain(self._take, self._recorder.on_lost)
+        self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.poll(self._now_ns):
             self._announce(notice)
         if time.monotonic() >= self._next_status_s:
