@@ -53,4 +53,4 @@ def save_standin(
 if __name__ == '__main__':
     from lwd_policy_node.nodes.policy_node import main
 
-    sys.exit(main(load=StandinPolicy.load))
+    sys.exit(main(loader=lambda: StandinPolicy.load))

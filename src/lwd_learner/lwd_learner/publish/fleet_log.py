@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 EVENTS = {1: 'loaded', 2: 'active', 3: 'refused', 4: 'rolled_back'}
@@ -22,6 +22,7 @@ class WeightsEvent:
     transport: str  # service or uri
     transfer_s: float  # s spent pulling bytes
     reason: str
+    present: bool = True  # the robot was heard from before the publication: the delay counts
 
     @property
     def delay_s(self) -> float:
@@ -58,6 +59,7 @@ class FleetLog:
         self._changed = threading.Condition()
         self._events: list[WeightsEvent] = []
         self._robots: dict[str, RobotReport] = {}
+        self._first_heard_s: dict[str, float] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -68,6 +70,8 @@ class FleetLog:
     def add_event(self, event: WeightsEvent) -> None:
         """Remember an event and append its line."""
         with self._changed:
+            heard_s = self._first_heard_s.setdefault(event.robot_id, event.loaded_wall_s)
+            event = replace(event, present=heard_s <= event.published_wall_s)
             self._events.append(event)
             with self._path.open('a') as file:
                 file.write(json.dumps(asdict(event)) + '\n')
@@ -77,6 +81,7 @@ class FleetLog:
         """Remember a robot's newest status."""
         with self._changed:
             self._robots[report.robot_id] = report
+            self._first_heard_s.setdefault(report.robot_id, report.wall_s)
             self._changed.notify_all()
 
     def events(self) -> list[WeightsEvent]:

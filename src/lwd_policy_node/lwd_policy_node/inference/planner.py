@@ -43,18 +43,18 @@ class Planner:
         self._seed = seed
         self._frozen_steps = frozen_steps
         self._last: Plan | None = None
-        self._at_once = False
+        self._at_once_ns: int | None = None
 
-    def replan_at_once(self) -> None:
-        """Make the next plan from the next observation, whatever the cadence says."""
-        self._at_once = True
+    def replan_after(self, stamp_ns: int) -> None:
+        """Plan from the first observation not older than `stamp_ns`, whatever the cadence says."""
+        self._at_once_ns = stamp_ns
 
     def due(self, stamp_ns: int, episode_id: str) -> bool:
         """Whether an observation of `stamp_ns` (robot clock) in this episode calls for a plan."""
         last = self._last
         if last is None or last.episode_id != episode_id or stamp_ns < last.stamp_ns - NS:
             return True
-        if self._at_once:
+        if self._at_once_ns is not None and stamp_ns >= self._at_once_ns:
             return stamp_ns > last.stamp_ns
         ticks = (stamp_ns - last.stamp_ns) / NS * self._profile.control_rate_hz
         return ticks > self._profile.replan_steps - 0.5
@@ -67,7 +67,8 @@ class Planner:
         Raises:
             ChunkRejected: it failed, or gave another shape than (H, A), or non-finite targets.
         """
-        self._at_once = False
+        if self._at_once_ns is not None and observation.stamp_ns >= self._at_once_ns:
+            self._at_once_ns = None
         frozen = self._frozen(observation.stamp_ns, episode_id, version)
         self._seed += 1
         actions = self._act(policy, observation, frozen)

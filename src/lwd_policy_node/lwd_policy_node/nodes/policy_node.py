@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from lwd_policy_node.inference import (
 from lwd_policy_node.inference.observation import StreamError, decode_images, zero_observation
 from lwd_policy_node.inference.planner import Plan
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.policy_parameters import PARAMETERS
 from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.threads import start_thread
 from lwd_policy_node.nodes.weights_client import WeightsClient, WeightsOptions
@@ -42,88 +44,23 @@ from lwd_policy_node.weights import WeightsStore
 from lwd_policy_node.weights.checks import Load
 from lwd_policy_node.weights.wire import time_message, time_ns
 
-PARAMETERS = (
-    Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
-    Parameter('profile', str, 'g1_laptop', 'Robot profile: a known name or a path to a YAML.'),
-    Parameter('episode_kinds', list[str], ['rollout'], 'Episode kinds in which the policy plans.'),
-    Parameter('seed', int, 0, 'First seed of the noise that chunks are drawn from.', low=0),
-    Parameter(
-        'frozen_steps',
-        int,
-        0,
-        'Real-time chunking: leading steps copied from the previous chunk; 0 = off.',
-        low=0,
-        high=64,
-    ),
-    Parameter(
-        'late_after_s',
-        float,
-        0.5,
-        'Robot time without a message after which a stream is reported late, s.',
-        low=0.01,
-        high=60.0,
-    ),
-    Parameter(
-        'failures_to_roll_back',
-        int,
-        3,
-        'Failed inferences in a row after which the previous weights come back.',
-        low=1,
-        high=1000,
-    ),
-    Parameter('follow_weights', bool, True, 'Take the weights that the learner announces.'),
-    Parameter(
-        'weights_dir',
-        str,
-        '',
-        'Folder of the weights kept; empty: $LWD_HOME/robots/<robot_id>/weights.',
-    ),
-    Parameter('weights_kept', int, 3, 'Versions kept on disk.', low=1, high=100),
-    Parameter('trusted_keys', str, '', 'A .pub file or a folder of them; empty: $LWD_HOME/keys.'),
-    Parameter(
-        'transport',
-        str,
-        'service',
-        'How files are pulled: from the learner, or by file:// URI where one is announced.',
-        choices=('service', 'uri'),
-    ),
-    Parameter(
-        'config_hash',
-        str,
-        '',
-        'Policy configuration taken (sha256 hex); empty: that of the weights in use; any: all.',
-    ),
-    Parameter(
-        'piece_bytes',
-        int,
-        4 << 20,
-        'Bytes asked for at a time; the learner sends 4 MiB at most.',
-        low=1024,
-        high=4 << 20,
-    ),
-    Parameter(
-        'answer_timeout_s', float, 3.0, 'Wall time to wait for a piece, s.', low=0.1, high=600.0
-    ),
-    Parameter(
-        'retry_s', float, 1.0, 'Wall time before a silent learner is asked again, s.', low=0.01
-    ),
-)
 DIAGNOSTICS_PERIOD_S = 1.0
 INFERENCE_WINDOW = 100  # inferences that the reported percentiles cover
 IDLE_WAIT_S = 0.5  # the inference thread looks at `stopping` at least this often
 
 
-def load_policy(path: Path) -> Any:
-    """Load the policy model for one CPU thread."""
-    from lwd_policy_node.policy import Policy  # torch: only in the process that infers
+def torch_loader() -> Load:
+    """Import the policy model, which takes seconds, and return what loads it for one thread."""
+    os.environ.setdefault('OMP_NUM_THREADS', '1')
+    from lwd_policy_node.policy import Policy
 
-    return Policy.load(path, threads=1)
+    return lambda path: Policy.load(path, threads=1)
 
 
 class PolicyNode(Node):
     """Parameters, topics and threads around the cores in `inference` and `weights`."""
 
-    def __init__(self, load: Load = load_policy) -> None:
+    def __init__(self, loader: Callable[[], Load] = torch_loader) -> None:
         super().__init__('policy_node')
         values = declare(self, PARAMETERS)
         self._robot_id: str = values['robot_id'] or self.get_namespace().strip('/')
@@ -150,7 +87,7 @@ class PolicyNode(Node):
         self._trouble = ''
         self._chunk_pub = self.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
         self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
-        self._weights = self._make_client(values, load)
+        self._weights = self._make_client(values, loader)
         for camera in self._profile.cameras:
             self.create_subscription(
                 CompressedImage,
@@ -177,7 +114,7 @@ class PolicyNode(Node):
         self._weights.close()
         super().destroy_node()
 
-    def _make_client(self, values: dict[str, Any], load: Load) -> WeightsClient:
+    def _make_client(self, values: dict[str, Any], loader: Callable[[], Load]) -> WeightsClient:
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd'))
         folder = Path(values['weights_dir'] or home / 'robots' / self._robot_id / 'weights')
         try:
@@ -192,6 +129,7 @@ class PolicyNode(Node):
             piece_bytes=values['piece_bytes'],
             answer_timeout_s=values['answer_timeout_s'],
             retry_s=values['retry_s'],
+            profile=self._profile.name,
             chunk_shape=(self._profile.horizon, len(self._profile.joints)),
         )
         return WeightsClient(
@@ -199,10 +137,15 @@ class PolicyNode(Node):
             options=options,
             store=store,
             slot=self._slot,
-            load=load,
-            sample=lambda: self._sample,
+            loader=loader,
+            sample=self._observation_to_try,
             follow=values['follow_weights'],
         )
+
+    def _observation_to_try(self, known_instruction: str) -> Observation:
+        if self._sample.instruction:
+            return self._sample
+        return replace(self._sample, instruction=known_instruction)
 
     def _on_image(self, camera: str, message: Any) -> None:
         with self._changed:
@@ -230,7 +173,7 @@ class PolicyNode(Node):
         with self._changed:
             took_back = self._mode in (ControlMode.HUMAN, ControlMode.ESTOP)
             if took_back and message.mode not in (ControlMode.HUMAN, ControlMode.ESTOP):
-                self._planner.replan_at_once()
+                self._planner.replan_after(time_ns(message.header.stamp))
             self._mode = message.mode
 
     def _infer(self) -> None:
@@ -353,9 +296,9 @@ class PolicyNode(Node):
         )
 
 
-def main(args: Sequence[str] | None = None, load: Load = load_policy) -> int:
+def main(args: Sequence[str] | None = None, loader: Callable[[], Load] = torch_loader) -> int:
     """Run policy_node until a signal; return the exit code."""
-    return run_node(lambda: PolicyNode(load), args)
+    return run_node(lambda: PolicyNode(loader), args)
 
 
 if __name__ == '__main__':

@@ -14,22 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
-from rclpy.task import Future
 
 from lwd_msgs.msg import WeightsManifest, WeightsStatus
 from lwd_msgs.srv import GetWeights
-from lwd_policy_node.inference import LoadedWeights, Observation, PolicySlot
+from lwd_policy_node.inference import LoadedWeights, PolicySlot
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.piece_request import POLL_S, PieceRequest
 from lwd_policy_node.nodes.threads import start_thread
 from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_trusted_keys
-from lwd_policy_node.weights.checks import (
-    Load,
-    check_file,
-    check_manifest,
-    check_policy,
-    load_checked,
-)
+from lwd_policy_node.weights.checks import Load, LoadedPolicy, Sample, check_manifest, open_checked
 from lwd_policy_node.weights.pull import (
     Superseded,
     Unanswered,
@@ -39,8 +34,6 @@ from lwd_policy_node.weights.pull import (
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 from lwd_policy_node.weights.wire import manifest_from_message, time_message
 
-POLL_S = 0.05  # how soon a waiting pull notices a newer announcement
-
 
 @dataclass(frozen=True, slots=True)
 class WeightsOptions:
@@ -49,10 +42,11 @@ class WeightsOptions:
     robot_id: str
     trusted_keys: Path
     transport: str  # service or uri
-    config_hash: str  # '' = that of the weights in use, 'any' = every one
+    config_hash: str  # the only one taken; empty: every one that fits the robot
     piece_bytes: int
     answer_timeout_s: float
     retry_s: float
+    profile: str  # name of the robot profile
     chunk_shape: tuple[int, int]  # (H, A)
 
 
@@ -66,8 +60,8 @@ class WeightsClient:
         options: WeightsOptions,
         store: WeightsStore,
         slot: PolicySlot,
-        load: Load,
-        sample: Callable[[], Observation],
+        loader: Callable[[], Load],
+        sample: Sample,
         follow: bool = True,
     ) -> None:
         """Subscribe and start the worker, which first brings back the last good weights.
@@ -77,15 +71,16 @@ class WeightsClient:
             options: see `WeightsOptions`.
             store: this robot's weights folder.
             slot: where good weights are offered.
-            load: builds a policy from a safetensors file.
-            sample: returns an observation for the smoke inference.
+            loader: called once in the worker; returns what builds a policy from a file.
+            sample: returns an observation to try weights on; see `weights.checks.open_checked`.
             follow: False: only the weights on disk.
         """
         self._node = node
         self._options = options
         self._store = store
         self._slot = slot
-        self._load = load
+        self._loader = loader
+        self._stuck: set[int] = set()
         self._sample = sample
         self._wake = threading.Condition()
         self._inbox: deque[Manifest] = deque()
@@ -94,7 +89,10 @@ class WeightsClient:
         self._stopping = False
         self._note = 'no weights yet'
         self._status = node.create_publisher(
-            WeightsStatus, '/lwd/weights_status', qos.WEIGHTS_STATUS
+            WeightsStatus,
+            '/lwd/weights_status',
+            qos.WEIGHTS_STATUS,
+            event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
         )
         self._client = node.create_client(GetWeights, '/lwd/get_weights')
         if follow:
@@ -128,14 +126,21 @@ class WeightsClient:
             self._failed = (weights, reason)
             self._wake.notify_all()
 
+    def _on_listener(self, change: Any) -> None:
+        """Tell a new listener what is in use."""
+        if change.current_count_change > 0 and (active := self._slot.active) is not None:
+            self._report(active.manifest, WeightsStatus.ACTIVE)
+
     def _on_announcement(self, message: Any) -> None:
         with self._wake:
             self._inbox.append(manifest_from_message(message))
             self._wake.notify_all()
 
     def _work(self) -> None:
+        self._load = self._loader()
         self._store.clear_parts()
-        self._restore(None)
+        if (restored := self._restore(None)) is not None:
+            self._report(restored.manifest, WeightsStatus.ACTIVE, restored)
         while True:
             with self._wake:
                 self._wake.wait_for(
@@ -183,14 +188,12 @@ class WeightsClient:
             raise WeightsRefused(
                 Refusal.WENT_BACK, f'this robot went back from version {manifest.version}'
             )
-        active = self._slot.active
-        pinned = '' if active is None else active.manifest.config_hash
         check_manifest(
             manifest,
             trusted=trusted,
             where=str(where),
             active_version=newest,
-            config_hash=self._options.config_hash or pinned,
+            config_hash=self._options.config_hash,
         )
 
     def _take(self, manifest: Manifest) -> Manifest | None:
@@ -216,7 +219,8 @@ class WeightsClient:
         except Superseded:
             self._store.part_path(manifest).unlink(missing_ok=True)
             return newer[0] if newer else None
-        self._report(manifest, WeightsStatus.LOADED, weights)
+        if weights.transport:  # else it was pulled, and reported, before a restart
+            self._report(manifest, WeightsStatus.LOADED, weights)
         self._note = ''
         if (active := self._slot.offer(weights)) is not None:
             self.activated(active)
@@ -230,12 +234,23 @@ class WeightsClient:
         if not self._store.holds(manifest):
             path = self._store.part_path(manifest)
             transport, transfer_s = self._pull(manifest, path, checkpoint)
-        check_file(path, manifest, like)
-        policy = load_checked(path, manifest, self._load)
-        check_policy(policy, manifest.version, self._sample(), self._options.chunk_shape)
+        policy = self._checked_policy(path, manifest, like)
         if transport:
             self._store.admit(manifest, path)
         return LoadedWeights(policy, manifest, transport, transfer_s)
+
+    def _checked_policy(
+        self, path: Path, manifest: Manifest, like: Path | None = None
+    ) -> LoadedPolicy:
+        return open_checked(
+            path,
+            manifest,
+            load=self._load,
+            robot=self._options.profile,
+            shape=self._options.chunk_shape,
+            sample=self._sample,
+            like=like,
+        )
 
     def _pull(
         self, manifest: Manifest, part: Path, checkpoint: Callable[[], None]
@@ -251,7 +266,9 @@ class WeightsClient:
                 pull_by_service(
                     manifest,
                     part,
-                    lambda *piece: _Answer(self._client, self._options, checkpoint, *piece),
+                    lambda *piece: PieceRequest(
+                        self._client, self._options.answer_timeout_s, checkpoint, *piece
+                    ),
                     piece_bytes=self._options.piece_bytes,
                     checkpoint=checkpoint,
                 )
@@ -282,9 +299,7 @@ class WeightsClient:
             try:
                 self._check_manifest(manifest, 0)
                 path = self._store.policy_path(manifest.version)
-                check_file(path, manifest)
-                policy = load_checked(path, manifest, self._load)
-                check_policy(policy, manifest.version, self._sample(), self._options.chunk_shape)
+                policy = self._checked_policy(path, manifest)
             except (WeightsRefused, OSError) as error:
                 self._report(manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}')
                 self._node.get_logger().error(f'weights on disk: {error}')
@@ -293,15 +308,15 @@ class WeightsClient:
             self._slot.replace_active(weights)
             if self._store.active() != manifest.version:
                 self._store.set_active(manifest.version)
-            self._report(manifest, WeightsStatus.ACTIVE, weights)
             self._note = ''
             return weights
         return None
 
     def _go_back(self, weights: LoadedWeights, reason: str) -> None:
-        if self._slot.active is not weights:
-            return
         version = weights.manifest.version
+        if self._slot.active is not weights or version in self._stuck:
+            return
+        self._stuck.add(version)
         former = self._restore(version)
         if former is None:
             self._note = f'version {version} fails ({reason}) and no older one is kept'
@@ -309,6 +324,7 @@ class WeightsClient:
         self._store.mark_failed(version)
         text = f'{reason}; went back to version {former.manifest.version}'
         self._report(weights.manifest, WeightsStatus.ROLLED_BACK, weights, text)
+        self._report(former.manifest, WeightsStatus.ACTIVE, former)
         self._node.get_logger().error(f'version {version}: {text}')
 
     def _refuse(self, manifest: Manifest, refused: WeightsRefused) -> None:
@@ -336,37 +352,3 @@ class WeightsClient:
             message.transport = weights.transport
             message.transfer_s = weights.transfer_s
         self._status.publish(message)
-
-
-class _Answer:
-    """One piece under way: asked on construction, waited for by the worker thread."""
-
-    def __init__(
-        self,
-        client: Any,
-        options: WeightsOptions,
-        checkpoint: Callable[[], None],
-        version: int,
-        offset: int,
-        length: int,
-    ) -> None:
-        self._client = client
-        self._timeout_s = options.answer_timeout_s
-        self._checkpoint = checkpoint
-        self._done = threading.Event()
-        request = GetWeights.Request(version=version, offset=offset, length=length)
-        self._future: Future = client.call_async(request)
-        self._future.add_done_callback(lambda _: self._done.set())
-
-    def wait(self) -> memoryview:
-        """Return the bytes; see `weights.pull.Piece`."""
-        deadline = time.monotonic() + self._timeout_s
-        while not self._done.wait(POLL_S):
-            self._checkpoint()
-            if time.monotonic() > deadline:
-                self._client.remove_pending_request(self._future)
-                raise Unanswered
-        answer = self._future.result()
-        if not answer.ok:
-            raise WeightsRefused(Refusal.UNREACHABLE, f'the learner says: {answer.message}')
-        return memoryview(answer.data)

@@ -7,6 +7,7 @@ model. Each raises `WeightsRefused` with the reason that the robot reports.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,8 @@ from lwd_policy_node.weights.manifest import Manifest
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 from lwd_policy_node.weights.tensors import check_finite, check_shapes, read_header
 
-ANY_CONFIG = 'any'
+CONFIG_KEY = 'lwd.config'
+INSTRUCTIONS_KEY = 'lwd.instructions'
 CONFIG_HASH_KEY = 'lwd.config_hash'
 SMOKE_SEED = 0
 READ_BYTES = 1 << 22
@@ -39,6 +41,7 @@ class LoadedPolicy(Protocol):
 
 
 Load = Callable[[Path], LoadedPolicy]
+Sample = Callable[[str], Any]  # instruction for a robot that has none -> observation
 
 
 def check_manifest(
@@ -56,17 +59,17 @@ def check_manifest(
         trusted: public keys by id.
         where: place of the trusted keys, named in the reason.
         active_version: newest version in use or in standby; 0 = none.
-        config_hash: the architecture this robot takes; ``any`` or empty: every one.
+        config_hash: the only architecture this robot takes; empty: every one that fits it.
 
     Raises:
         WeightsRefused: no trusted key, unknown key, bad signature, other config, not newer.
     """
     manifest.verify(trusted, where)
-    if config_hash not in ('', ANY_CONFIG, manifest.config_hash):
+    if config_hash not in ('', manifest.config_hash):
         raise WeightsRefused(
             Refusal.OTHER_CONFIG,
             f'version {manifest.version} has {manifest.config_hash[:12]}, this robot takes '
-            f'{config_hash[:12]}: start policy_node with config_hash:=any to change architecture',
+            f"{config_hash[:12]}: set policy_node's parameter config_hash to change that",
         )
     if manifest.version <= active_version:
         raise WeightsRefused(
@@ -76,16 +79,20 @@ def check_manifest(
         )
 
 
-def check_file(path: Path, manifest: Manifest, like: Path | None = None) -> None:
-    """Check size, hash, form, finiteness and shapes of a pulled file.
+def check_file(
+    path: Path, manifest: Manifest, *, robot: str = '', like: Path | None = None
+) -> None:
+    """Check size, hash, form, robot, finiteness and shapes of a pulled file.
 
     Args:
         path: the safetensors file.
         manifest: its verified manifest.
+        robot: name of this robot's profile; empty: not checked.
         like: file in use; tensors must match when it has the same config_hash.
 
     Raises:
-        WeightsRefused: wrong size, hash mismatch, malformed, other config, non-finite, shapes.
+        WeightsRefused: wrong size, hash mismatch, malformed, other config, another robot,
+            non-finite, shapes.
     """
     size = path.stat().st_size
     if size != manifest.size_bytes:
@@ -107,6 +114,12 @@ def check_file(path: Path, manifest: Manifest, like: Path | None = None) -> None
             Refusal.OTHER_CONFIG,
             f'version {manifest.version}: the file has {found[:12] or "none"}, its manifest says '
             f'{manifest.config_hash[:12]}',
+        )
+    made_for = _configured_robot(header.metadata)
+    if robot and made_for and made_for != robot:
+        raise WeightsRefused(
+            Refusal.OTHER_ROBOT,
+            f'version {manifest.version} is for the profile {made_for}, this robot is {robot}',
         )
     check_finite(path, header)
     if like is not None:
@@ -159,6 +172,47 @@ def check_policy(
         raise WeightsRefused(
             Refusal.SMOKE_FAILED, f'version {version}: the chunk holds NaN or infinite targets'
         )
+
+
+def open_checked(
+    path: Path,
+    manifest: Manifest,
+    *,
+    load: Load,
+    robot: str,
+    shape: tuple[int, int],
+    sample: Sample,
+    like: Path | None = None,
+) -> LoadedPolicy:
+    """Check a file, build its policy and try it: `check_file`, `load_checked`, `check_policy`.
+
+    `sample` is given an instruction that the file knows, for a robot that has none yet: trying
+    the weights then does not bring a language model in.
+
+    Raises:
+        WeightsRefused: any of the checks.
+    """
+    check_file(path, manifest, robot=robot, like=like)
+    policy = load_checked(path, manifest, load)
+    check_policy(policy, manifest.version, sample(known_instruction(path)), shape)
+    return policy
+
+
+def known_instruction(path: Path) -> str:
+    """Return an instruction whose embedding the file carries, or an empty string."""
+    try:
+        known = json.loads(read_header(path).metadata.get(INSTRUCTIONS_KEY, '[]'))
+    except json.JSONDecodeError:
+        return ''
+    return str(known[0]) if isinstance(known, list) and known else ''
+
+
+def _configured_robot(metadata: Mapping[str, str]) -> str:
+    try:
+        config = json.loads(metadata.get(CONFIG_KEY, '{}'))
+    except json.JSONDecodeError:
+        return ''
+    return str(config.get('profile', '')) if isinstance(config, dict) else ''
 
 
 def file_sha256(path: Path) -> str:

@@ -12,6 +12,7 @@ class Refusal(StrEnum):
     UNKNOWN_KEY = 'unknown key'
     BAD_SIGNATURE = 'bad signature'
     OTHER_CONFIG = 'other config_hash'
+    OTHER_ROBOT = 'another robot'
     NOT_NEWER = 'not newer'
     WENT_BACK = 'failed here before'
     WRONG_SIZE = 'wrong size'

@@ -1,0 +1,72 @@
+"""policy_node's parameters."""
+
+from __future__ import annotations
+
+from lwd_policy_node.nodes.parameters import Parameter
+
+PARAMETERS = (
+    Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
+    Parameter('profile', str, 'g1_laptop', 'Robot profile: a known name or a path to a YAML.'),
+    Parameter('episode_kinds', list[str], ['rollout'], 'Episode kinds in which the policy plans.'),
+    Parameter('seed', int, 0, 'First seed of the noise that chunks are drawn from.', low=0),
+    Parameter(
+        'frozen_steps',
+        int,
+        0,
+        'Real-time chunking: leading steps copied from the previous chunk; 0 = off.',
+        low=0,
+        high=64,
+    ),
+    Parameter(
+        'late_after_s',
+        float,
+        0.5,
+        'Robot time without a message after which a stream is reported late, s.',
+        low=0.01,
+        high=60.0,
+    ),
+    Parameter(
+        'failures_to_roll_back',
+        int,
+        3,
+        'Failed inferences in a row after which the previous weights come back.',
+        low=1,
+        high=1000,
+    ),
+    Parameter('follow_weights', bool, True, 'Take the weights that the learner announces.'),
+    Parameter(
+        'weights_dir',
+        str,
+        '',
+        'Folder of the weights kept; empty: $LWD_HOME/robots/<robot_id>/weights.',
+    ),
+    Parameter('weights_kept', int, 3, 'Versions kept on disk.', low=1, high=100),
+    Parameter('trusted_keys', str, '', 'A .pub file or a folder of them; empty: $LWD_HOME/keys.'),
+    Parameter(
+        'transport',
+        str,
+        'service',
+        'How files are pulled: from the learner, or by file:// URI where one is announced.',
+        choices=('service', 'uri'),
+    ),
+    Parameter(
+        'config_hash',
+        str,
+        '',
+        'The only policy configuration taken (sha256 hex); empty: every one that fits the robot.',
+    ),
+    Parameter(
+        'piece_bytes',
+        int,
+        4 << 20,
+        'Bytes asked for at a time; the learner sends 4 MiB at most.',
+        low=1024,
+        high=4 << 20,
+    ),
+    Parameter(
+        'answer_timeout_s', float, 3.0, 'Wall time to wait for a piece, s.', low=0.1, high=600.0
+    ),
+    Parameter(
+        'retry_s', float, 1.0, 'Wall time before a silent learner is asked again, s.', low=0.01
+    ),
+)
