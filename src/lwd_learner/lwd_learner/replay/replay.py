@@ -120,12 +120,12 @@ class Replay:
 
     @property
     def tasks(self) -> list[str]:
-        """Task names; a batch's `task_id` counts in this list."""
+        """Task names; a batch's `task_id` counts in this list. Keep names, not numbers: they hold while this is open."""
         return self._tasks.words
 
     @property
     def instructions(self) -> list[str]:
-        """Instruction sentences; a batch's `instruction_id` counts in this list."""
+        """Instruction sentences; a batch's `instruction_id` counts in this list (while this is open)."""
         return self._instructions.words
 
     def __len__(self) -> int:

@@ -42,24 +42,23 @@ class SamplerConfig:
 class _Candidates:
     """Start rows of one data set, apart by task."""
 
-    def __init__(self, dataset: str) -> None:
-        self.dataset = dataset
+    def __init__(self) -> None:
         self.rows_seen = 0
-        self.by_task: dict[int, GrowableArray[np.int64]] = {}
+        self.by_task: dict[str, GrowableArray[np.int64]] = {}
 
     def __len__(self) -> int:
         return sum(len(rows) for rows in self.by_task.values())
 
     def draw(self, rng: np.random.Generator, size: int) -> Rows:
         """`size` rows: a task uniformly, then one of its rows uniformly."""
-        tasks = sorted(self.by_task)
+        tasks = sorted(self.by_task)  # by name: the numbers depend on who opened the replay when
         lengths = np.array([len(self.by_task[task]) for task in tasks])
         task = rng.integers(len(tasks), size=size)
         pick = (rng.random(size) * lengths[task]).astype(np.int64)
         out = np.empty(size, np.int64)
-        for i, number in enumerate(tasks):
+        for i, name in enumerate(tasks):
             where = task == i
-            out[where] = self.by_task[number].data[pick[where]]
+            out[where] = self.by_task[name].data[pick[where]]
         return out
 
 
@@ -78,7 +77,7 @@ class Sampler:
         )
         self._rng = np.random.Generator(np.random.PCG64(self.config.seed))
         self._owed = 0.0  # online transitions owed by rounding, in (-1, 1)
-        self._candidates = {name: _Candidates(name) for name in DATASETS}
+        self._candidates = {name: _Candidates() for name in DATASETS}
         self.refresh()
 
     def refresh(self) -> int:
@@ -95,9 +94,10 @@ class Sampler:
         starts = starts[self._where(RowView.of(index, starts))]
         tasks = index.task.data[starts]
         for task in np.unique(tasks).tolist():
-            candidates.by_task.setdefault(task, GrowableArray(np.int64)).extend(
-                starts[tasks == task]
+            of_task = candidates.by_task.setdefault(
+                self.replay.tasks[task], GrowableArray(np.int64)
             )
+            of_task.extend(starts[tasks == task])
         candidates.rows_seen = until
         return len(starts)
 
@@ -170,7 +170,7 @@ class Sampler:
                     f'{self.replay.uri}: {name} has {len(self.replay.index(name))} rows, the sampler had seen {rows}; '
                     'refresh the replay, or start the sampler anew'
                 )
-        self._candidates = {name: _Candidates(name) for name in DATASETS}
+        self._candidates = {name: _Candidates() for name in DATASETS}
         for name, rows in state['rows'].items():
             self._take(name, rows)
         self._rng.bit_generator.state = state['rng']
