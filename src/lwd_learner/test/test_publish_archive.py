@@ -1,0 +1,109 @@
+"""Published versions on disk and the counter that never goes back."""
+
+from __future__ import annotations
+
+import json
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lwd_learner.publish import keys_command
+from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.fleet_log import FleetLog, WeightsEvent
+from lwd_learner.publish.publisher import Publisher
+from lwd_policy_node.weights import Manifest, WeightsRefused, ensure_key_pair
+from safetensors.numpy import save_file
+
+
+def _publish(archive: Archive, source: Path, version: int) -> None:
+    staged, size, digest = archive.stage(source)
+    archive.admit(Manifest(0, version, 0, 'sft', 0, 'c', '', size, digest), staged)
+
+
+def test_versions_go_on_for_ever(tmp_path: Path) -> None:
+    """Neither a restart nor an emptied run folder makes a version that robots have seen before."""
+    counter = VersionCounter(tmp_path / 'learner.version')
+    assert [counter.next() for _ in range(3)] == [1, 2, 3]
+    assert VersionCounter(tmp_path / 'learner.version').next() == 4
+    assert counter.next(at_least=9) == 9
+    (tmp_path / 'learner.version').write_text('seven')
+    with pytest.raises(ValueError, match="holds 'seven'"):
+        counter.next()
+
+
+def test_two_processes_never_take_one_number(tmp_path: Path) -> None:
+    """`train` and the publish command may run at once."""
+    code = (
+        'import sys; from pathlib import Path; from lwd_learner.publish.archive import '
+        'VersionCounter; c = VersionCounter(Path(sys.argv[1])); '
+        'print(*[c.next() for _ in range(50)])'
+    )
+    command = [sys.executable, '-c', code, str(tmp_path / 'v')]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    taken = [int(word) for process in running for word in process.communicate()[0].split()]
+    assert sorted(taken) == list(range(1, 101))
+
+
+def test_old_versions_make_room_and_are_named(tmp_path: Path) -> None:
+    """The disk does not fill; a robot that asks for a version gone is told the newest."""
+    archive = Archive(tmp_path / 'published', keep=2)
+    source = tmp_path / 'policy.safetensors'
+    for version in (1, 2, 3):
+        source.write_bytes(bytes([version]) * 10)
+        _publish(archive, source, version)
+    assert archive.versions() == [2, 3]
+    assert archive.bytes_of(3)[:] == b'\x03' * 10
+    with pytest.raises(LookupError, match='version 1 is not kept: newest is 3'):
+        archive.bytes_of(1)
+    assert Archive(tmp_path / 'published').manifest(3).version == 3
+
+
+def test_a_checkpoint_that_must_not_be_published_is_refused_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The learner itself does not announce NaN weights or files that are no policy."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', '158')
+    pair = ensure_key_pair(tmp_path / 'keys')
+    path = tmp_path / 'policy.safetensors'
+    with Publisher(tmp_path / 'run', pair.private_path) as publisher:
+        save_file({'w': np.array([np.nan], np.float32)}, path, {'lwd.config_hash': 'c'})
+        with pytest.raises(WeightsRefused, match='tensor w'):
+            publisher.publish(path, stage='sft', step=0)
+        save_file({'w': np.zeros(1, np.float32)}, path)
+        with pytest.raises(ValueError, match=r'lwd\.config_hash'):
+            publisher.publish(path, stage='sft', step=0)
+        assert publisher.newest is None
+    with pytest.raises(RuntimeError, match='not started'):
+        publisher.publish(path, stage='sft', step=0)
+
+
+def test_delays_of_latecomers_are_marked(tmp_path: Path) -> None:
+    """A robot switched on after a publication does not count in published-to-loaded."""
+    log = FleetLog(tmp_path / 'weights.jsonl')
+
+    def loaded(robot: str, version: int, published_s: float, loaded_s: float) -> None:
+        log.add_event(
+            WeightsEvent(version, robot, 'loaded', published_s, loaded_s, 'service', 0.1, '')
+        )
+
+    loaded('late', 1, 10.0, 40.0)
+    loaded('late', 2, 50.0, 51.0)
+    rows = [json.loads(line) for line in (tmp_path / 'weights.jsonl').read_text().splitlines()]
+    assert [row['present'] for row in rows] == [False, True]
+    assert log.events()[1].delay_s == pytest.approx(1.0)
+    assert log.wait_for(2, 'loaded', 1, 0.0) and not log.wait_for(2, 'loaded', 2, 0.0)
+
+
+def test_keys_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One command makes the pair, and running it again changes nothing."""
+    assert keys_command.main(['--dir', str(tmp_path), '--json']) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert first['created'] and stat.S_IMODE(Path(first['private']).stat().st_mode) == 0o600
+    assert keys_command.main(['--dir', str(tmp_path)]) == 0
+    assert f'found key {first["key_id"]}' in capsys.readouterr().out
+    Path(first['private']).chmod(0o640)
+    assert keys_command.main(['--dir', str(tmp_path)]) == 1
+    assert 'chmod 600' in capsys.readouterr().err
