@@ -1,8 +1,9 @@
 """Writes one bag in rosbag2's layout: `<dir>/<dir name>_0.mcap` and `<dir>/metadata.yaml`.
 
-Chunks are lz4: low-dimensional messages repeat their joint names and shrink about five times, while JPEG bytes, which do
-not shrink, pass lz4's incompressible path at more than 1 GB/s. MCAP compresses by chunk, not by topic; zstd would spend
-ten times as long on the JPEG share for nothing. Every chunk carries a CRC, so a reader knows a damaged one.
+Chunks are lz4: low-dimensional messages repeat their joint names and shrink about five times, while JPEG
+bytes, which do not shrink, pass lz4's incompressible path at more than 1 GB/s. MCAP compresses by chunk, not
+by topic; zstd would spend ten times as long on the JPEG share for nothing. Every chunk carries a CRC, so a
+reader knows a damaged one.
 
 The file's sha256 is taken while it is written: closing a large bag does not read it again.
 """
@@ -63,9 +64,9 @@ class TopicRecord:
     count: int
     """Messages in the bag."""
     rate_hz: float
-    """Measured rate, (count - 1) / (last - first stamp), 1/s; 0 with fewer than two messages."""
+    """Measured rate within the episode, intervals / (last - first stamp), 1/s; 0 with fewer than two messages."""
     max_gap_s: float
-    """Largest distance of two neighbouring stamps, s; 0 with fewer than two messages."""
+    """Largest distance of two neighbouring stamps within the episode, s; 0 with fewer than two messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +96,25 @@ class _Channel:
     type_name: str
     qos: OfferedQos
     count: int = 0
+    measured: int = 0
     first_ns: int = 0
     last_ns: int = 0
     max_gap_ns: int = 0
 
-    def add(self, stamp_ns: int) -> None:
-        if self.count == 0:
+    def add(self, stamp_ns: int, measure_from_ns: int) -> None:
+        self.count += 1
+        if stamp_ns < measure_from_ns:
+            return
+        if self.measured == 0:
             self.first_ns = self.last_ns = stamp_ns
         else:
             self.max_gap_ns = max(self.max_gap_ns, stamp_ns - self.last_ns)
             self.last_ns = max(self.last_ns, stamp_ns)
-        self.count += 1
+        self.measured += 1
 
     def record(self) -> TopicRecord:
         span_ns = self.last_ns - self.first_ns
-        rate_hz = (self.count - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
+        rate_hz = (self.measured - 1) * 1e9 / span_ns if span_ns > 0 else 0.0
         return TopicRecord(
             self.type_name, self.count, round(rate_hz, 3), round(self.max_gap_ns / 1e9, 6)
         )
@@ -149,6 +154,7 @@ class BagWriter:
         custom_data: Mapping[str, str] | None = None,
         compression: Compression = 'lz4',
         chunk_size_bytes: int = 256 * 1024,
+        measure_from_ns: int = 0,
     ) -> None:
         """Create the folder and the file.
 
@@ -158,6 +164,9 @@ class BagWriter:
             custom_data: free key-value pairs for metadata.yaml.
             compression: of chunks.
             chunk_size_bytes: a chunk is closed at this size; what a crash can lose that the file system kept.
+
+            measure_from_ns: rates and gaps are measured on stamps from here on, ns: an episode's start, so that the
+                pause before it is not taken for a gap.
 
         Raises:
             BagError: the folder holds something already.
@@ -172,6 +181,7 @@ class BagWriter:
             )
         self.path = self.directory / f'{self.directory.name}_0.mcap'
         self._qos = dict(qos or {})
+        self._measure_from_ns = measure_from_ns
         self._custom_data = dict(custom_data or {})
         self._channels: dict[str, _Channel] = {}
         self._schemas: dict[str, int] = {}
@@ -210,7 +220,8 @@ class BagWriter:
         Args:
             topic: absolute topic name.
             type_name: e.g. sensor_msgs/msg/JointState.
-            data: CDR bytes with their 4-byte encapsulation header, as rclpy's `raw=True` gives them.
+            data: CDR bytes with their 4-byte encapsulation header, as a raw subscription gives them. (rclpy's
+                `serialize_message` may leave unused bytes at the end, which strict decoders refuse.)
             log_time_ns: when it was received, robot clock, ns.
             publish_time_ns: header stamp, ns; `log_time_ns` where there is none. Rates and gaps are measured on it.
 
@@ -228,7 +239,7 @@ class BagWriter:
             sequence=channel.count & 0xFFFFFFFF,
             data=data,
         )
-        channel.add(stamp_ns)
+        channel.add(stamp_ns, self._measure_from_ns)
         self._start_ns = (
             log_time_ns if self._start_ns is None else min(self._start_ns, log_time_ns)
         )

@@ -63,6 +63,7 @@ class Session:
         self._bag = BagWriter(
             folder,
             qos={topic.name: topic.spec.qos for topic in self.topics},
+            measure_from_ns=self.start.started_ns,
             custom_data={'episode_id': self.episode_id, 'robot_id': self.start.robot_id},
         )
 

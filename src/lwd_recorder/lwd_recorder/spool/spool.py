@@ -120,8 +120,9 @@ class Spool:
     def recover(self) -> list[Entry]:
         """Bring folders and journal in line after a crash; the recorder calls it once at its start.
 
-        An episode left open is closed if its manifest and every file that it lists are whole (the crash fell between the
-        manifest and the journal); otherwise it is quarantined: part of an episode is never delivered as the whole.
+        An episode left open is closed if its manifest and every file that it lists are whole (the crash fell
+        between the manifest and the journal); otherwise it is quarantined: part of an episode is never
+        delivered as the whole.
 
         Returns:
             The episodes whose state changed, as they are now.

@@ -15,8 +15,8 @@ def open_store(uri: str | Path) -> Store:
     """Open a store by its address.
 
     Args:
-        uri: a folder (`/data/store`, `~/store`, `file:///data/store`) or `s3://bucket/prefix`. For S3 the endpoint comes
-            from AWS_ENDPOINT_URL and the credentials from the standard AWS chain.
+        uri: a folder (`/data/store`, `~/store`, `file:///data/store`) or `s3://bucket/prefix`. For S3 the
+            endpoint comes from AWS_ENDPOINT_URL and the credentials from the standard AWS chain.
 
     Raises:
         StoreError: the address is neither, or names no bucket.

@@ -73,6 +73,7 @@ def check_key(key: str) -> str:
     """
     if len(key) > 900 or not all(_KEY_PART.match(part) for part in key.split('/')):
         raise StoreError(
-            f'key {key[:200]!r} is not allowed: parts of letters, digits and ._+=@- between slashes, none empty or hidden'
+            f'key {key[:200]!r} is not allowed: parts of letters, digits and ._+=@- between slashes, '
+            'none empty or hidden'
         )
     return key
