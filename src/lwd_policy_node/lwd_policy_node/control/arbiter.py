@@ -267,7 +267,7 @@ class Arbiter:
         blended = self._blend.apply(wish)
         position, clamps = self._filter.follow(blended, self._last_wish)
         self._last_wish = blended
-        clamps[np.abs(blended - wish) > 1e-9] |= int(Clamp.BLEND)
+        clamps[blended != wish] |= int(Clamp.BLEND)
         return position, wish, clamps
 
     def _seed_if_needed(self, fresh: bool) -> bool:

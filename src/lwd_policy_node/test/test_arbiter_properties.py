@@ -1,0 +1,187 @@
+"""Random events against the arbiter: limits, continuity and ownership hold whatever arrives."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lwd_policy_node.control import (
+    Arbiter,
+    ArbiterConfig,
+    Chunk,
+    Clamp,
+    EpisodeState,
+    Output,
+    Source,
+    Teleop,
+)
+from lwd_policy_node.profile import load_profile
+
+PROFILE = load_profile('g1_laptop')
+DT = PROFILE.control_period_s
+LOWER, UPPER = PROFILE.limits('lower'), PROFILE.limits('upper')
+VELOCITY, ACCELERATION = PROFILE.limits('velocity'), PROFILE.limits('acceleration')
+A = len(LOWER)
+
+
+class Storm:
+    """Feeds one arbiter random events and checks every output against what was sent in."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.config = ArbiterConfig(
+            acceleration_scale=float(self.rng.choice([1.0, 12.0])),
+            blend_s=float(self.rng.choice([0.0, 0.15])),
+        )
+        self.arbiter = Arbiter(PROFILE, self.config)
+        self.now = float(self.rng.uniform(1.0, 1e6))
+        self.measured = self.rng.uniform(LOWER, UPPER)
+        self.seen = self.measured
+        self.episode = EpisodeState('', False, self.now)
+        self.estop = False
+        self.released_s = -math.inf  # last time a human or the e-stop let go
+        self.chunk_id = 0
+        self.sent: dict[int, Chunk] = {}
+        self.last: Output | None = None
+        self.velocity = np.zeros(A)
+        self.outputs = 0
+
+    def run(self, events: int) -> None:
+        actions = (self.tick, self.chunk, self.teleop, self.change_episode, self.other)
+        for kind in self.rng.choice(5, size=events, p=[0.55, 0.15, 0.2, 0.05, 0.05]):
+            actions[kind]()
+
+    # Events -------------------------------------------------------------------------------------
+
+    def wishes(self, rows: int) -> np.ndarray:
+        rng = self.rng
+        near = self.measured + rng.normal(0, rng.choice([0.01, 0.3, 3.0]), (rows, A))
+        if rng.random() < 0.1:
+            near[rng.integers(rows), rng.integers(A)] = rng.choice([math.nan, math.inf])
+        return near[:, : A - 1] if rng.random() < 0.03 else near
+
+    def chunk(self) -> None:
+        rng = self.rng
+        self.chunk_id += 1
+        name = self.episode.episode_id if rng.random() < 0.9 else 'other'
+        stamp = self.now - float(rng.choice([0.0, DT, 5 * DT, 20 * DT, -1.0, math.nan]))
+        chunk = Chunk(
+            stamp_s=stamp,
+            episode_id=name,
+            chunk_id=self.chunk_id,
+            policy_version=int(rng.integers(1, 9)),
+            step_s=DT if rng.random() < 0.95 else float(rng.choice([0.0, -1.0, math.nan])),
+            actions=self.wishes(16),
+        )
+        self.sent[self.chunk_id] = chunk
+        self.arbiter.on_chunk(chunk, self.now)
+
+    def teleop(self) -> None:
+        rng = self.rng
+        command = Teleop(
+            stamp_s=self.now - float(rng.choice([0.0, 0.0, 0.0, 0.1, 1.0, -2.0])),
+            deadman=bool(rng.random() < 0.7),
+            position=self.wishes(1)[0],
+            reason=str(rng.choice(['operator', 'stall', ''])),
+        )
+        self.arbiter.on_teleop(command, self.now)
+
+    def change_episode(self) -> None:
+        running = bool(self.rng.random() < 0.7)
+        name = f'e{self.rng.integers(10)}'
+        self.episode = EpisodeState(name, running, self.now)
+        self.arbiter.on_episode(self.episode)
+
+    def other(self) -> None:
+        choice = self.rng.random()
+        if choice < 0.2:
+            self.arbiter.estop('storm')
+            self.estop = True
+        elif choice < 0.6:
+            self.arbiter.resume()
+            self.estop = False
+        elif choice < 0.7:
+            self.measured = self.rng.uniform(LOWER, UPPER)  # somebody moved the robot
+        elif choice < 0.8:
+            self.now += float(self.rng.choice([-50.0, -DT / 2, 0.3, 100.0]))  # the clock stepped
+        elif choice < 0.9:
+            self.arbiter.on_joint_state(self.now, np.full(A, math.nan), self.now)
+        else:
+            self.arbiter.on_joint_state(self.now, np.zeros(3), self.now)
+
+    def tick(self) -> None:
+        self.now += DT * float(self.rng.choice([1.0, 1.0, 1.0, 0.3, 1.7, 0.05]))
+        if self.rng.random() < 0.9:
+            refused = self.arbiter.on_joint_state(self.now, self.measured.copy(), self.now)
+            self.seen = self.seen if refused else self.measured
+        output = self.arbiter.tick(self.now)
+        if output is not None:
+            self.check(output)
+
+    # What must hold -----------------------------------------------------------------------------
+
+    def check(self, output: Output) -> None:
+        self.outputs += 1
+        position = output.position
+        assert np.isfinite(position).all()
+        assert (position >= LOWER).all() and (position <= UPPER).all()
+        if self.last is not None and not output.reseeded:
+            velocity = (position - self.last.position) / DT
+            jump = np.abs(velocity - self.velocity) / DT
+            limit = ACCELERATION * self.config.acceleration_scale
+            assert (np.abs(velocity) <= VELOCITY + 1e-9).all()
+            assert (jump <= limit + 1e-6).all()
+            self.velocity = velocity
+        else:
+            assert self.last is None or self.last.source is not Source.ESTOP or not self.estop
+            # the first command after a seed starts from rest at the measured position
+            moved = (position - self.seen) / DT
+            assert (
+                np.abs(moved) <= ACCELERATION * self.config.acceleration_scale * DT + 1e-6
+            ).all()
+            self.velocity = moved
+        self.check_provenance(output)
+        self.last = output
+
+    def check_provenance(self, output: Output) -> None:
+        assert (output.source is Source.ESTOP) == self.estop
+        if output.source is Source.POLICY:
+            chunk = self.sent[output.chunk_id]
+            assert self.episode.running and chunk.episode_id == self.episode.episode_id
+            assert chunk.stamp_s >= self.released_s
+            assert output.policy_version == chunk.policy_version
+            np.testing.assert_array_equal(output.wish, chunk.actions[output.chunk_step])
+            assert output.observation_age_s == pytest.approx(self.now - chunk.stamp_s)
+            assert output.observation_age_s <= self.config.max_observation_age_s
+        else:
+            assert (output.chunk_id, output.chunk_step, output.policy_version) == (0, 0, 0)
+            assert math.isnan(output.observation_age_s)
+            assert output.reason
+        changed_wish = np.abs(output.wish - output.position) > 1e-6
+        assert not (changed_wish & (output.clamps == Clamp.NONE)).any()
+        owner = self.last.source if self.last is not None else None
+        owned = (Source.HUMAN, Source.ESTOP)
+        if owner in owned and output.source is not owner:
+            self.released_s = self.now
+        if self.now < self.released_s:
+            self.released_s = -math.inf  # the clock stepped back
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_storm_of_events(seed: int) -> None:
+    """400 random events at a time: a few thousand per run."""
+    storm = Storm(seed)
+    storm.run(400)
+    assert storm.outputs > 20
+
+
+@pytest.mark.long
+@settings(max_examples=2500, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_storm_of_a_million_events(seed: int) -> None:
+    """The same, 10^6 events."""
+    Storm(seed).run(400)
