@@ -1,0 +1,75 @@
+"""Choose how MuJoCo renders without a screen, before MuJoCo is imported.
+
+EGL and OSMesa are equally fast on a CPU; a machine may have either, or none (then worlds run with ``render=False``).
+``lwd_sim`` calls :func:`select_gl_backend` when it is imported, because MuJoCo reads ``MUJOCO_GL`` only once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+
+_EGL_PLATFORM_DEVICE = 0x313F
+_OSMESA_LIBRARIES = ('libOSMesa.so', 'libOSMesa.so.8', 'libOSMesa.so.6')
+
+
+def select_gl_backend() -> str:
+    """Set ``MUJOCO_GL`` to ``egl`` or ``osmesa``, whichever works here; return it.
+
+    A value already in the environment is respected. Where neither works the answer is ``disable``: physics runs,
+    rendering raises. Also keeps Mesa's software rasteriser on one thread, which is faster at these sizes.
+    """
+    os.environ.setdefault('LP_NUM_THREADS', '0')
+    chosen = os.environ.get('MUJOCO_GL', '').lower()
+    if chosen or not sys.platform.startswith('linux') or 'mujoco' in sys.modules:
+        return chosen
+    if _egl_works():
+        chosen = 'egl'
+    elif _osmesa_works():
+        chosen = 'osmesa'
+    else:
+        chosen = 'disable'
+    os.environ['MUJOCO_GL'] = chosen
+    return chosen
+
+
+def _egl_works() -> bool:
+    """Whether some EGL device initialises, by the same calls that MuJoCo will make."""
+    try:
+        egl = ctypes.CDLL('libEGL.so.1')
+        ctypes.CDLL('libOpenGL.so.0')
+    except OSError:
+        return False
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    egl.eglGetProcAddress.argtypes = [ctypes.c_char_p]
+    query_address = egl.eglGetProcAddress(b'eglQueryDevicesEXT')
+    display_address = egl.eglGetProcAddress(b'eglGetPlatformDisplayEXT')
+    if not query_address or not display_address:
+        return False
+    pointer, integer = ctypes.c_void_p, ctypes.c_int
+    query = ctypes.CFUNCTYPE(
+        ctypes.c_uint, integer, ctypes.POINTER(pointer), ctypes.POINTER(integer)
+    )(query_address)
+    get_display = ctypes.CFUNCTYPE(pointer, ctypes.c_uint, pointer, pointer)(display_address)
+    devices, count = (pointer * 10)(), integer()
+    if not query(10, devices, ctypes.byref(count)):
+        return False
+    egl.eglInitialize.argtypes = [pointer, pointer, pointer]
+    egl.eglTerminate.argtypes = [pointer]
+    for device in devices[: count.value]:
+        display = get_display(_EGL_PLATFORM_DEVICE, device, None)
+        if display and egl.eglInitialize(display, None, None):
+            egl.eglTerminate(display)
+            return True
+    return False
+
+
+def _osmesa_works() -> bool:
+    for name in _OSMESA_LIBRARIES:
+        try:
+            ctypes.CDLL(name)
+        except OSError:
+            continue
+        return True
+    return False

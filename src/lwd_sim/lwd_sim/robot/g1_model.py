@@ -1,0 +1,205 @@
+"""Build the MJCF of the G1 from its published kinematics: primitives only, no meshes.
+
+Called by the tasks, which add a table and items (``lwd_sim.tasks.base``). The base is fixed; lift, waist, head, both
+arms and both grippers are position actuated with the published effort limits and gravity compensation.
+
+Actuator order is the wire's: the 16 action joints (arm left 7, arm right 7, gripper_l, gripper_r), then head yaw,
+head pitch, waist pitch, lift. Gripper controls are fractions, 0 open .. 1 closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import cos, sin
+from xml.sax.saxutils import quoteattr
+
+from lwd_sim.robot.kinematics import KinematicJoint, g1_joints
+
+LEFT_ARM = tuple(f'idx2{i}_arm_l_joint{i}' for i in range(1, 8))
+RIGHT_ARM = tuple(f'idx6{i}_arm_r_joint{i}' for i in range(1, 8))
+BODY = ('idx11_head_joint1', 'idx12_head_joint2', 'idx02_body_joint2', 'idx01_body_joint1')
+ACTUATORS = (*LEFT_ARM, *RIGHT_ARM, 'gripper_l', 'gripper_r', *BODY)
+BODY_POSE = {
+    'idx11_head_joint1': 0.0,
+    'idx12_head_joint2': 0.4363,
+    'idx02_body_joint2': 0.8727,
+    'idx01_body_joint1': 0.42,
+}
+
+FINGER_STROKE_M = 0.05  # travel of one finger from open to closed
+FINGER_GAP_CLOSED_M = 0.004  # between the pads when fully closed
+_PAD_HALF = (0.013, 0.005, 0.024)  # m: across, along the closing axis, along the approach
+_PAD_CENTRE_Z = 0.138  # m from the flange
+_HEAD_TILT_UP_RAD = (
+    0.39  # mounting angle of the head camera: its axis meets the table top 0.9 m ahead
+)
+_ARM_GAIN = {1: 900.0, 2: 900.0, 3: 600.0, 4: 600.0, 5: 300.0, 6: 300.0, 7: 200.0}  # N*m/rad
+
+# Collision groups: hands touch hands, furniture and items; items touch everything; furniture rests.
+HAND_CONTACT = 'contype="1" conaffinity="7"'
+ITEM_CONTACT = 'contype="2" conaffinity="7"'
+FURNITURE_CONTACT = 'contype="4" conaffinity="3"'
+NO_CONTACT = 'contype="0" conaffinity="0"'
+
+_SHELL = '0.82 0.83 0.85 1'
+_DARK = '0.20 0.21 0.24 1'
+_PAD = '0.95 0.45 0.05 1'  # a colour no item has, so that small pictures show the fingers
+
+# Link shapes: (from, to, radius, colour) capsules in the child link's frame, m. Looks and inertia only.
+_LINK_CAPSULES: dict[str, tuple[tuple[str, str, float, str], ...]] = {
+    'body_link1': (('0 0 -0.25', '0.1 0 0', 0.10, _DARK),),
+    'body_link2': (('0 -0.02 0', '0 -0.30 0', 0.09, _SHELL),),
+    'head_link1': (('0 0 0', '0 0 0.05', 0.045, _DARK),),
+    'head_link2': (('-0.03 -0.01 0.03', '-0.03 -0.01 -0.03', 0.06, _SHELL),),
+    'arm_l_link1': (('0 0 -0.12', '0 0 0', 0.055, _SHELL),),
+    'arm_l_link2': (('0 0 0', '0 -0.20 0', 0.048, _SHELL),),
+    'arm_l_link3': (('0 0 0', '0 0 -0.10', 0.045, _DARK),),
+    'arm_l_link4': (('0 0 0', '0 -0.10 0', 0.042, _SHELL),),
+    'arm_l_link5': (('0 0 0', '0 0 -0.09', 0.040, _DARK),),
+    'arm_l_link6': (('0 0 0', '0 -0.11 0', 0.038, _SHELL),),
+    'arm_l_end_link': (('0 0 -0.04', '0 0 0.01', 0.034, _DARK),),
+}
+
+
+def robot_xml() -> str:
+    """The G1's body tree, to stand inside ``<worldbody>``; the base axis is the world's z axis."""
+    children: dict[str, list[KinematicJoint]] = {}
+    for joint in g1_joints().values():
+        children.setdefault(joint.parent, []).append(joint)
+    tree = ''.join(_body(joint, children) for joint in children['base_link'])
+    base = (
+        f'<geom type="cylinder" size="0.24 0.09" pos="0 0 0.12" rgba="{_DARK}" {NO_CONTACT}/>'
+        f'<geom type="capsule" fromto="0 0 0.2 0 0 0.75" size="0.08" rgba="{_SHELL}" {NO_CONTACT}/>'
+    )
+    return f'<body name="base_link">{base}{tree}</body>'
+
+
+def actuator_xml() -> str:
+    """Position servos in the order of :data:`ACTUATORS`."""
+    joints = g1_joints()
+    rows = []
+    for name in (*LEFT_ARM, *RIGHT_ARM):
+        joint, gain = joints[name], _ARM_GAIN[int(name[-1])]
+        rows.append(
+            f'<position name="{name}" joint="{name}" kp="{gain}" dampratio="1" '
+            f'ctrlrange="{joint.lower} {joint.upper}" forcerange="{-joint.effort} {joint.effort}"/>'
+        )
+    for side in 'lr':
+        kp, kv = 1200.0, 40.0
+        rows.append(
+            f'<general name="gripper_{side}" joint="gripper_{side}" gainprm="{kp * FINGER_STROKE_M}" '
+            f'biastype="affine" biasprm="0 {-kp} {-kv}" ctrlrange="0 1" forcerange="-25 25"/>'
+        )
+    for name in BODY:
+        joint, gain = joints[name], 20000.0 if 'body' in name else 200.0
+        rows.append(
+            f'<position name="{name}" joint="{name}" kp="{gain}" dampratio="1" '
+            f'ctrlrange="{joint.lower} {joint.upper}"/>'
+        )
+    return f'<actuator>{"".join(rows)}</actuator>'
+
+
+def model_xml(scene: str, *, pretty: bool = False, offscreen: tuple[int, int] = (640, 480)) -> str:
+    """A complete MJCF document: the G1 plus ``scene``, the XML of bodies and lights that a task adds.
+
+    Args:
+        scene: elements for ``<worldbody>``.
+        pretty: shadows and smooth shapes for pictures, 20 times slower on a CPU.
+        offscreen: largest picture that can be rendered, (width, height) px.
+    """
+    if pretty:
+        quality = '<quality offsamples="4" shadowsize="2048"/>'
+    else:
+        quality = (
+            '<quality offsamples="0" shadowsize="0" numslices="12" numstacks="8" numquads="1"/>'
+        )
+    fingers = ''.join(
+        f'<exclude body1="gripper_{s}_inner_link1" body2="gripper_{s}_outer_link1"/>' for s in 'lr'
+    )
+    coupled = ''.join(
+        f'<joint joint1="gripper_{s}_outer" joint2="gripper_{s}" polycoef="0 1 0 0 0" solref="0.004 1"/>'
+        for s in 'lr'
+    )
+    return f"""
+<mujoco model="g1">
+  <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
+  <option timestep="{1 / 480}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="100"
+          ls_iterations="50"><flag multiccd="enable"/></option>
+  <size memory="4M"/>
+  <visual>{quality}<global offwidth="{offscreen[0]}" offheight="{offscreen[1]}"/>
+    <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
+    <map znear="0.01" zfar="8"/></visual>
+  <statistic extent="1" center="0.8 0 0.9"/>
+  <default><geom solref="0.006 1" friction="1.0 0.01 0.001" condim="3"/></default>
+  <worldbody>{robot_xml()}{scene}</worldbody>
+  <contact>{fingers}</contact>
+  <equality>{coupled}</equality>
+  {actuator_xml()}
+</mujoco>"""
+
+
+def _body(joint: KinematicJoint, children: dict[str, list[KinematicJoint]]) -> str:
+    finger = joint.child.startswith('gripper_') and 'link1' in joint.child
+    inner = _finger(joint) if finger else _link(joint)
+    inner += ''.join(_body(child, children) for child in children.get(joint.child, ()))
+    placed = f'pos="{_text(joint.xyz)}" euler="{_text(joint.rpy)}"'
+    if (
+        finger
+    ):  # the linkage is reduced to a slide along the closing axis, in the gripper base's own frame
+        placed = ''
+    return f'<body name={quoteattr(joint.child)} gravcomp="1" {placed}>{inner}</body>'
+
+
+def _link(joint: KinematicJoint) -> str:
+    parts = ''
+    if joint.type != 'fixed':
+        kind = 'slide' if joint.type == 'prismatic' else 'hinge'
+        armature = '20' if 'body' in joint.name else '0.1'
+        parts += (
+            f'<joint name="{joint.name}" type="{kind}" axis="0 0 1" range="{joint.lower} {joint.upper}" '
+            f'armature="{armature}"/>'
+        )
+        parts += '<inertial pos="0 0 0" mass="1.0" diaginertia="0.004 0.004 0.004"/>'
+    for start, end, radius, colour in _LINK_CAPSULES.get(
+        joint.child.replace('arm_r', 'arm_l'), ()
+    ):
+        parts += f'<geom type="capsule" fromto="{start} {end}" size="{radius}" rgba="{colour}" {NO_CONTACT}/>'
+    return parts + _cameras_and_sites(joint.child)
+
+
+def _cameras_and_sites(link: str) -> str:
+    if link == 'head_link2':
+        s, c = sin(_HEAD_TILT_UP_RAD), cos(_HEAD_TILT_UP_RAD)
+        return f'<camera name="head" pos="0.06 -0.02 0" xyaxes="0 0 -1 {-s} {-c} 0" fovy="66"/>'
+    if link.startswith('gripper_') and link.endswith('base_link'):
+        side = link[8]
+        name, above = {'l': ('hand_left', 1), 'r': ('hand_right', -1)}[side]
+        axes = f'0 {above} 0 {0.848 * above} 0 0.53'
+        return (
+            f'<geom name="palm_{side}" type="box" size="0.025 0.055 0.025" pos="0 0 0.065" mass="0.4" '
+            f'rgba="{_DARK}" {HAND_CONTACT}/>'
+            f'<camera name="{name}" pos="{0.075 * above} 0 0.03" xyaxes="{axes}" fovy="75"/>'
+        )
+    if link.startswith('gripper_') and link.endswith('center_link'):
+        return f'<site name="tcp_{link[8]}" size="0.004" rgba="0 0 0 0"/>'
+    return ''
+
+
+def _finger(joint: KinematicJoint) -> str:
+    side, inner = joint.child[8], 'inner' in joint.child
+    sign = -1.0 if inner else 1.0
+    name = f'gripper_{side}' if inner else f'gripper_{side}_outer'
+    y_open = sign * (FINGER_STROKE_M + FINGER_GAP_CLOSED_M / 2 + _PAD_HALF[1])
+    sx, sy, sz = _PAD_HALF
+    return (
+        f'<joint name="{name}" type="slide" axis="0 {-sign:g} 0" range="0 {FINGER_STROKE_M}" armature="0.1" '
+        f'damping="2"/>'
+        f'<geom name="pad_{name}" type="box" size="{sx} {sy} {sz}" pos="0 {y_open} {_PAD_CENTRE_Z}" mass="0.05" '
+        f'friction="2.0 0.02 0.001" solref="0.008 1" priority="1" condim="4" rgba="{_PAD}" {HAND_CONTACT}/>'
+        f'<geom type="box" size="0.009 0.005 0.028" pos="0 {y_open + sign * 0.004} 0.095" mass="0.02" '
+        f'rgba="{_SHELL}" {NO_CONTACT}/>'
+    )
+
+
+def _text(values: Iterable[float]) -> str:
+    return ' '.join(f'{value:g}' for value in values)

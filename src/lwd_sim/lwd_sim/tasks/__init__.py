@@ -1,0 +1,20 @@
+"""The tasks, by name. A new one is a file in this folder and a line here."""
+
+from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.restock import Restock
+
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock,)}
+
+
+def make_task(name: str) -> Task:
+    """A fresh task by name.
+
+    Raises:
+        KeyError: no such task; the message lists the known ones.
+    """
+    if name not in TASKS:
+        raise KeyError(f'no task {name!r}; known: {", ".join(sorted(TASKS))}')
+    return TASKS[name]()
+
+
+__all__ = ['SHIFTS', 'TASKS', 'Aim', 'HandGoal', 'Shift', 'Task', 'Waypoint', 'make_task']

@@ -1,0 +1,221 @@
+"""One simulated G1 doing one task at a time, in process: the same world that ``sim_node`` puts on topics.
+
+Deterministic: the same (task, seed, shift) and the same actions give the same states and, on one OpenGL backend, the
+same pictures, byte for byte. No rclpy.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+import numpy.typing as npt
+from lwd_policy_node.profile import RobotProfile
+
+from lwd_sim.rendering.camera_renderer import CameraRenderer, View
+from lwd_sim.robot.g1_model import BODY_POSE, FINGER_STROKE_M, model_xml
+from lwd_sim.tasks import SHIFTS, Shift, Task, make_task
+from lwd_sim.tasks.scene import Scene
+
+PHYSICS_RATE_HZ = 480
+_MODEL_FIELDS = ('body_pos', 'geom_rgba', 'geom_size', 'cam_pos', 'light_diffuse', 'light_dir')
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a policy sees at one control tick."""
+
+    stamp_s: float  # simulated seconds since reset
+    tick: int  # control ticks since reset
+    images: dict[str, npt.NDArray[np.uint8]]  # RGB (h, w, 3) by camera; empty between camera ticks
+    state: npt.NDArray[np.float32]  # (S,) in the profile's state order
+    instruction: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The full physical state: what a shadow world needs besides (task, seed, shift)."""
+
+    qpos: npt.NDArray[np.float64]
+    qvel: npt.NDArray[np.float64]
+    ctrl: npt.NDArray[
+        np.float64
+    ]  # (20,) 16 action targets as on the wire, then head 2, waist pitch, lift
+
+
+class _Stage:
+    """A compiled task: its scene, the untouched model fields, and a renderer if one is wanted."""
+
+    def __init__(self, name: str, profile: RobotProfile, render: bool) -> None:
+        self.task: Task = make_task(name)
+        model = mujoco.MjModel.from_xml_string(model_xml(self.task.scene_xml()))
+        self.scene = Scene(model)
+        self.pristine = {field: getattr(model, field).copy() for field in _MODEL_FIELDS}
+        views = [View(camera.name, camera.width, camera.height) for camera in profile.cameras]
+        self.renderer = CameraRenderer(model, views) if render else None
+
+
+class World:
+    """Steps the physics at 480 Hz under joint targets that change at the profile's control rate."""
+
+    def __init__(self, profile: RobotProfile, render: bool = True) -> None:
+        """Nothing is compiled before the first :meth:`reset`; ``render=False`` needs no OpenGL at all."""
+        self.profile = profile
+        self._render = render
+        self._substeps = round(PHYSICS_RATE_HZ / profile.control_rate_hz)
+        self._image_every = max(
+            1, round(profile.control_rate_hz / max(c.rate_hz for c in profile.cameras))
+        )
+        self._stages: dict[str, _Stage] = {}
+        self._stage: _Stage | None = None
+        self._built: tuple[str, int, str] | None = None
+        self._actions = len(profile.joints)
+        self.tick = 0
+
+    def reset(self, task: str, seed: int, shift: Shift = 'trained') -> Observation:
+        """Build the scene of (task, seed, shift), the robot in its start pose; return the first observation."""
+        self._build(task, seed, shift)
+        self.tick = 0
+        mujoco.mj_forward(self.scene.model, self.scene.data)
+        return self.observe()
+
+    def step(self, action: npt.NDArray[np.float64]) -> Observation:
+        """Advance one control tick under joint targets ``action`` (16,): rad, grippers 0 open .. 1 closed.
+
+        Targets beyond the joint limits are clipped. Images come only at camera ticks.
+
+        Raises:
+            ValueError: wrong size or not finite.
+        """
+        targets = np.asarray(action, dtype=np.float64)
+        if targets.shape != (self._actions,) or not np.isfinite(targets).all():
+            raise ValueError(
+                f'action must be {self._actions} finite joint targets, got {action!r}'
+            )
+        model, data = self.scene.model, self.scene.data
+        limits = model.actuator_ctrlrange[: self._actions]
+        data.ctrl[: self._actions] = np.clip(targets, limits[:, 0], limits[:, 1])
+        mujoco.mj_step(model, data, nstep=self._substeps)
+        mujoco.mj_kinematics(model, data)  # mj_step leaves poses one substep behind qpos
+        self.tick += 1
+        return self.observe(images=self._render and self.tick % self._image_every == 0)
+
+    def observe(self, images: bool = True) -> Observation:
+        """The present observation; with images only if this world renders."""
+        pictures = {}
+        if images and self._render and self._current.renderer is not None:
+            pictures = self._current.renderer.render(self.scene.data)
+        stamp = self.tick * self.profile.control_period_s
+        return Observation(stamp, self.tick, pictures, self.state(), self.instruction)
+
+    def state(self) -> npt.NDArray[np.float32]:
+        """Measured joint positions (S,) in the profile's state order: rad, m, gripper fractions."""
+        stage = self._current
+        state = stage.scene.data.qpos[self._state_columns(stage)]
+        state[self._state_grippers] /= FINGER_STROKE_M
+        return state.astype(np.float32)
+
+    def snapshot(self) -> Snapshot:
+        """Copies of the full physical state."""
+        data = self.scene.data
+        return Snapshot(data.qpos.copy(), data.qvel.copy(), data.ctrl.copy())
+
+    def restore(
+        self,
+        task: str,
+        seed: int,
+        shift: Shift,
+        qpos: npt.ArrayLike,
+        qvel: npt.ArrayLike,
+        ctrl: npt.ArrayLike,
+    ) -> None:
+        """Take over another world's state (:meth:`snapshot`); cheap when the scene is already the same one.
+
+        Only kinematics are computed, so a process that shadows a world every tick costs little.
+        """
+        if self._built != (task, seed, shift):
+            self._build(task, seed, shift)
+        data = self.scene.data
+        data.qpos[:], data.qvel[:], data.ctrl[:] = qpos, qvel, ctrl
+        mujoco.mj_kinematics(self.scene.model, data)
+
+    @property
+    def scene(self) -> Scene:
+        """Poses and gaps of the present scene."""
+        return self._current.scene
+
+    @property
+    def task(self) -> Task:
+        """The task in progress."""
+        return self._current.task
+
+    @property
+    def instruction(self) -> str:
+        """The sentence for the policy."""
+        return self.task.instruction
+
+    @property
+    def time_limit_s(self) -> float:
+        """Seconds an episode of this task may take."""
+        return self.task.time_limit_s
+
+    @property
+    def success(self) -> bool:
+        """The task's success predicate, now."""
+        return self.task.success(self.scene)
+
+    @property
+    def progress(self) -> float:
+        """Share of the task's stages done, 0 .. 1."""
+        return self.task.progress(self.scene)
+
+    def label(self) -> npt.NDArray[np.float32]:
+        """Privileged supervision, (L,) m in the base frame."""
+        return self.task.label(self.scene)
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Columns of :meth:`label`."""
+        return self.task.label_names
+
+    def close(self) -> None:
+        """Free the OpenGL contexts."""
+        for stage in self._stages.values():
+            if stage.renderer is not None:
+                stage.renderer.close()
+        self._stages.clear()
+        self._stage = self._built = None
+
+    @property
+    def _current(self) -> _Stage:
+        if self._stage is None:
+            raise RuntimeError('no scene yet: call reset(task, seed) first')
+        return self._stage
+
+    def _build(self, task: str, seed: int, shift: Shift) -> None:
+        if shift not in SHIFTS:
+            raise ValueError(f'unknown shift level {shift!r}; one of {", ".join(SHIFTS)}')
+        if task not in self._stages:
+            self._stages[task] = _Stage(task, self.profile, self._render)
+        stage = self._stage = self._stages[task]
+        model, data = stage.scene.model, stage.scene.data
+        for field, values in stage.pristine.items():
+            getattr(model, field)[:] = values
+        mujoco.mj_resetData(model, data)
+        targets = np.concatenate([self.profile.home, list(BODY_POSE.values())])
+        data.ctrl[:] = targets
+        targets[14:16] *= FINGER_STROKE_M
+        data.qpos[stage.scene.actuator_qpos] = targets
+        rng = np.random.default_rng([zlib.crc32(task.encode()), SHIFTS.index(shift), seed])
+        stage.task.randomise(stage.scene, rng, shift)
+        self._built = (task, seed, shift)
+
+    def _state_columns(self, stage: _Stage) -> npt.NDArray[np.int64]:
+        if not hasattr(self, '_columns'):
+            model = stage.scene.model
+            names = self.profile.state_names
+            self._columns = np.array([model.joint(name).qposadr[0] for name in names])
+            self._state_grippers = np.array([name.startswith('gripper') for name in names])
+        return self._columns
