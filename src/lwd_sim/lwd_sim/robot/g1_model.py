@@ -174,11 +174,11 @@ def _cameras_and_sites(link: str) -> str:
     if link.startswith('gripper_') and link.endswith('base_link'):
         side = link[8]
         name, above = {'l': ('hand_left', 1), 'r': ('hand_right', -1)}[side]
-        axes = f'0 {above} 0 {0.848 * above} 0 0.53'
+        axes = f'0 {above} 0 {0.788 * above} 0 0.616'
         return (
             f'<geom name="palm_{side}" type="box" size="0.025 0.055 0.025" pos="0 0 0.065" mass="0.4" '
             f'rgba="{_DARK}" {HAND_CONTACT}/>'
-            f'<camera name="{name}" pos="{0.075 * above} 0 0.03" xyaxes="{axes}" fovy="75"/>'
+            f'<camera name="{name}" pos="{0.078 * above} 0 0.08" xyaxes="{axes}" fovy="78"/>'
         )
     if link.startswith('gripper_') and link.endswith('center_link'):
         return f'<site name="tcp_{link[8]}" size="0.004" rgba="0 0 0 0"/>'
