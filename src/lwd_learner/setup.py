@@ -19,8 +19,10 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'ingest = lwd_learner.ingest.command:main',
             'keys = lwd_learner.publish.keys_command:main',
             'publish = lwd_learner.publish.publish_command:main',
+            'replay = lwd_learner.replay.command:main',
         ],
     },
 )

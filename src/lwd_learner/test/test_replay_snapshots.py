@@ -226,3 +226,32 @@ def test_what_is_not_there_or_not_fitting_is_named(replay: Replay, tmp_path: Pat
     )
     with pytest.raises(ReplayError, match='before the first frame'):
         replay.jpegs(replay.global_rows('online', np.array([0])))
+
+
+@pytest.mark.parametrize('keep_s', [0.0, 3600.0])
+def test_compaction_forgets_only_what_was_superseded_long_ago(replay: Replay, monkeypatch, keep_s):
+    """A reader may sit on a snapshot for as long as that: its images stay readable meanwhile."""
+    for number in range(5):
+        replay.append('online', [episode(number)])
+    reader = Replay.open(replay.uri)
+    rows = reader.global_rows('online', np.arange(50))
+    monkeypatch.setattr('lwd_learner.replay.dataset.KEEP_OLD_VERSIONS_S', keep_s)
+    replay.compact()
+    if keep_s:
+        assert reader.jpegs(rows) == replay.jpegs(rows)
+    else:
+        with pytest.raises(ReplayError, match=r'snapshot .* is gone; refresh'):
+            reader.jpegs(rows)
+        reader.refresh()
+        assert reader.jpegs(rows) == replay.jpegs(rows)
+
+
+def test_compaction_by_another_process_between_appends(replay: Replay):
+    """The writer goes on; nothing is lost or doubled, and rows keep their numbers."""
+    for number in range(6):
+        replay.append('online', [episode(number)])
+        if number % 2:
+            Replay.open(replay.uri).compact()
+    assert_same(Replay.open(replay.uri), replay)
+    rows = replay.global_rows('online', np.arange(60))
+    assert Replay.open(replay.uri).jpegs(rows) == replay.jpegs(rows)

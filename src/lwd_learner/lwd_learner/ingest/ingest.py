@@ -10,7 +10,7 @@ import fcntl
 import logging
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -117,8 +117,14 @@ class Ingest:
         ]
         return sorted(found, key=lambda item: (item.mtime_s, item.key))
 
-    def poll(self, on_result: Callable[[IngestResult], None] | None = None) -> list[IngestResult]:
+    def poll(
+        self,
+        on_result: Callable[[IngestResult], None] | None = None,
+        on_pending: Callable[[int], None] | None = None,
+    ) -> list[IngestResult]:
         """Take what is new; answers one result per manifest dealt with.
+
+        `on_pending` is told how many manifests wait, `on_result` each result as soon as it stands.
 
         A damaged episode is quarantined and the rest goes on. When the store fails, `trouble` says how, and what
         was not dealt with waits for the next poll.
@@ -137,7 +143,10 @@ class Ingest:
         self.trouble = None
         waiting = {name: _Waiting(name) for name in ('offline', 'online')}
         try:
-            for item in self.pending():
+            pending = self.pending()
+            if on_pending is not None:
+                on_pending(len(pending))
+            for item in pending:
                 try:
                     self._take(item, waiting, done)
                 except StoreError as error:
@@ -157,13 +166,6 @@ class Ingest:
         if results:
             self._replay.maybe_compact()
         return results
-
-    def follow(self, period_s: float, stop: Callable[[], bool]) -> Iterator[list[IngestResult]]:
-        """Poll every `period_s` until `stop()`; yields the results of each poll."""
-        while not stop():
-            began = time.monotonic()
-            yield self.poll()
-            time.sleep(max(0.0, period_s - (time.monotonic() - began)))
 
     def _take(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import lance
@@ -18,7 +18,7 @@ from lwd_learner.replay.layout import ReplayError, ReplayLayout
 COMPACT_FRAGMENTS = 64
 """Appends that are not yet compacted before `maybe_compact` acts: each is a small file."""
 KEEP_OLD_VERSIONS_S = 3600.0
-"""Snapshots older than this lose their files at compaction; a reader must have moved on by then."""
+"""Snapshots superseded for so long lose their files at compaction; a reader must have moved on by then."""
 
 
 def dataset_exists(uri: str) -> bool:
@@ -150,7 +150,12 @@ class SnapshotDataset:
         unique, where = np.unique(rows, return_inverse=True)
         wanted = sorted(set(cameras))
         columns = [self.layout.image_columns[camera] for camera in wanted]
-        table = self._data.take(unique.tolist(), columns=columns)
+        try:
+            table = self._data.take(unique.tolist(), columns=columns)
+        except OSError as error:
+            raise ReplayError(
+                f'{self.uri}: snapshot {self.version} is gone; refresh the replay ({error})'
+            ) from error
         read = {
             camera: table[name].to_pylist() for camera, name in zip(wanted, columns, strict=True)
         }
@@ -168,9 +173,18 @@ class SnapshotDataset:
         """Merge small files; rows keep their numbers. Answers the new version."""
         self._data = lance.dataset(self.uri)
         self._data.optimize.compact_files(target_rows_per_fragment=1 << 18)
-        self._data.cleanup_old_versions(older_than=timedelta(seconds=KEEP_OLD_VERSIONS_S))
+        self._forget_old_versions()
         self._follow()
         return self.version
+
+    def _forget_old_versions(self) -> None:
+        """Delete what only snapshots use that were superseded long ago; a reader may hold the last one still."""
+        now = datetime.now()
+        horizon = now - timedelta(seconds=KEEP_OLD_VERSIONS_S)
+        stamps = [version['timestamp'].replace(tzinfo=None) for version in self._data.versions()]
+        current_then = [stamp for stamp in stamps if stamp <= horizon]
+        if current_then:
+            self._data.cleanup_old_versions(older_than=now - max(current_then))
 
     def maybe_compact(self) -> bool:
         """Compact when COMPACT_FRAGMENTS small files have piled up."""

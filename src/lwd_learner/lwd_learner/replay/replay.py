@@ -120,7 +120,7 @@ class Replay:
 
     @property
     def tasks(self) -> list[str]:
-        """Task names; a batch's `task_id` counts in this list. Keep names, not numbers: they hold while this is open."""
+        """Task names; a batch's `task_id` counts in this list. Keep names: numbers hold while this is open."""
         return self._tasks.words
 
     @property
