@@ -18,6 +18,8 @@ setup(
     description='A MuJoCo AgiBot G1 with tasks and a scripted operator.',
     license='Apache-2.0',
     entry_points={
-        'console_scripts': [],
+        'console_scripts': [
+            'make_data = lwd_sim.data.make_data:main',
+        ],
     },
 )

@@ -1,0 +1,54 @@
+"""The launch files: every argument is explained, every node they name is installed, bad values are refused."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from launch import LaunchContext, LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+FILES = ('robot', 'fleet_sim', 'learner')
+EXECUTABLES = (
+    ('lwd_sim', 'sim_node'),
+    ('lwd_policy_node', 'arbiter_node'),
+    ('lwd_policy_node', 'policy_node'),
+    ('lwd_policy_node', 'teleop_node'),
+    ('lwd_policy_node', 'episode_node'),
+    ('lwd_recorder', 'recorder_node'),
+    ('lwd_recorder', 'uploader_node'),
+    ('lwd_learner', 'train'),
+    ('lwd_bringup', 'demo'),
+)
+
+
+def load(name: str) -> LaunchDescription:
+    share = get_package_share_directory('lwd_bringup')
+    source = PythonLaunchDescriptionSource(str(Path(share, 'launch', f'{name}.launch.py')))
+    return source.get_launch_description(LaunchContext())
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_every_argument_has_a_default_and_an_explanation(name: str) -> None:
+    declared = [entity for entity in load(name).entities if isinstance(entity, DeclareLaunchArgument)]
+    assert declared
+    for argument in declared:
+        assert argument.default_value is not None, argument.name
+        assert len(argument.description) > 15, argument.name
+
+
+@pytest.mark.parametrize(('package', 'executable'), EXECUTABLES)
+def test_named_executables_are_installed(package: str, executable: str) -> None:
+    path = Path(get_package_prefix(package), 'lib', package, executable)
+    assert os.access(path, os.X_OK), path
+
+
+def test_wrong_choice_is_refused_by_name() -> None:
+    command = ['ros2', 'launch', 'lwd_bringup', 'robot.launch.py', 'hardware:=toaster']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode != 0
+    assert 'toaster' in done.stderr + done.stdout

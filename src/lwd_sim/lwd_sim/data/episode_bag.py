@@ -1,0 +1,191 @@
+"""One scripted episode as a real bag: the topics, stamps and manifest that a robot's recorder would have written.
+
+Stamps are the simulated robot's clock. At tick k the cameras and joints show the world, the command of the same stamp
+is what the operator did about it, and it takes effect until tick k + 1.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from lwd_policy_node.profile import RobotProfile
+from lwd_recorder.bag import BagWriter
+from lwd_recorder.manifest import OUTCOMES, EpisodeManifest
+from rclpy.serialization import serialize_message
+
+from lwd_msgs.msg import ControlMode, Episode, ExecutedAction
+from lwd_sim.nodes import messages
+from lwd_sim.operator import Operator, Skill
+from lwd_sim.tasks import Shift
+from lwd_sim.world import Observation, World
+
+CLOCK_START_NS = messages.NANOSECONDS  # the robot's clock at tick 0
+SUCCESS_HOLD_S = 0.2  # success must last so long, as episode_node asks for
+GIVE_UP_S = 0.5  # what is filmed after the operator gave up
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to record; the same plan gives the same episode."""
+
+    episode_id: str
+    robot_id: str
+    task: str
+    seed: int
+    shift: Shift
+    kind: str  # demonstration or play
+    skill: Skill
+
+
+def record(world: World, plan: Plan, profile_name: str, folder: Path) -> EpisodeManifest:
+    """Act out one episode and write its bag and manifest into `folder`.
+
+    Args:
+        world: renders; its scene is replaced.
+        plan: task, scene and skill.
+        profile_name: goes into the manifest.
+        folder: does not exist yet.
+
+    Returns:
+        The manifest, saved in the folder after everything else.
+    """
+    profile = world.profile
+    observation = world.reset(plan.task, plan.seed, plan.shift)
+    operator = Operator(world, plan.skill, seed=plan.seed)
+    period_ns = round(profile.control_period_s * 1e9)
+    limit = math.ceil(world.time_limit_s * profile.control_rate_hz)
+    hold = math.ceil(SUCCESS_HOLD_S * profile.control_rate_hz)
+    patience = math.ceil(GIVE_UP_S * profile.control_rate_hz)
+    began_s = time.time()
+    with BagWriter(folder, measure_from_ns=CLOCK_START_NS) as bag:
+        tape = _Tape(bag, profile, plan, CLOCK_START_NS)
+        tape.begin(world.instruction)
+        succeeded = hopeless = 0
+        for tick in range(limit):
+            stamp_ns = CLOCK_START_NS + tick * period_ns
+            action = operator.act()
+            tape.observe(world, observation, stamp_ns)
+            tape.command(action, tick, stamp_ns)
+            observation = world.step(action)
+            succeeded = succeeded + 1 if world.success else 0
+            hopeless = hopeless + 1 if operator.gave_up else 0
+            if succeeded >= hold or hopeless >= patience:
+                break
+        end_ns = CLOCK_START_NS + (tick + 1) * period_ns
+        tape.observe(world, observation, end_ns)
+        outcome = 'success' if succeeded >= hold else 'failure'
+        timed_out = outcome == 'failure' and hopeless < patience
+        ended_by = 'timeout' if timed_out else 'simulator' if outcome == 'success' else 'operator'
+        tape.end(outcome, ended_by, end_ns)
+        summary = bag.close()
+    manifest = EpisodeManifest(
+        episode_id=plan.episode_id,
+        robot_id=plan.robot_id,
+        profile=profile_name,
+        task=plan.task,
+        instruction=world.instruction,
+        kind=plan.kind,
+        seed=plan.seed,
+        outcome=outcome,
+        ended_by=ended_by,
+        started_s=CLOCK_START_NS / 1e9,
+        ended_s=end_ns / 1e9,
+        ended_wall_s=time.time(),
+        committed_wall_s=0.0,
+        files=summary.files,
+        topics=summary.topics,
+        takeovers=0,
+        human_s=(end_ns - CLOCK_START_NS) / 1e9,
+        notes=(f'scripted demonstration, made in {time.time() - began_s:.2f} s',),
+    )
+    manifest.save(folder)
+    return manifest
+
+
+class _Tape:
+    """Writes one episode's messages with the stamps they would have had on a robot."""
+
+    def __init__(self, bag: BagWriter, profile: RobotProfile, plan: Plan, start_ns: int) -> None:
+        self._bag = bag
+        self._profile = profile
+        self._plan = plan
+        self._start_ns = start_ns
+        self._instruction = ''
+        self._joint_names = list(profile.joint_names)
+
+    def begin(self, instruction: str) -> None:
+        """The episode starts, under human control."""
+        self._instruction = instruction
+        self._episode(Episode.RUNNING, self._start_ns)
+        mode = ControlMode(
+            mode=ControlMode.HUMAN,
+            previous=ControlMode.HOLD,
+            episode_id=self._plan.episode_id,
+            reason='operator',
+        )
+        mode.header.stamp = messages.time_message(self._start_ns)
+        self._write('control_mode', 'lwd_msgs/msg/ControlMode', mode, self._start_ns)
+
+    def observe(self, world: World, observation: Observation, stamp_ns: int) -> None:
+        """Cameras (when they saw), joints and the simulator's truth at one tick."""
+        state = messages.joint_state_message(self._profile, observation.state, stamp_ns)
+        self._write('joint_states', 'sensor_msgs/msg/JointState', state, stamp_ns)
+        for camera in self._profile.cameras:
+            if camera.name in observation.images:
+                image = messages.image_message(
+                    camera.name, observation.images[camera.name], stamp_ns
+                )
+                self._write(camera.topic, 'sensor_msgs/msg/CompressedImage', image, stamp_ns)
+        truth = messages.sim_state_message(world, self._plan.task, self._plan.seed, stamp_ns)
+        self._write('sim/state', 'lwd_msgs/msg/SimState', truth, stamp_ns)
+
+    def command(self, action: npt.NDArray[np.float64], tick: int, stamp_ns: int) -> None:
+        """The operator's targets (A,) of one tick."""
+        executed = ExecutedAction(
+            episode_id=self._plan.episode_id,
+            tick=tick,
+            source=ExecutedAction.SOURCE_HUMAN,
+            joint_names=self._joint_names,
+            position=action.tolist(),
+            wish=action.tolist(),
+            clamps=[ExecutedAction.CLAMP_NONE] * len(action),
+            observation_age_s=0.0,
+            reason='operator',
+        )
+        executed.header.stamp = messages.time_message(stamp_ns)
+        self._write('executed_action', 'lwd_msgs/msg/ExecutedAction', executed, stamp_ns)
+
+    def end(self, outcome: str, ended_by: str, stamp_ns: int) -> None:
+        """The episode is over."""
+        self._episode(Episode.ENDED, stamp_ns, OUTCOMES.index(outcome), ended_by)
+
+    def _episode(self, state: int, stamp_ns: int, outcome: int = 0, ended_by: str = '') -> None:
+        plan = self._plan
+        message = Episode(
+            state=state,
+            episode_id=plan.episode_id,
+            robot_id=plan.robot_id,
+            task=plan.task,
+            instruction=self._instruction,
+            kind=plan.kind,
+            seed=plan.seed,
+            started=messages.time_message(self._start_ns),
+            outcome=outcome,
+            ended_by=ended_by,
+        )
+        message.header.stamp = messages.time_message(stamp_ns)
+        if state == Episode.ENDED:
+            message.ended = message.header.stamp
+        self._write('episode', 'lwd_msgs/msg/Episode', message, stamp_ns)
+
+    def _write(self, name: str, type_name: str, message: object, stamp_ns: int) -> None:
+        serialize: Callable[[object], bytes] = serialize_message
+        self._bag.write(
+            messages.topic(self._plan.robot_id, name), type_name, serialize(message), stamp_ns
+        )

@@ -1,0 +1,59 @@
+"""make_data writes whole episodes once: real bags, resumable, labelled by what happened."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+from lwd_recorder.bag import read_bag
+from lwd_recorder.manifest import EpisodeManifest
+
+
+def make(store: Path, *arguments: str) -> dict[str, int]:
+    command = [
+        'ros2',
+        'run',
+        'lwd_sim',
+        'make_data',
+        '--out',
+        str(store),
+        '--workers',
+        '1',
+        '--json',
+    ]
+    done = subprocess.run(
+        [*command, *arguments], capture_output=True, text=True, check=True, timeout=120
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_bags_hold_what_a_robot_records_and_a_second_run_makes_only_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    assert make(tmp_path, '--episodes', '1', '--skill', 'expert')['made'] == 1
+    again = make(tmp_path, '--episodes', '2', '--skill', 'expert')
+    assert (again['made'], again['present']) == (1, 1)
+    folders = sorted(path.parent for path in tmp_path.glob('robots/*/episodes/*/*/manifest.json'))
+    assert len(folders) == 2
+    for folder in folders:
+        manifest = EpisodeManifest.load(folder)
+        counts: dict[str, int] = {}
+        for topic, _, _, _ in read_bag(folder):
+            name = topic.removeprefix(f'/{manifest.robot_id}/')
+            counts[name] = counts.get(name, 0) + 1
+        ticks = counts['executed_action']
+        assert manifest.outcome == 'success'
+        assert manifest.kind == 'demonstration'
+        assert counts['joint_states'] == counts['sim/state'] == ticks + 1
+        for camera in ('head', 'hand_left', 'hand_right'):
+            assert abs(counts[f'camera/{camera}/image/compressed'] - ticks / 3) <= 1
+        assert counts['episode'] == 2
+
+
+def test_unknown_task_is_refused_by_name(tmp_path: Path) -> None:
+    command = ['ros2', 'run', 'lwd_sim', 'make_data', '--out', str(tmp_path), '--task', 'juggle']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert 'juggle' in done.stderr
+    assert 'restock' in done.stderr
