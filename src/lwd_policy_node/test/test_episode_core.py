@@ -1,0 +1,156 @@
+"""Episodes without ROS: when they end, what survives a kill, which scene comes next."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from lwd_policy_node.episode import (
+    EpisodeError,
+    EpisodeJournal,
+    EpisodeMachine,
+    EpisodeRecord,
+    JournalEntry,
+    Outcome,
+    Scene,
+    SceneSequence,
+    first_seed,
+    new_episode_id,
+)
+
+
+def start(machine: EpisodeMachine, now_s: float = 10.0, limit_s: float = 5.0) -> EpisodeRecord:
+    return machine.start(
+        task='restock',
+        instruction='put the red can on the shelf',
+        kind='',
+        seed=3,
+        now_s=now_s,
+        wall_s=0.0,
+        time_limit_s=limit_s,
+    )
+
+
+@pytest.fixture
+def machine() -> EpisodeMachine:
+    return EpisodeMachine('g1_01', success_hold_s=0.2)
+
+
+def test_ids_are_unique_and_say_who_and_when() -> None:
+    ids = {new_episode_id('g1_01', 0.0) for _ in range(100)}
+    assert len(ids) == 100
+    assert all(re.fullmatch(r'g1_01-19700101T000000-[0-9a-f]{8}', name) for name in ids)
+
+
+def test_success_must_hold(machine: EpisodeMachine) -> None:
+    """An object that passes through the goal for a tick is no success."""
+    start(machine)
+    assert machine.observe(10.1, success=True) is None
+    assert machine.observe(10.2, success=False) is None
+    assert machine.observe(10.3, success=True) is None
+    assert machine.observe(10.4, success=True) is None
+    ended = machine.observe(10.5, success=True)
+    assert ended is not None and ended.kind == 'rollout'
+    assert (ended.outcome, ended.ended_by) == (Outcome.SUCCESS, 'simulator')
+    assert ended.length_s == pytest.approx(0.5)
+    assert (machine.ended, machine.successes) == (1, 1)
+    assert machine.observe(10.6, success=True) is None
+
+
+def test_time_limit_is_a_failure(machine: EpisodeMachine) -> None:
+    start(machine)
+    assert machine.observe(14.9, success=False) is None
+    ended = machine.observe(15.0, success=False)
+    assert ended is not None
+    assert (ended.outcome, ended.ended_by) == (Outcome.FAILURE, 'timeout')
+
+
+def test_no_limit_means_none(machine: EpisodeMachine) -> None:
+    start(machine, limit_s=0.0)
+    assert machine.observe(1e9, success=False) is None
+
+
+def test_clock_that_restarts_aborts(machine: EpisodeMachine) -> None:
+    """A simulator that was restarted has another scene: its success is not this episode's."""
+    start(machine)
+    ended = machine.observe(0.5, success=True)
+    assert ended is not None and (ended.outcome, ended.ended_by) == (Outcome.ABORTED, 'clock')
+    assert ended.length_s == 0.0
+
+
+def test_refusals_say_what_to_do(machine: EpisodeMachine) -> None:
+    with pytest.raises(EpisodeError, match='start one with episode/start'):
+        machine.end(Outcome.SUCCESS, 'operator', 1.0)
+    record = start(machine)
+    with pytest.raises(EpisodeError, match=f'{record.episode_id} is running; end it first'):
+        start(machine)
+    machine.end(Outcome.ABORTED, 'operator', 11.0)
+    with pytest.raises(EpisodeError, match="kind 'demo' is unknown; one of: demonstration"):
+        machine.check_startable('demo')
+
+
+def test_journal_survives_and_lost_episodes_are_closed(
+    machine: EpisodeMachine, tmp_path: Path
+) -> None:
+    path = tmp_path / 'robots' / 'g1_01' / 'episode.json'
+    assert EpisodeJournal(path).read() == (JournalEntry(), '')
+    record = start(machine)
+    EpisodeJournal(path).write(JournalEntry(7, record))
+    entry, wrong = EpisodeJournal(path).read()
+    assert (entry, wrong) == (JournalEntry(7, record), '')
+    assert entry.running is not None
+    closed = EpisodeMachine('g1_01', success_hold_s=0.2).adopt_lost(entry.running)
+    assert (closed.outcome, closed.ended_by, closed.running) == (Outcome.ABORTED, 'restart', False)
+
+
+@pytest.mark.parametrize('text', ['', '{', '[]', '{"scenes": 1}', '{"scenes": 1, "running": {}}'])
+def test_damaged_journal_is_named_and_replaced(tmp_path: Path, text: str) -> None:
+    path = tmp_path / 'episode.json'
+    path.write_text(text)
+    entry, wrong = EpisodeJournal(path).read()
+    assert entry == JournalEntry() and str(path) in wrong and 'starting afresh' in wrong
+
+
+def test_sequence_waits_for_the_recorder_and_pauses() -> None:
+    """The next scene waits until the bag of the last one is closed, but not for ever."""
+    sequence = SceneSequence(('a', 'b'), seed=100, scenes=1, pause_s=0.3, recorder_timeout_s=5.0)
+    assert sequence.due(0.0) == Scene('b', 101)
+    assert sequence.due(0.1) is None
+    sequence.started()
+    assert sequence.due(50.0) is None
+    sequence.ended('e1', 50.0)
+    sequence.closed('e0')
+    assert sequence.due(51.0) is None
+    sequence.closed('e1')
+    assert sequence.due(51.0) == Scene('a', 102)
+    sequence.started()
+    sequence.closed('e2')  # closed before we looked
+    sequence.ended('e2', 60.0)
+    assert sequence.due(60.2) is None
+    assert sequence.due(60.3) == Scene('b', 103)
+    sequence.started()
+    sequence.ended('e3', 70.0)
+    assert sequence.due(74.9) is None
+    assert sequence.due(75.0) == Scene('a', 104)
+
+
+def test_sequence_retries_and_stops() -> None:
+    """A scene that cannot be built is passed over; max_episodes counts ended ones."""
+    sequence = SceneSequence(('a',), seed=0, max_episodes=1, wait_for_recorder=False)
+    assert sequence.due(0.0) == Scene('a', 0)
+    sequence.failed(0.0, 1.0)
+    assert sequence.due(0.9) is None
+    assert sequence.due(1.0) == Scene('a', 1)
+    sequence.started()
+    sequence.ended('e', 2.0)
+    assert sequence.due(99.0) is None
+    with pytest.raises(ValueError, match='tasks is empty'):
+        SceneSequence((), seed=0)
+
+
+def test_robots_do_not_share_scenes() -> None:
+    """Seeds are distinct per robot and the same after a restart."""
+    seeds = [first_seed(f'g1_{n:02d}') for n in range(1, 9)]
+    assert len(set(seeds)) == len(seeds)
+    assert seeds[0] == first_seed('g1_01')

@@ -1,0 +1,122 @@
+"""episode_node in its own process, beside a simulator without physics, over DDS."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lwd_policy_node.nodes import qos
+from std_msgs.msg import String, UInt32
+
+from lwd_msgs.msg import Episode, RobotStatus, WeightsStatus
+from lwd_msgs.srv import EndEpisode, StartEpisode
+
+pytestmark = pytest.mark.launch
+MakeBench = Callable[..., Any]
+
+
+def ended(episodes: list[Episode]) -> list[Episode]:
+    return [e for e in episodes if e.state == Episode.ENDED]
+
+
+def test_episodes_follow_one_another(make_bench: MakeBench) -> None:
+    """auto: reset, run, success or timeout, wait for the recorder, next; then stop at the maximum."""
+    bench = make_bench(122, 'g1_01')
+    closed_out = bench.node.create_publisher(String, 'recorder/closed', qos.RECORDER_STATE)
+    backlog_out = bench.node.create_publisher(UInt32, 'recorder/backlog', qos.RECORDER_STATE)
+    weights_out = bench.node.create_publisher(
+        WeightsStatus, '/lwd/weights_status', qos.WEIGHTS_STATUS
+    )
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+    backlog_out.publish(UInt32(data=4))
+    bench.start('echo_sim')
+    node = bench.start(
+        'episode_node',
+        auto='true',
+        tasks='[restock,handover]',
+        seed=10,
+        max_episodes=3,
+        success_hold_s=0.1,
+        pause_s=0.05,
+        recorder_timeout_s=60.0,
+    )
+    bench.wait('the first episode to end', lambda: len(ended(episodes)) == 1)
+    bench.wait('a report', lambda: bool(reports) and reports[-1].episodes == 1)
+    assert len(episodes) == 3  # idle, running, ended: it waits for the recorder
+    for n in range(1, 4):
+        bench.wait(f'episode {n} to end', lambda n=n: len(ended(episodes)) == n)
+        weights_out.publish(WeightsStatus(robot_id='g1_01', version=n, event=WeightsStatus.ACTIVE))
+        closed_out.publish(String(data=ended(episodes)[-1].episode_id))
+
+    runs = [e for e in episodes if e.state == Episode.RUNNING]
+    assert [(e.task, e.seed, e.kind) for e in runs] == [
+        ('restock', 10, 'rollout'),
+        ('handover', 11, 'rollout'),
+        ('restock', 12, 'rollout'),
+    ]
+    assert runs[0].instruction == 'do the restock' and runs[0].robot_id == 'g1_01'
+    labels = [(e.outcome, e.ended_by) for e in ended(episodes)]
+    success, failure = (Episode.OUTCOME_SUCCESS, 'simulator'), (Episode.OUTCOME_FAILURE, 'timeout')
+    assert labels == [success, failure, success]
+    assert [e.episode_id for e in runs] == [e.episode_id for e in ended(episodes)]
+    assert len({e.episode_id for e in runs}) == 3
+    bench.wait('the last report', lambda: reports[-1].episodes == 3)
+    last = reports[-1]
+    assert (last.successes, last.backlog, last.policy_version) == (2, 4, 3)
+    assert last.episode_state == Episode.ENDED and last.disk_free_bytes > 0
+    assert len([e for e in episodes if e.state == Episode.RUNNING]) == 3
+    assert bench.stop(node) == 0
+
+
+def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> None:
+    """kill -9 in mid-episode: the next process ends it as aborted and does not repeat its scene."""
+    bench = make_bench(123, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    bench.start('echo_sim')
+    options = {'auto': 'true', 'seed': 11, 'recorder_timeout_s': 0.2, 'pause_s': 0.05}
+    node = bench.start('episode_node', **options)
+    bench.wait('an episode', lambda: episodes and episodes[-1].state == Episode.RUNNING)
+    lost = episodes[-1]
+    bench.stop(node, signal.SIGKILL)
+    bench.start('episode_node', **options)
+    bench.wait('the next episode', lambda: episodes[-1].seed == lost.seed + 1)
+    (closed,) = [e for e in ended(episodes) if e.episode_id == lost.episode_id]
+    assert (closed.outcome, closed.ended_by) == (Episode.OUTCOME_ABORTED, 'restart')
+
+
+def test_episode_by_service(make_bench: MakeBench) -> None:
+    """start and end by call, with refusals that say why; a dead simulator aborts."""
+    bench = make_bench(124, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    sim = bench.start('echo_sim')
+    bench.start('episode_node', sim_silence_s=0.5, time_limit_s=600.0)
+
+    def start(**request: Any) -> Any:
+        return bench.call(StartEpisode, 'episode/start', StartEpisode.Request(**request))
+
+    def end(outcome: int) -> Any:
+        return bench.call(EndEpisode, 'episode/end', EndEpisode.Request(outcome=outcome))
+
+    bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
+    refused = end(Episode.OUTCOME_SUCCESS)
+    assert not refused.ok and 'no episode is running' in refused.message
+    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    reply = start(task='impossible', seed=1)
+    assert not reply.ok and "no task 'impossible'" in reply.message
+    reply = start(task='restock', seed=1, kind='play', instruction='tidy up')
+    assert reply.ok, reply.message
+    assert 'is running; end it first' in start().message
+    bench.wait('the episode', lambda: episodes[-1].episode_id == reply.episode_id)
+    assert (episodes[-1].kind, episodes[-1].instruction) == ('play', 'tidy up')
+    assert 'not a valid Outcome' in end(9).message
+    assert end(Episode.OUTCOME_FAILURE).episode_id == reply.episode_id
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    assert (episodes[-1].outcome, episodes[-1].ended_by) == (Episode.OUTCOME_FAILURE, 'service')
+
+    assert start(task='restock', seed=3).ok
+    bench.stop(sim, signal.SIGKILL)
+    bench.wait('the abort', lambda: episodes[-1].outcome == Episode.OUTCOME_ABORTED)
+    assert episodes[-1].ended_by == 'simulator'

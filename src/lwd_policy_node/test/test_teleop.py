@@ -1,0 +1,46 @@
+"""Teleoperation sources: found by name, published while the deadman is held."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.teleop import SourceError, known_sources, load_source
+
+from lwd_msgs.msg import TeleopCommand
+
+
+def test_sources_are_found_by_entry_point() -> None:
+    assert 'none' in known_sources()
+    assert load_source('none')(None).poll(0.0) is None
+    with pytest.raises(SourceError, match=r"no teleop source 'pedal'; known: .*none"):
+        load_source('pedal')
+
+
+@pytest.mark.launch
+def test_unknown_source_is_one_clear_line(make_bench: Callable[..., Any]) -> None:
+    """A typing error in a launch file: exit code 2 and the names that are known."""
+    bench = make_bench(125, 'g1_01')
+    process = bench.start('teleop_node', source='pedal')
+    assert process.wait(timeout=20) == 2
+
+
+@pytest.mark.launch
+def test_deadman_edges_are_published(make_bench: Callable[..., Any]) -> None:
+    """Commands at the control rate while held, then exactly one release."""
+    bench = make_bench(126, 'g1_01')
+    commands = bench.collect(TeleopCommand, 'teleop/command', qos.TELEOP_READER)
+    node = bench.start('blink_teleop')
+    bench.wait('two spells', lambda: sum(not c.deadman for c in commands) >= 2)
+    held = [c.deadman for c in commands]
+    first, second = [index for index, value in enumerate(held) if not value][:2]
+    assert second - first - 1 >= 3 and held[first - 1] and held[second - 1]
+    assert commands[second - 1].reason == 'stall' and len(commands[second - 1].position) == 16
+    assert not commands[first].joint_names
+    try:
+        assert bench.stop(node) == 0
+    except subprocess.TimeoutExpired:
+        pytest.fail('teleop_node did not leave on SIGTERM')
