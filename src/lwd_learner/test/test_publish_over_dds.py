@@ -2,161 +2,31 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
-import os
+import runpy
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
-import rclpy
-import simplejpeg
-from diagnostic_msgs.msg import DiagnosticArray
+import torch
 from lwd_learner.publish import Publisher
-from lwd_policy_node.nodes import qos
-from lwd_policy_node.profile import load_profile
+from lwd_policy_node.inference.observation import Observation
+from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.weights import ensure_key_pair
-from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from sensor_msgs.msg import CompressedImage, JointState
 
-from lwd_msgs.msg import ActionChunk, Episode
+from lwd_msgs.msg import Episode
 
-STANDIN = Path(__file__).parents[2] / 'lwd_policy_node' / 'test' / 'standin_policy.py'
-ROBOT = 'g1_01'
+SUPPORT = runpy.run_path(str(Path(__file__).with_name('robot_process.py')))
+Robot, ROBOT, PATIENCE_S = SUPPORT['Robot'], SUPPORT['ROBOT'], SUPPORT['PATIENCE_S']
+save_standin = SUPPORT['save_standin']
 DOMAINS = itertools.count(150)
-PATIENCE_S = 30.0
-
 pytestmark = pytest.mark.launch
-
-
-def _standin() -> ModuleType:
-    spec = importlib.util.spec_from_file_location('standin_policy', STANDIN)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-save_standin = _standin().save_standin
-
-
-class Robot:
-    """Cameras, joints and episodes of one robot, and its policy_node as a process."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.profile = load_profile('g1_laptop')
-        self.chunks: list[Any] = []
-        self.diagnostics: dict[str, str] = {}
-        self.changed = threading.Condition()
-        self.process: subprocess.Popen[bytes] | None = None
-        self._context = Context()
-        rclpy.init(context=self._context)
-        node = rclpy.create_node('robot', namespace=f'/{ROBOT}', context=self._context)
-        self._node = node
-        self._episode = node.create_publisher(Episode, 'episode', qos.EPISODE)
-        self._joints = node.create_publisher(JointState, 'joint_states', qos.JOINT_STATES)
-        self._cameras = [
-            node.create_publisher(CompressedImage, camera.topic, qos.CAMERA)
-            for camera in self.profile.cameras
-        ]
-        self._jpeg = simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))
-        node.create_subscription(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
-        node.create_subscription(
-            DiagnosticArray, '/diagnostics', self._on_diagnostics, qos.DIAGNOSTICS
-        )
-        self._ticks = itertools.count()
-        node.create_timer(1 / 30, self._tick)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(node)
-        self._thread = threading.Thread(target=self._spin, daemon=True)
-        self._thread.start()
-
-    def launch(self) -> None:
-        """Start policy_node."""
-        command = [
-            sys.executable, str(STANDIN), '--ros-args',
-            '-r', f'__ns:=/{ROBOT}', '-p', 'answer_timeout_s:=1.0', '-p', 'retry_s:=0.2',
-        ]  # fmt: skip
-        environment = {**os.environ, 'LWD_HOME': str(self.home), 'OMP_NUM_THREADS': '1'}
-        self.process = subprocess.Popen(command, env=environment)
-
-    def stop(self, number: int) -> int:
-        """Send policy_node a signal; return its exit code."""
-        assert self.process is not None
-        self.process.send_signal(number)
-        code = self.process.wait(PATIENCE_S)
-        self.process = None
-        return code
-
-    def episode(self, name: str, state: int) -> None:
-        """Announce the state of an episode."""
-        now = self._node.get_clock().now().to_msg()
-        message = Episode(state=state, episode_id=name, robot_id=ROBOT, kind='rollout')
-        message.header.stamp = message.started = now
-        message.instruction = 'put the red can on the shelf'
-        self._episode.publish(message)
-
-    def await_chunk(self, version: int) -> Any:
-        """Wait for a chunk of a version; return it."""
-        return self.await_(lambda: self._last_of(version), f'a chunk of version {version}')
-
-    def await_(self, found: Callable[[], Any], what: str) -> Any:
-        """Wait until `found()` is true; return it."""
-        with self.changed:
-            if not self.changed.wait_for(found, PATIENCE_S):
-                raise AssertionError(f'no {what} within {PATIENCE_S} s; {self.diagnostics}')
-            return found()
-
-    def close(self) -> None:
-        """End everything."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-        self._executor.shutdown()
-        self._context.try_shutdown()
-        self._thread.join()
-
-    def _last_of(self, version: int) -> Any:
-        return next((c for c in reversed(self.chunks) if c.policy_version == version), None)
-
-    def _spin(self) -> None:
-        try:
-            self._executor.spin()
-        except ExternalShutdownException:
-            return
-
-    def _tick(self) -> None:
-        tick = next(self._ticks)
-        stamp = self._node.get_clock().now().to_msg()
-        joints = JointState(name=list(self.profile.state_names))
-        joints.position = [0.0] * len(self.profile.state_names)
-        joints.header.stamp = stamp
-        self._joints.publish(joints)
-        if tick % 3 == 0:
-            for camera in self._cameras:
-                image = CompressedImage(format='jpeg', data=self._jpeg)
-                image.header.stamp = stamp
-                camera.publish(image)
-
-    def _on_chunk(self, message: Any) -> None:
-        with self.changed:
-            self.chunks.append(message)
-            self.changed.notify_all()
-
-    def _on_diagnostics(self, message: Any) -> None:
-        with self.changed:
-            for status in message.status:
-                self.diagnostics[status.name] = status.message
-            self.changed.notify_all()
 
 
 @pytest.fixture
@@ -167,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def robot(home: Path) -> Iterator[Robot]:
+def robot(home: Path) -> Iterator[Any]:
     made = Robot(home)
     made.launch()
     yield made
@@ -190,9 +60,7 @@ def _await_event(learner: Publisher, version: int, event: str) -> Any:
     return next(e for e in learner.fleet.events() if (e.version, e.event) == (version, event))
 
 
-def test_weights_reach_the_robot_and_swap_between_episodes(
-    robot: Robot, learner: Publisher
-) -> None:
+def test_weights_reach_the_robot_and_swap_between_episodes(robot: Any, learner: Publisher) -> None:
     """A robot without weights is silent, takes the first at once, later ones at the boundary."""
     name = f'{ROBOT}/policy_node: weights'
     robot.episode('first', Episode.RUNNING)
@@ -225,7 +93,7 @@ def test_weights_reach_the_robot_and_swap_between_episodes(
 
 
 def test_a_foreign_key_is_refused_by_name_and_the_robot_goes_on(
-    robot: Robot, learner: Publisher, home: Path
+    robot: Any, learner: Publisher, home: Path
 ) -> None:
     """Weights signed by a key the robot does not trust never move it, and the refusal names it."""
     one = _publish(learner, 0.25)
@@ -245,7 +113,7 @@ def test_a_foreign_key_is_refused_by_name_and_the_robot_goes_on(
 
 
 def test_a_nan_checkpoint_is_refused_and_the_next_good_one_taken(
-    robot: Robot, learner: Publisher
+    robot: Any, learner: Publisher
 ) -> None:
     """A diverged learner's weights are refused with the tensor's name; the robot stays reachable."""
     one = _publish(learner, 0.25)
@@ -260,9 +128,7 @@ def test_a_nan_checkpoint_is_refused_and_the_next_good_one_taken(
     assert {c.policy_version for c in robot.chunks} == {three}
 
 
-def test_kill_9_brings_back_the_last_good_weights_and_the_episode(
-    robot: Robot, home: Path
-) -> None:
+def test_kill_9_brings_back_the_last_good_weights_and_the_episode(robot: Any, home: Path) -> None:
     """A killed policy_node goes on in the same episode with its own weights, learner or not."""
     with Publisher(home / 'train', home / 'keys' / 'learner.ed25519') as learner:
         one = _publish(learner, 0.25)
@@ -283,7 +149,7 @@ def test_kill_9_brings_back_the_last_good_weights_and_the_episode(
         assert _publish(learner, 0.75) == two + 1
 
 
-def test_weights_that_fail_in_use_are_gone_back_from(robot: Robot, learner: Publisher) -> None:
+def test_weights_that_fail_in_use_are_gone_back_from(robot: Any, learner: Publisher) -> None:
     """Weights that pass every check and then fail on real observations are undone by the robot."""
     one = _publish(learner, 0.25)
     _await_event(learner, one, 'active')
@@ -295,7 +161,7 @@ def test_weights_that_fail_in_use_are_gone_back_from(robot: Robot, learner: Publ
     robot.await_chunk(one)
 
 
-def test_the_newest_of_several_wins_and_a_cut_is_survived(robot: Robot, home: Path) -> None:
+def test_the_newest_of_several_wins_and_a_cut_is_survived(robot: Any, home: Path) -> None:
     """A learner that goes away in mid-pull is waited for; then the newest version is taken."""
     path = home / 'policy.safetensors'
 
@@ -303,11 +169,18 @@ def test_the_newest_of_several_wins_and_a_cut_is_survived(robot: Robot, home: Pa
         save_standin(path, value, extra_values=12_000_000)
         return learner.publish(path, stage='sft', step=1)
 
-    name = f'{ROBOT}/policy_node: weights'
     key = home / 'keys' / 'learner.ed25519'
+    under_way = threading.Event()
     with Publisher(home / 'train', key) as learner:
+        bytes_of = learner._archive.bytes_of
+
+        def note(version: int) -> Any:
+            under_way.set()
+            return bytes_of(version)
+
+        learner._archive.bytes_of = note  # type: ignore[method-assign]
         publish(learner, 0.25)
-        robot.await_(lambda: 'version 1' in robot.diagnostics.get(name, ''), 'pull under way')
+        assert under_way.wait(PATIENCE_S)
     with Publisher(home / 'train', key) as learner:
         publish(learner, 0.5)
         three = publish(learner, 0.75)
@@ -315,3 +188,30 @@ def test_the_newest_of_several_wins_and_a_cut_is_survived(robot: Robot, home: Pa
         assert not [e for e in learner.fleet.events() if e.event == 'refused']
     robot.episode('first', Episode.RUNNING)
     assert np.allclose(robot.await_chunk(three).actions, 0.75)
+
+
+def test_node_and_in_process_inference_agree(home: Path) -> None:
+    """The real policy, published by the real command, gives over DDS what it gives in process."""
+    made = Robot(home)
+    torch.manual_seed(0)
+    policy = Policy(preset('tiny', made.profile))
+    policy.sentences.remember([SUPPORT['INSTRUCTION']], torch.randn(1, 384))
+    path = home / 'policy.safetensors'
+    policy.save(path)
+    made.launch(('-m', 'lwd_policy_node.nodes.policy_node'))
+    made.episode('first', Episode.RUNNING)
+    publish = [
+        sys.executable, '-m', 'lwd_learner.publish.publish_command', str(path),
+        '--run-dir', str(home / 'train'), '--key', str(home / 'keys' / 'learner.ed25519'),
+        '--once-loaded-by', '1', '--timeout-s', str(PATIENCE_S),
+    ]  # fmt: skip
+    try:
+        assert subprocess.run(publish, timeout=2 * PATIENCE_S, check=False).returncode == 0
+        chunk = made.await_(lambda: made.chunks and made.chunks[0], 'chunk')
+        assert made.stop(signal.SIGTERM) == 0
+    finally:
+        made.close()
+    images = {camera.name: np.zeros((64, 64, 3), np.uint8) for camera in made.profile.cameras}
+    seen = Observation(0, images, np.zeros(20, np.float32), SUPPORT['INSTRUCTION'])
+    alone = Policy.load(path, threads=1).act(seen, seed=chunk.chunk_id)
+    assert np.abs(np.reshape(chunk.actions, alone.shape) - alone).max() < 1e-5

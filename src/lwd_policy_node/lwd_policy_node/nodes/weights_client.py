@@ -81,6 +81,7 @@ class WeightsClient:
         self._slot = slot
         self._loader = loader
         self._stuck: set[int] = set()
+        self._taking: Manifest | None = None
         self._sample = sample
         self._wake = threading.Condition()
         self._inbox: deque[Manifest] = deque()
@@ -158,6 +159,7 @@ class WeightsClient:
             wanted = self._newest_announced(self._slot.newest_version)
             while wanted is not None:
                 wanted = self._take(wanted)
+            self._taking = None
 
     def _newest_announced(self, floor: int) -> Manifest | None:
         """Empty the inbox; return the newest acceptable manifest above `floor`."""
@@ -166,9 +168,8 @@ class WeightsClient:
             self._inbox.clear()
         best: Manifest | None = None
         for manifest in announced:
-            active = self._slot.active
-            if active is not None and manifest == active.manifest:
-                continue  # the learner announces its newest again after a restart
+            if manifest == self._taking or self._slot.holds(manifest):
+                continue  # a learner announces its newest again after a restart
             newest = floor if best is None else max(floor, best.version)
             try:
                 self._check_manifest(manifest, newest)
@@ -209,6 +210,7 @@ class WeightsClient:
                     newer.append(found)
                     raise Superseded
 
+        self._taking = manifest
         self._note = f'taking version {manifest.version}'
         try:
             weights = self._obtain(manifest, checkpoint)
