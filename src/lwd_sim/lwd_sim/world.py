@@ -81,10 +81,11 @@ class World:
         mujoco.mj_forward(self.scene.model, self.scene.data)
         return self.observe()
 
-    def step(self, action: npt.NDArray[np.float64]) -> Observation:
+    def step(self, action: npt.NDArray[np.float64], images: bool = True) -> Observation:
         """Advance one control tick under joint targets ``action`` (16,): rad, grippers 0 open .. 1 closed.
 
-        Targets beyond the joint limits are clipped. Images come only at camera ticks.
+        Targets beyond the joint limits are clipped. Images come only at camera ticks, and not
+        at all with ``images=False``: rendering costs more than physics.
 
         Raises:
             ValueError: wrong size or not finite.
@@ -100,7 +101,7 @@ class World:
         mujoco.mj_step(model, data, nstep=self._substeps)
         mujoco.mj_kinematics(model, data)  # mj_step leaves poses one substep behind qpos
         self.tick += 1
-        return self.observe(images=self._render and self.tick % self._image_every == 0)
+        return self.observe(images=images and self.tick % self._image_every == 0)
 
     def observe(self, images: bool = True) -> Observation:
         """The present observation; with images only if this world renders."""
