@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -185,3 +186,41 @@ def test_bad_settings_are_refused(replay: Replay):
         SamplerConfig(online_share=1.5)
     with pytest.raises(ReplayError, match='horizon 0'):
         Sampler(replay, SamplerConfig(horizon=0))
+
+
+def test_one_thread_samples_while_another_appends(tmp_path: Path):
+    """Batches are whole transitions of whole episodes throughout: every value in them belongs to its row."""
+    replay = Replay.create(tmp_path / 'replay', LAYOUT)
+    replay.append('online', [episode('e0')])
+    failures: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            for number in range(1, 40):
+                rows = 12
+                replay.append(
+                    'online',
+                    [
+                        episode(
+                            f'e{number}',
+                            state=np.full((rows, 1), number, np.float32),
+                            policy_version=np.full(rows, number),
+                        )
+                    ],
+                )
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    writer = Thread(target=write)
+    writer.start()
+    sampler = Sampler(replay, config())
+    while writer.is_alive() or sampler.refresh():
+        sampler.refresh()
+        batch = sampler.sample()
+        later = batch.episode > 0
+        np.testing.assert_array_equal(batch.state[later, 0], batch.episode[later])
+        np.testing.assert_array_equal(batch.policy_version, batch.episode)
+        assert replay.jpegs(batch.row)[0] == [b'.']
+    writer.join()
+    assert not failures and len(replay) == 480 and sampler.size('online') == 160

@@ -4,6 +4,7 @@ Rows are named by one int64 for both data sets, the global frame id: `data set n
 numbers). It holds for good, so features computed for a row can be kept under it.
 
 One process writes; any number read. A reader sees the snapshot it opened, whole, until it calls `refresh`.
+Within a process one thread may append or refresh while another samples.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,7 @@ class Replay:
         self.uri = str(uri).removeprefix('file://').rstrip('/')
         self._tasks, self._instructions = Vocabulary(), Vocabulary()
         self._lock = RLock()
+        self._cache_lock = Lock()  # apart, so that reading images never waits for a commit
         self._data = {
             name: SnapshotDataset(
                 f'{self.uri}/{name}.lance',
@@ -212,7 +214,7 @@ class Replay:
             ReplayError: a row lies before the first frame of a camera.
         """
         keys = self._image_keys(rows)
-        with self._lock:
+        with self._cache_lock:
             flat = self.cache.get(keys)
         cameras = len(self.layout.cameras)
         return [flat[i : i + cameras] for i in range(0, len(flat), cameras)]
@@ -260,10 +262,11 @@ class Replay:
 
     def _remember(self, number: int, index: FrameIndex, episode: EpisodeFrames) -> None:
         start = index.episodes[index.by_id[episode.episode_id]].start
-        for camera, name in enumerate(self.layout.cameras):
-            for t, jpeg in enumerate(episode.jpeg[name]):
-                if jpeg is not None:
-                    self.cache.put((number, start + t, camera), jpeg)
+        with self._cache_lock:
+            for camera, name in enumerate(self.layout.cameras):
+                for t, jpeg in enumerate(episode.jpeg[name]):
+                    if jpeg is not None:
+                        self.cache.put((number, start + t, camera), jpeg)
 
     def _set(self, dataset: str) -> SnapshotDataset:
         if dataset not in self._data:
