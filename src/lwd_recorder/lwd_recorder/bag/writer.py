@@ -39,7 +39,6 @@ _COMPRESSION = {
     'zstd': CompressionType.ZSTD,
     'none': CompressionType.NONE,
 }
-_FILE_BUFFER = 256 * 1024
 METADATA_NAME = 'metadata.yaml'
 
 
@@ -187,7 +186,7 @@ class BagWriter:
         self._schemas: dict[str, int] = {}
         self._start_ns: int | None = None
         self._end_ns = 0
-        self._file = self.path.open('xb', buffering=_FILE_BUFFER)
+        self._file = self.path.open('xb')
         self._stream = _HashingFile(self._file)
         self._writer = Writer(
             self._stream,  # type: ignore[arg-type]

@@ -59,7 +59,7 @@ class Spool:
         if not is_identifier(episode_id):
             raise SpoolError(f'episode id {episode_id[:200]!r} cannot name a folder')
         folder = self.folder(episode_id)
-        if folder.exists():
+        if folder.exists() and self._journal.find(episode_id) is None:
             raise SpoolError(f'{folder} exists, but the journal does not know it; move it away')
         self._journal.add(episode_id)
         folder.mkdir()

@@ -1,0 +1,254 @@
+"""Every closed episode reaches the store exactly once, whatever interrupts the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from lwd_recorder.bag import read_bag
+from lwd_recorder.delivery import ConflictError, Uploader, UploaderConfig, deliver
+from lwd_recorder.manifest import EpisodeManifest, ManifestError
+from lwd_recorder.spool import Spool, State
+from lwd_recorder.store import FolderStore, IntegrityError, Store, StoreError, open_store
+
+Maker = Callable[..., EpisodeManifest]
+
+
+@pytest.fixture(params=['folder', 's3'])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == 'folder':
+        return open_store(str(tmp_path / 'store'))
+    return open_store(f'{request.getfixturevalue("s3_bucket")}/{tmp_path.name}')
+
+
+def spool_with(tmp_path: Path, make_episode: Maker, *episode_ids: str) -> Spool:
+    spool = Spool(tmp_path / 'spool')
+    for episode_id in episode_ids:
+        make_episode(spool.open_episode(episode_id))
+        spool.close_episode(episode_id)
+    return spool
+
+
+def delivered(store: Store) -> list[str]:
+    return sorted(
+        EpisodeManifest.from_json(store.read_bytes(one.key)).episode_id
+        for one in store.list('robots/')
+        if one.key.endswith('/manifest.json')
+    )
+
+
+def test_delivered_episode_is_whole(store: Store, tmp_path: Path, make_episode: Maker) -> None:
+    """What arrives is a bag that reads like the one that left, under its immutable key."""
+    manifest = make_episode(tmp_path / 'ep')
+    delivery = deliver(store, tmp_path / 'ep', wall_s=lambda: 123.0)
+    assert delivery.manifest == replace(manifest, committed_wall_s=123.0)
+    assert delivery.sent_bytes == manifest.size_bytes
+    back = tmp_path / 'back' / 'ep'
+    back.mkdir(parents=True)
+    for file in manifest.files:
+        store.get_file(f'{manifest.key_prefix}/{file.name}', back / file.name)
+    assert list(read_bag(back)) == list(read_bag(tmp_path / 'ep'))
+
+
+def test_delivery_is_idempotent(store: Store, tmp_path: Path, make_episode: Maker) -> None:
+    make_episode(tmp_path / 'ep')
+    first = deliver(store, tmp_path / 'ep', wall_s=lambda: 123.0)
+    again = deliver(store, tmp_path / 'ep', wall_s=lambda: 456.0)
+    assert again.already
+    assert again.sent_bytes == 0
+    assert again.manifest == first.manifest
+
+
+def test_other_bytes_under_the_same_id_are_a_conflict(
+    store: Store, tmp_path: Path, make_episode: Maker
+) -> None:
+    manifest = make_episode(tmp_path / 'ep')
+    deliver(store, tmp_path / 'ep')
+    (tmp_path / 'ep' / 'extra.txt').write_text('more')
+    digest = '4' * 64
+    replace(manifest, files=(*manifest.files[:1], replace(manifest.files[1], sha256=digest))).save(
+        tmp_path / 'ep'
+    )
+    with pytest.raises(ConflictError, match='other files or hashes'):
+        deliver(store, tmp_path / 'ep')
+
+
+def test_damaged_local_file_is_not_sent(store: Store, tmp_path: Path, make_episode: Maker) -> None:
+    make_episode(tmp_path / 'ep')
+    path = tmp_path / 'ep' / 'ep_0.mcap'
+    path.write_bytes(path.read_bytes()[:-1] + b'x')
+    with pytest.raises(IntegrityError, match=r'ep_0\.mcap'):
+        deliver(store, tmp_path / 'ep')
+    assert delivered(store) == []
+
+
+def test_missing_local_file_is_named(tmp_path: Path, make_episode: Maker) -> None:
+    make_episode(tmp_path / 'ep')
+    (tmp_path / 'ep' / 'ep_0.mcap').unlink()
+    with pytest.raises(ManifestError, match=r'ep_0\.mcap'):
+        deliver(FolderStore(tmp_path / 'store'), tmp_path / 'ep')
+
+
+def test_uploader_empties_the_spool(store: Store, tmp_path: Path, make_episode: Maker) -> None:
+    """Committed first, then deleted locally."""
+    spool = spool_with(tmp_path, make_episode, 'a', 'b', 'c')
+    Uploader(spool.root, store).run_once()
+    assert delivered(store) == ['a', 'b', 'c']
+    assert [entry.state for entry in spool.entries()] == [State.DELETED] * 3
+    assert not any((spool.root / 'episodes').iterdir())
+    spool.close()
+
+
+def test_keep_local_keeps(tmp_path: Path, make_episode: Maker) -> None:
+    spool = spool_with(tmp_path, make_episode, 'a')
+    store = FolderStore(tmp_path / 'store')
+    Uploader(spool.root, store, UploaderConfig(keep_local=True)).run_once()
+    assert [entry.state for entry in spool.entries()] == [State.COMMITTED]
+    assert (spool.folder('a') / 'manifest.json').exists()
+    spool.close()
+
+
+def test_conflict_is_quarantined_and_the_rest_goes_on(tmp_path: Path, make_episode: Maker) -> None:
+    store = FolderStore(tmp_path / 'store')
+    make_episode(tmp_path / 'other' / 'a', robot_id='g1_01')
+    deliver(store, tmp_path / 'other' / 'a')
+    spool = spool_with(tmp_path, make_episode, 'a', 'b')
+    folder = spool.folder('a')
+    manifest = EpisodeManifest.load(folder)
+    replace(manifest, files=manifest.files[:1]).save(folder)
+    uploader = Uploader(spool.root, store)
+    uploader.run_once()
+    states = {entry.episode_id: entry for entry in spool.entries()}
+    assert states['a'].state is State.QUARANTINED
+    assert 'other files or hashes' in states['a'].reason
+    assert states['b'].state is State.DELETED
+    assert uploader.totals.quarantined == 1
+    spool.close()
+
+
+class _Flaky(FolderStore):
+    """Refuses the first puts."""
+
+    def __init__(self, root: Path, failures: int) -> None:
+        super().__init__(root)
+        self.left = failures
+        self.times: list[float] = []
+
+    def put_file(self, path: Path, key: str, sha256: str) -> None:
+        self.times.append(time.monotonic())
+        if self.left > 0:
+            self.left -= 1
+            raise StoreError('503 slow down')
+        super().put_file(path, key, sha256)
+
+
+def test_store_that_is_down_is_tried_again_less_and_less(
+    tmp_path: Path, make_episode: Maker
+) -> None:
+    spool = spool_with(tmp_path, make_episode, 'a')
+    store = _Flaky(tmp_path / 'store', failures=4)
+    done = threading.Event()
+    texts: list[str] = []
+
+    def log(level: str, text: str) -> None:
+        texts.append(text)
+        if 'committed' in text:
+            done.set()
+
+    config = UploaderConfig(poll_s=0.005, backoff_min_s=0.05, backoff_max_s=0.3, concurrency=1)
+    uploader = Uploader(spool.root, store, config, log)
+    thread = threading.Thread(target=uploader.run)
+    thread.start()
+    assert done.wait(20), texts
+    uploader.stop()
+    thread.join(10)
+    assert delivered(store) == ['a']
+    pauses = [b - a for a, b in zip(store.times, store.times[1:], strict=False)][:4]
+    assert pauses[0] >= 0.025
+    assert pauses[3] >= 0.15
+    assert uploader.totals.failures == 4
+    assert '503 slow down' in texts[0]
+    spool.close()
+
+
+def test_two_workers_send_each_episode_once(tmp_path: Path, make_episode: Maker) -> None:
+    names = [f'e{i:02d}' for i in range(12)]
+    spool = spool_with(tmp_path, make_episode, *names)
+    store = _Flaky(tmp_path / 'store', failures=0)
+    uploader = Uploader(spool.root, store, UploaderConfig(poll_s=0.005, concurrency=3))
+    thread = threading.Thread(target=uploader.run)
+    thread.start()
+    deadline_s = time.monotonic() + 30
+    while spool.entries(State.CLOSED, State.UPLOADING, State.COMMITTED):
+        assert time.monotonic() < deadline_s, spool.entries()
+        time.sleep(0.01)
+    uploader.stop()
+    thread.join(10)
+    assert delivered(store) == names
+    assert len(store.times) == 2 * len(names)
+    assert uploader.totals.committed == len(names)
+    spool.close()
+
+
+_UPLOAD = """
+import sys, time
+from lwd_recorder.delivery import Uploader
+from lwd_recorder.store import open_store
+
+store = open_store(sys.argv[2])
+stop_at = int(sys.argv[3])
+calls = 0
+
+def gate():
+    global calls
+    calls += 1
+    if calls == stop_at:
+        print('here', flush=True)
+        time.sleep(60)
+
+def gated(call):
+    def run(*arguments):
+        result = call(*arguments)
+        gate()
+        return result
+    return run
+
+store.put_file, store.put_bytes = gated(store.put_file), gated(store.put_bytes)
+Uploader(sys.argv[1], store).run_once()
+"""
+
+
+@pytest.mark.parametrize('stop_at', [1, 2, 3])
+def test_killed_uploader_goes_on(
+    store: Store, tmp_path: Path, make_episode: Maker, stop_at: int
+) -> None:
+    """kill -9 after the first file, after the last one, and after the manifest but before the journal."""
+    spool = spool_with(tmp_path, make_episode, 'a', 'b')
+    uploader = subprocess.Popen(
+        [sys.executable, '-c', _UPLOAD, str(spool.root), store.uri, str(stop_at)],
+        stdout=subprocess.PIPE,
+        env=os.environ,
+    )
+    assert uploader.stdout is not None
+    assert uploader.stdout.readline() == b'here\n'
+    uploader.send_signal(signal.SIGKILL)
+    uploader.wait()
+    uploader.stdout.close()
+    assert delivered(store) == (['a'] if stop_at == 3 else [])
+    assert spool.backlog() == 2
+
+    again = Uploader(spool.root, store)
+    again.run_once()
+    assert delivered(store) == ['a', 'b']
+    assert [entry.state for entry in spool.entries()] == [State.DELETED] * 2
+    assert again.totals.already == (1 if stop_at == 3 else 0)
+    assert len(list(store.list('robots/'))) == 6
+    spool.close()

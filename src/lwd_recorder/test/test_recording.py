@@ -1,0 +1,380 @@
+"""Which message lands in which episode, and what happens when the world misbehaves. No ROS, a clock of our own."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lwd_recorder.bag import BagWriter, read_bag
+from lwd_recorder.manifest import EpisodeManifest
+from lwd_recorder.recording import (
+    EpisodeEnd,
+    EpisodeStart,
+    Notice,
+    RecordedTopic,
+    Recorder,
+    RecorderConfig,
+    robot_topics,
+)
+from lwd_recorder.recording.preroll import PreRoll, Sample
+from lwd_recorder.spool import Spool, State
+
+S = 1_000_000_000
+TOPICS = [RecordedTopic(f'/g1_01/{spec.name}', spec) for spec in robot_topics(['head'])]
+INDEX = {topic.spec.name: index for index, topic in enumerate(TOPICS)}
+JOINTS, MODE = INDEX['joint_states'], INDEX['control_mode']
+EPISODE = b'\x00\x01\x00\x00' + bytes(64)
+
+
+class Rig:
+    """A Recorder with hands on both of its clocks."""
+
+    def __init__(self, root: Path, **config: Any) -> None:
+        self.root = root
+        self.wall_s = 1000.0
+        self.notices: list[Notice] = []
+        self.recorder = Recorder(
+            root,
+            TOPICS,
+            RecorderConfig(**({'min_free_bytes': 0} | config)),
+            monotonic_s=lambda: self.wall_s,
+            wall_s=lambda: 1_795_000_000.0 + self.wall_s,
+        )
+        self.notices += self.recorder.start()
+
+    def joints(self, stamp_s: float, messages: Any, late_s: float = 0.0) -> None:
+        data = messages.joint_state(round(stamp_s * S))
+        self.recorder.on_message(JOINTS, data, round((stamp_s + late_s) * S), round(stamp_s * S))
+
+    def run(self, messages: Any, start_s: float, end_s: float, rate_hz: float = 10.0) -> None:
+        for i in range(round((end_s - start_s) * rate_hz)):
+            self.joints(start_s + i / rate_hz, messages)
+
+    def begin(self, episode_id: str, now_s: float, started_s: float | None = None, **facts: Any) -> None:
+        started_ns = round((now_s if started_s is None else started_s) * S)
+        fields = {'task': 't', 'instruction': 'i', 'kind': 'rollout', 'seed': 3} | facts
+        start = EpisodeStart(
+            episode_id, 'g1_01', started_ns=started_ns, data=EPISODE, **fields
+        )
+        self.recorder.on_start(start, round(now_s * S))
+
+    def end(self, episode_id: str, now_s: float, outcome: str = 'success') -> None:
+        self.recorder.on_end(
+            episode_id, EpisodeEnd(round(now_s * S), outcome, 'simulator'), EPISODE, round(now_s * S)
+        )
+
+    def poll(self, now_s: float, wall_s: float = 0.0) -> None:
+        self.wall_s += wall_s
+        self.notices += self.recorder.poll(round(now_s * S))
+
+    def closed(self, count: int, now_s: float) -> list[str]:
+        """Wait until the writer has closed so many episodes."""
+        deadline_s = time.monotonic() + 20
+        while len(found := [one.closed for one in self.notices if one.closed]) < count:
+            assert time.monotonic() < deadline_s, self.notices
+            self.poll(now_s)
+            time.sleep(0.005)
+        return found
+
+    def manifest(self, episode_id: str) -> EpisodeManifest:
+        return EpisodeManifest.load(self.root / 'episodes' / episode_id)
+
+    def stamps(self, episode_id: str) -> list[float]:
+        folder = self.root / 'episodes' / episode_id
+        return [
+            round(int.from_bytes(data[4:8], 'little') + int.from_bytes(data[8:12], 'little') / S, 3)
+            for _, _, data, _ in read_bag(folder, [TOPICS[JOINTS].name])
+        ]
+
+    def errors(self) -> str:
+        return '\n'.join(one.text for one in self.notices if one.level == 'error')
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    rigs: list[Rig] = []
+
+    def make(**config: Any) -> Rig:
+        rigs.append(Rig(tmp_path / 'spool', **config))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        rig.recorder.shutdown()
+
+
+def test_bag_holds_preroll_episode_and_late_messages(make_rig: Any, messages: Any) -> None:
+    """From preroll_s before the start to the end's stamp, also what arrives after the end."""
+    rig = make_rig(preroll_s=0.5)
+    rig.run(messages, 1.0, 3.0)
+    rig.begin('ep', 3.0)
+    rig.run(messages, 3.0, 5.0)
+    rig.end('ep', 5.0)
+    rig.joints(4.95, messages, late_s=0.15)
+    rig.joints(5.05, messages, late_s=0.1)
+    rig.poll(5.1, wall_s=0.3)
+    assert rig.recorder.poll(round(5.1 * S)) == []
+    rig.poll(5.25)
+    assert rig.closed(1, 5.25) == ['ep']
+    expected = [2.5 + i / 10 for i in range(25)] + [4.95]
+    assert rig.stamps('ep') == pytest.approx(expected)
+    manifest = rig.manifest('ep')
+    assert (manifest.outcome, manifest.ended_by, manifest.seed) == ('success', 'simulator', 3)
+    assert (manifest.started_s, manifest.ended_s) == (3.0, 5.0)
+    assert manifest.topics['/g1_01/episode'].count == 2
+    assert 'no message on /g1_01/executed_action' in manifest.notes
+
+
+def test_standing_clock_does_not_hold_an_episode_back(make_rig: Any, messages: Any) -> None:
+    """A simulator that waits between episodes: the wall clock closes the bag."""
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.end('ep', 3.0)
+    rig.poll(3.0, wall_s=0.9)
+    assert not [one for one in rig.notices if one.closed]
+    rig.poll(3.0, wall_s=0.2)
+    assert rig.closed(1, 3.0) == ['ep']
+
+
+def test_back_to_back_episodes_lose_nothing(make_rig: Any, messages: Any) -> None:
+    """The next one begins before the last one's late messages are in: each gets its own."""
+    rig = make_rig(preroll_s=0.0)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    rig.end('a', 3.0)
+    rig.begin('b', 3.001, started_s=3.001)
+    rig.joints(2.99, messages, late_s=0.02)
+    rig.run(messages, 3.1, 4.1)
+    rig.end('b', 4.1)
+    rig.poll(5.0, wall_s=1.0)
+    assert rig.closed(2, 5.0) == ['a', 'b']
+    assert rig.stamps('a') == pytest.approx([2.0 + i / 10 for i in range(10)] + [2.99])
+    assert rig.stamps('b')[-10:] == pytest.approx([3.1 + i / 10 for i in range(10)])
+
+
+def test_latched_state_of_before_is_in_the_bag(make_rig: Any, messages: Any) -> None:
+    """Who controlled the robot at the start is known, however long ago it was announced."""
+    rig = make_rig(preroll_s=0.2)
+    rig.recorder.on_message(MODE, b'\x00\x01\x00\x00' + bytes(60), S, S)
+    rig.run(messages, 1.0, 9.0)
+    rig.begin('ep', 9.0)
+    rig.end('ep', 9.5)
+    rig.poll(10.0, wall_s=2.0)
+    rig.closed(1, 10.0)
+    [message] = read_bag(rig.root / 'episodes' / 'ep', ['/g1_01/control_mode'])
+    assert message.log_time_ns == pytest.approx(8.8 * S)
+
+
+def test_episode_under_way_at_the_start_is_skipped_and_named(make_rig: Any, messages: Any) -> None:
+    """Part of an episode is never recorded as the whole; the next one is."""
+    rig = make_rig()
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('part', 11.0, started_s=7.0)
+    rig.begin('part', 11.1, started_s=7.0)
+    rig.end('part', 12.0)
+    rig.begin('next', 13.0)
+    rig.end('next', 14.0)
+    rig.poll(15.0, wall_s=2.0)
+    assert rig.closed(1, 15.0) == ['next']
+    assert rig.errors().count('episode part is not recorded') == 1
+    assert not (rig.root / 'episodes' / 'part').exists()
+
+
+def test_start_heard_before_the_clock_waits_for_it(make_rig: Any, messages: Any) -> None:
+    """The latched RUNNING comes before the first /clock: whether we are late is known only then."""
+    rig = make_rig()
+    rig.begin('part', 0.0, started_s=7.0)
+    assert rig.recorder.episode_id == ''
+    rig.run(messages, 10.0, 10.5)
+    rig.poll(10.5)
+    assert rig.recorder.episode_id == ''
+    assert '3.00 s before the recorder' in rig.errors()
+
+
+def test_id_in_the_spool_is_not_recorded_again(make_rig: Any, messages: Any) -> None:
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.end('ep', 3.0)
+    rig.poll(4.0, wall_s=2.0)
+    rig.closed(1, 4.0)
+    rig.begin('ep', 5.0)
+    rig.poll(5.0)
+    assert rig.recorder.episode_id == ''
+    assert 'in the spool already' in rig.errors()
+
+
+@pytest.mark.parametrize(
+    ('episode_id', 'facts', 'reason'),
+    [('a/../b', {}, 'cannot name a folder'), ('ep', {'kind': 'test'}, "kind is 'test'")],
+)
+def test_episodes_that_cannot_be_delivered_are_refused(
+    make_rig: Any, messages: Any, episode_id: str, facts: dict[str, Any], reason: str
+) -> None:
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin(episode_id, 2.0, **facts)
+    rig.poll(2.0)
+    assert reason in rig.errors()
+    assert reason in rig.recorder.trouble
+
+
+def test_lost_end_is_closed_as_aborted(make_rig: Any, messages: Any) -> None:
+    """The episode node was killed: its episode is delivered without a reward, with the reason."""
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    rig.begin('b', 3.0)
+    rig.run(messages, 3.0, 4.0)
+    rig.end('b', 4.0)
+    rig.poll(5.0, wall_s=2.0)
+    assert rig.closed(2, 5.0) == ['a', 'b']
+    manifest = rig.manifest('a')
+    assert (manifest.outcome, manifest.ended_by) == ('aborted', 'recorder')
+    assert 'no end was announced before episode b' in manifest.notes[0]
+
+
+def test_endless_episode_is_closed(make_rig: Any, messages: Any) -> None:
+    rig = make_rig(max_episode_s=5.0)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.poll(7.5)
+    rig.poll(8.0, wall_s=2.0)
+    assert rig.closed(1, 8.0) == ['a']
+    assert 'max_episode_s' in rig.manifest('a').notes[0]
+
+
+def test_clock_that_jumps_back_ends_the_episode(make_rig: Any, messages: Any) -> None:
+    """A restarted simulator: nothing of its new life lands in the old episode, and recording goes on."""
+    rig = make_rig()
+    rig.run(messages, 100.0, 101.0)
+    rig.begin('a', 101.0)
+    rig.run(messages, 101.0, 102.0)
+    rig.run(messages, 0.1, 1.0)
+    rig.begin('b', 1.0)
+    rig.run(messages, 1.0, 2.0)
+    rig.end('b', 2.0)
+    rig.poll(3.0, wall_s=2.0)
+    assert rig.closed(2, 3.0) == ['a', 'b']
+    assert 'jumped' in rig.manifest('a').notes[0]
+    assert min(rig.stamps('a')) >= 100.0
+    assert max(rig.stamps('b')) < 3.0
+
+
+def test_shutdown_closes_as_aborted(make_rig: Any, messages: Any) -> None:
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    rig.recorder.shutdown()
+    manifest = rig.manifest('a')
+    assert (manifest.outcome, manifest.ended_by) == ('aborted', 'shutdown')
+    assert rig.stamps('a')[-1] == pytest.approx(2.9)
+    spool = Spool(rig.root)
+    assert spool.backlog() == 1
+    spool.close()
+
+
+def test_full_disk_stops_new_episodes_only(make_rig: Any, messages: Any) -> None:
+    """The reason is named, the recorder lives, and recording goes on when there is space again."""
+    rig = make_rig(min_free_bytes=1 << 60)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.poll(2.0)
+    assert 'disk full' in rig.errors()
+    assert 'min_free_bytes' in rig.recorder.trouble
+    assert not (rig.root / 'episodes' / 'a').exists()
+
+
+def test_disk_error_in_an_episode_costs_that_episode(
+    make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC in mid-episode: set aside with the reason, nothing deleted, the next one is recorded."""
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.run(messages, 2.0, 2.5)
+    rig.poll(2.5)
+    write = BagWriter.write
+
+    def full(self: BagWriter, *arguments: Any) -> None:
+        if self.directory.name == 'a':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        write(self, *arguments)
+
+    monkeypatch.setattr(BagWriter, 'write', full)
+    rig.run(messages, 2.5, 3.0)
+    rig.end('a', 3.0)
+    rig.run(messages, 3.0, 4.0)
+    rig.begin('b', 4.0)
+    rig.run(messages, 4.0, 5.0)
+    rig.end('b', 5.0)
+    rig.poll(6.0, wall_s=2.0)
+    assert rig.closed(1, 6.0) == ['b']
+    assert 'No space left' in rig.errors()
+    spool = Spool(rig.root)
+    entry = spool.find('a')
+    assert entry is not None
+    assert entry.state is State.QUARANTINED
+    assert 'No space left' in entry.reason
+    assert (spool.quarantine_folder('a') / 'a_0.mcap').exists()
+    spool.close()
+
+
+def test_full_queue_drops_and_counts(
+    make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory stays bounded when the disk is slow, and the manifest says what is missing."""
+    rig = make_rig(queue_limit_bytes=20_000, preroll_s=0.0)
+    write = BagWriter.write
+
+    def slow(self: BagWriter, *arguments: Any) -> None:
+        time.sleep(0.02)
+        write(self, *arguments)
+
+    monkeypatch.setattr(BagWriter, 'write', slow)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    rig.run(messages, 2.0, 12.0)
+    assert rig.recorder.pending_bytes <= 20_000
+    rig.end('a', 12.0)
+    rig.poll(13.0, wall_s=2.0)
+    rig.closed(1, 13.0)
+    manifest = rig.manifest('a')
+    dropped = rig.recorder.dropped
+    assert dropped > 0
+    kept = manifest.topics['/g1_01/joint_states'].count + manifest.topics['/g1_01/episode'].count
+    assert kept + dropped == 102
+    assert any('dropped: queue full' in note for note in manifest.notes)
+
+
+def test_restart_sets_the_open_episode_aside(make_rig: Any, messages: Any, tmp_path: Path) -> None:
+    """After kill -9 the open episode is quarantined and its latched RUNNING does not revive it."""
+    spool = Spool(tmp_path / 'spool')
+    spool.open_episode('killed')
+    spool.close()
+    rig = make_rig()
+    assert 'episode killed is quarantined' in rig.notices[0].text
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('killed', 11.0, started_s=10.5)
+    rig.poll(11.0)
+    assert 'killed is not recorded' in rig.errors()
+
+
+def test_preroll_is_bounded_in_bytes_and_time() -> None:
+    ring = PreRoll(span_ns=10 * S, limit_bytes=1000)
+    for i in range(100):
+        ring.add(Sample(0, bytes(100), i * S, i * S))
+        assert ring.size_bytes <= 1000
+    assert len(ring) == 10
+    ring.add(Sample(0, bytes(100), 200 * S, 0))
+    assert len(ring) == 1
+    ring.add(Sample(0, bytes(5000), 201 * S, 0))
+    assert len(ring) == 0
