@@ -59,7 +59,7 @@ def _run(program: str, module_name: str, summary: str, arguments: list[str]) -> 
     except KeyboardInterrupt:
         return int(signal.SIGINT)
     except BrokenPipeError:  # e.g. `ros2 topic echo ... | head`
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     except RuntimeError as error:
         result = str(error)

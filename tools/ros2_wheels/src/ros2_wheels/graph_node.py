@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,9 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 _POLL_S = 0.05
-_QUIET_S = 0.5  # the graph counts as known when nothing new appeared for so long
-_LONGEST_S = 4.0
+_QUIET_S = 0.6  # the graph counts as known when nothing new appeared for so long
+_EMPTY_S = 2.0  # a graph without other nodes is believed only after so long
+_LONGEST_S = 6.0
 
 
 def add_node_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=None,
         help='Seconds to wait for discovery (default: until nothing new has appeared for '
-        f'{_QUIET_S} s, at most {_LONGEST_S} s)',
+        f'{_QUIET_S} s; at most {_LONGEST_S} s)',
     )
     parser.add_argument(
         '-s', '--use-sim-time', action='store_true', help='Enable ROS simulation time'
@@ -35,12 +36,20 @@ def add_node_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 @contextmanager
-def graph_node(args: argparse.Namespace, *, discover: bool = True) -> Iterator[Node]:
+def graph_node(
+    args: argparse.Namespace,
+    *,
+    discover: bool = True,
+    until: Callable[[Node], bool] | None = None,
+    longest_s: float | None = None,
+) -> Iterator[Node]:
     """Open the node, with the graph discovered.
 
     Args:
         args: The parsed command line.
         discover: Whether to wait until the graph is known.
+        until: What the verb is looking for: the wait goes on while this is False.
+        longest_s: Longest wait in seconds, by default a few.
     """
     rclpy.init(args=[])
     node = rclpy.create_node(
@@ -52,7 +61,9 @@ def graph_node(args: argparse.Namespace, *, discover: bool = True) -> Iterator[N
     )
     try:
         if discover:
-            wait_for_discovery(node, getattr(args, 'spin_time', None))
+            _wait_for_discovery(
+                node, getattr(args, 'spin_time', None), until, longest_s or _LONGEST_S
+            )
         yield node
     except ExternalShutdownException:
         raise KeyboardInterrupt from None
@@ -61,21 +72,30 @@ def graph_node(args: argparse.Namespace, *, discover: bool = True) -> Iterator[N
         rclpy.try_shutdown()
 
 
-def wait_for_discovery(node: Node, spin_time_s: float | None) -> None:
+def _wait_for_discovery(
+    node: Node,
+    spin_time_s: float | None,
+    until: Callable[[Node], bool] | None,
+    longest_s: float,
+) -> None:
     """Wait for `spin_time_s`, or until the graph has stopped changing."""
     start = time.monotonic()
-    if spin_time_s is not None:
-        while time.monotonic() - start < spin_time_s:
-            rclpy.spin_once(node, timeout_sec=_POLL_S)
-        return
+    longest_s = longest_s if spin_time_s is None else spin_time_s
     seen: Any = None
     last_change = start
-    while time.monotonic() - last_change < _QUIET_S and time.monotonic() - start < _LONGEST_S:
+    while (now := time.monotonic()) - start < longest_s:
         rclpy.spin_once(node, timeout_sec=_POLL_S)
-        now = _graph(node)
-        if now != seen:
-            seen = now
-            last_change = time.monotonic()
+        graph = _graph(node)
+        if graph != seen:
+            seen = graph
+            last_change = now
+        if spin_time_s is not None:
+            continue
+        alone = len(node.get_node_names()) <= 1
+        if now - last_change >= (_EMPTY_S if alone else _QUIET_S) and (
+            until is None or until(node)
+        ):
+            return
 
 
 def _graph(node: Node) -> Any:

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int | str | None:
+def main(args: argparse.Namespace) -> int:
     """Launch; the exit code is that of the LaunchService."""
     from ros2_wheels.launch_file import find_launch_file, show_arguments
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def main(args: argparse.Namespace) -> int | str | None:
+def main(args: argparse.Namespace) -> str:
     """Run the executable; signals and the exit code are its own."""
     found = [
         path for path in executables_of(args.package_name) if path.name == args.executable_name
@@ -36,4 +36,4 @@ def main(args: argparse.Namespace) -> int | str | None:
     command = [*shlex.split(args.prefix or ''), str(found[0]), *args.argv]
     if shutil.which(command[0]) is None:
         return f"prefix command '{command[0]}' not found"
-    os.execvp(command[0], command)
+    return os.execvp(command[0], command)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import rclpy
 from rclpy.exceptions import InvalidTopicNameException
 from rclpy.expand_topic_name import expand_topic_name
 from rclpy.node import Node
@@ -20,6 +21,11 @@ def topics(node: Node, *, include_hidden: bool = False) -> list[tuple[str, list[
         for name, types in node.get_topic_names_and_types()
         if include_hidden or not is_hidden(name)
     )
+
+
+def has_topic(node: Node, topic: str) -> bool:
+    """Return True if the graph knows the topic."""
+    return full_topic_name(node, topic) in dict(node.get_topic_names_and_types())
 
 
 def full_topic_name(node: Node, topic: str) -> str:
@@ -51,3 +57,18 @@ def message_class(node: Node, topic: str, type_name: str | None = None) -> Any |
             f"Cannot echo topic '{topic}', as it contains more than one type: [{', '.join(types)}]"
         )
     return import_interface(types[0], 'msg') if types else None
+
+
+def wait_for_message_class(node: Node, topic: str) -> Any:
+    """Return the class of a topic's messages, as soon as the graph knows it.
+
+    Raises:
+        RuntimeError: The topic has several types, or its type is not installed.
+    """
+    found = message_class(node, topic)
+    if found is None:
+        print(f'WARNING: topic [{topic}] does not appear to be published yet')
+    while found is None:
+        rclpy.spin_once(node, timeout_sec=0.1)
+        found = message_class(node, topic)
+    return found

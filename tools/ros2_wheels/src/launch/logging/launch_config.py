@@ -21,7 +21,7 @@ class _ScreenHandler(logging.StreamHandler):  # type: ignore[type-arg]
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> object:  # type: ignore[override]
+    def stream(self) -> object:
         return sys.stdout
 
     def handleError(self, record: logging.LogRecord) -> None:

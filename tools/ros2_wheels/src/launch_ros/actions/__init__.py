@@ -1,8 +1,9 @@
 """Actions that know ROS."""
 
 from launch._subset import reject_unknown
+
 from launch_ros.actions.node import Node
-from launch_ros.actions.push_ros_namespace import PushRosNamespace, PushROSNamespace
+from launch_ros.actions.push_ros_namespace import PushROSNamespace, PushRosNamespace
 from launch_ros.actions.set_parameter import (
     SetParameter,
     SetParametersFromFile,

@@ -1,6 +1,7 @@
 """Descriptions of parameters."""
 
 from launch._subset import reject_unknown
+
 from launch_ros.parameter_descriptions import Parameter, ParameterFile, ParameterValue
 
 __all__ = ['Parameter', 'ParameterFile', 'ParameterValue']

@@ -1,6 +1,7 @@
 """Substitutions that know ROS packages."""
 
 from launch._subset import reject_unknown
+
 from launch_ros.substitutions.find_package import (
     ExecutableInPackage,
     FindPackagePrefix,

@@ -12,7 +12,7 @@ from rclpy.task import Future
 from ros2_wheels.graph_node import add_node_arguments, graph_node
 from ros2_wheels.message_values import to_plain, to_yaml
 from ros2_wheels.qos_options import add_qos_arguments, matching_subscription_qos
-from ros2_wheels.topic_types import full_topic_name, message_class
+from ros2_wheels.topic_types import full_topic_name, has_topic, message_class
 
 _TRUNCATE_LENGTH = 128
 
@@ -63,7 +63,7 @@ def main(args: argparse.Namespace) -> int | str | None:
     fields = [] if args.field is None else [part for part in args.field.split('.') if part]
     if args.field is not None and not fields:
         return f"Invalid field value '{args.field}'"
-    with graph_node(args) as node:
+    with graph_node(args, until=lambda node: has_topic(node, args.topic_name)) as node:
         message_type = message_class(node, args.topic_name, args.message_type)
         if message_type is None:
             print(f'WARNING: topic [{args.topic_name}] does not appear to be published yet')
