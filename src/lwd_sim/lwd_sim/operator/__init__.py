@@ -2,5 +2,6 @@
 
 from lwd_sim.operator.scripted import Operator
 from lwd_sim.operator.skill import Skill
+from lwd_sim.operator.takeover import Patience, TakeoverMonitor
 
-__all__ = ['Operator', 'Skill']
+__all__ = ['Operator', 'Patience', 'Skill', 'TakeoverMonitor']

@@ -96,6 +96,18 @@ class Task(ABC):
         """What somebody who misheard the instruction does; None when that is done (or cannot be done wrong)."""
         return self.waypoint(scene, aim)
 
+    def holds_wrong(self, scene: Scene) -> bool:
+        """Whether a hand holds something that the instruction did not name."""
+        return False
+
+    def dropped(self, scene: Scene) -> bool:
+        """Whether the item, no longer held, lies where it should not."""
+        return not self.success(scene)
+
+    def danger(self, scene: Scene) -> bool:
+        """Whether somebody should stop the robot now."""
+        return False
+
     def distance_left(self, scene: Scene) -> float:
         """A measure that falls while the task advances: stages left, plus metres to the next waypoint."""
         goals = self.waypoint(scene).hands

@@ -12,10 +12,10 @@ import numpy as np
 
 from lwd_sim.tasks.base import HandGoal, Waypoint
 from lwd_sim.tasks.scene import Array, Scene, grasp_axes
+from lwd_sim.tasks.tabletop import TABLE_EDGE_X
 
 GRASP_TILT_RAD = np.deg2rad(62.0)
 _TURNED_TRACE = 1 + 2 * np.cos(0.6)
-_TABLE_EDGE_X = 0.78
 _LEAD_M = 0.04  # how far ahead on the approach line the hand aims
 _YAWS = (0.0, -0.3, 0.3, -0.6, 0.6)
 _STANDOFF_M = 0.075  # from where the last straight approach begins
@@ -99,7 +99,7 @@ def pick(scene: Scene, side: str, grasp: Array, width: float, *, yaw: float = 0.
     ):  # beside the item and low: rise before coming back
         standoff = np.array([tcp[0] - 0.04, tcp[1], grasp[2] + 0.11])
     elif (
-        tcp[0] < _TABLE_EDGE_X or not turned
+        tcp[0] < TABLE_EDGE_X or not turned
     ):  # come in from above, clear of the table's edge and of other items
         standoff = standoff + np.array([-0.02, 0.0, 0.06])
     return Waypoint('reach', {side: HandGoal(standoff, axes, 0.0)})

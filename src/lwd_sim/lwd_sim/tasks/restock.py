@@ -12,6 +12,7 @@ from lwd_sim.tasks.grasping import Grasp, carry, find_grasp, leave, pick
 from lwd_sim.tasks.scene import Scene
 from lwd_sim.tasks.tabletop import (
     BIN_INNER_HALF,
+    TABLE_EDGE_X,
     TABLE_X,
     ItemKind,
     bin_xml,
@@ -110,7 +111,7 @@ class Restock(Task):
 
     def wrong_waypoint(self, scene: Scene, aim: Aim = TRUE_AIM) -> Waypoint | None:
         """The same with the item on the other side."""
-        other = next(kind for kind in ITEMS if kind.name in self.sides and kind is not self.target)
+        other = self._other()
         return None if self.in_bin(scene, other.name) else self._waypoint_for(scene, other, aim)
 
     def held(self, scene: Scene) -> bool:
@@ -121,6 +122,24 @@ class Restock(Task):
         """Whether the named item is off the table or beyond the reach of its hand."""
         x, y, z = scene.position(self.target.name) * (1.0, 1.0 if self.side == 'l' else -1.0, 1.0)
         return not (z > self._table_z - 0.02 and 0.82 < x < 1.02 and -0.06 < y < 0.45)
+
+    def holds_wrong(self, scene: Scene) -> bool:
+        """Whether a hand has lifted the item on the other side."""
+        other = self._other()
+        lifted = scene.position(other.name)[2] > self._table_z + other.half_height + 0.02
+        return lifted and self._grasp(scene, other).held
+
+    def dropped(self, scene: Scene) -> bool:
+        """Not over its bin."""
+        centre = scene.position(self.target.name)
+        return bool(np.abs(centre - self._goals[self.side])[:2].max() > BIN_INNER_HALF)
+
+    def danger(self, scene: Scene) -> bool:
+        """A hand pressed on the table."""
+        return any(
+            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
+            for tcp in (scene.tcp('l'), scene.tcp('r'))
+        )
 
     def in_bin(self, scene: Scene, name: str) -> bool:
         """Whether an item's centre is inside the bin of the side it started on."""
@@ -142,6 +161,9 @@ class Restock(Task):
         if np.abs(centre - goal)[:2].max() < BIN_INNER_HALF:
             return leave(scene, side, self._table_z + 0.16)
         return pick(scene, side, grasp.point + aim.item, grasp.width, yaw=grasp.yaw)
+
+    def _other(self) -> ItemKind:
+        return next(k for k in ITEMS if k.name in self.sides and k is not self.target)
 
     def _grasp(self, scene: Scene, kind: ItemKind) -> Grasp:
         return find_grasp(scene, self.sides[kind.name], kind.name, kind.half_sizes, kind.shape)

@@ -13,6 +13,7 @@ from lwd_sim.tasks.scene import Scene
 
 TABLE_TOP_Z = 0.84  # m, before randomisation
 TABLE_X = 1.02  # m, centre of the top
+TABLE_EDGE_X = 0.78  # m, its front edge
 BIN_INNER_HALF = 0.068  # m
 BIN_WALL_HEIGHT = 0.045  # m
 
