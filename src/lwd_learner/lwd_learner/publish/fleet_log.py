@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 EVENTS = {1: 'loaded', 2: 'active', 3: 'refused', 4: 'rolled_back'}
 
@@ -73,8 +76,11 @@ class FleetLog:
             heard_s = self._first_heard_s.setdefault(event.robot_id, event.loaded_wall_s)
             event = replace(event, present=heard_s <= event.published_wall_s)
             self._events.append(event)
-            with self._path.open('a') as file:
-                file.write(json.dumps(asdict(event)) + '\n')
+            try:
+                with self._path.open('a') as file:
+                    file.write(json.dumps(asdict(event)) + '\n')
+            except OSError as error:  # robots must be served all the same
+                _log.error('%s: %s; the event stays in memory: %s', self._path, error, event)
             self._changed.notify_all()
 
     def add_report(self, report: RobotReport) -> None:

@@ -192,6 +192,9 @@ class Publisher:
         except LookupError as error:
             response.message = str(error.args[0])
             return response
+        except OSError as error:  # made room for a newer one at this very moment
+            response.message = f'version {request.version} cannot be read: {error}'
+            return response
         response.size_bytes = len(data)
         if request.offset > len(data):
             response.message = (

@@ -153,7 +153,7 @@ class WeightsClient:
                 self._activated.clear()
                 failed, self._failed = self._failed, None
             for weights in activated:
-                self._store.set_active(weights.manifest.version)
+                self._remember(weights.manifest.version)
             if failed is not None:
                 self._go_back(*failed)
             wanted = self._newest_announced(self._slot.newest_version)
@@ -214,9 +214,9 @@ class WeightsClient:
         self._note = f'taking version {manifest.version}'
         try:
             weights = self._obtain(manifest, checkpoint)
-        except WeightsRefused as refused:
+        except (WeightsRefused, OSError) as error:
             self._store.part_path(manifest).unlink(missing_ok=True)
-            self._refuse(manifest, refused)
+            self._refuse(manifest, error)
             return None
         except Superseded:
             self._store.part_path(manifest).unlink(missing_ok=True)
@@ -308,11 +308,21 @@ class WeightsClient:
                 continue
             weights = LoadedWeights(policy, manifest)
             self._slot.replace_active(weights)
-            if self._store.active() != manifest.version:
-                self._store.set_active(manifest.version)
+            self._remember(manifest.version)
             self._note = ''
             return weights
         return None
+
+    def _remember(self, version: int) -> None:
+        if self._store.active() == version:
+            return
+        try:
+            self._store.set_active(version)
+        except OSError as error:
+            self._node.get_logger().error(
+                f'version {version} is in use but {self._store.folder} does not take it: {error}; '
+                f'after a restart an older version would come back'
+            )
 
     def _go_back(self, weights: LoadedWeights, reason: str) -> None:
         version = weights.manifest.version
@@ -329,7 +339,11 @@ class WeightsClient:
         self._report(former.manifest, WeightsStatus.ACTIVE, former)
         self._node.get_logger().error(f'version {version}: {text}')
 
-    def _refuse(self, manifest: Manifest, refused: WeightsRefused) -> None:
+    def _refuse(self, manifest: Manifest, error: WeightsRefused | OSError) -> None:
+        refused = error
+        if isinstance(error, OSError):
+            place = f'{self._store.folder}: {error}; make room there'
+            refused = WeightsRefused(Refusal.DISK, place)
         active = self._slot.active
         rest = 'goes on with no weights'
         if active is not None:

@@ -22,6 +22,7 @@ class Refusal(StrEnum):
     SHAPE_MISMATCH = 'shape mismatch'
     LOAD_FAILED = 'load failed'
     SMOKE_FAILED = 'smoke inference failed'
+    DISK = 'disk error'
     UNREACHABLE = 'unreachable'
 
 
