@@ -20,6 +20,11 @@ setup(
     entry_points={
         'console_scripts': [
             'make_data = lwd_sim.data.make_data:main',
+            'sim_node = lwd_sim.nodes.sim_node:main',
+            'strip = lwd_sim.data.strip:main',
+        ],
+        'lwd.teleop_source': [
+            'scripted = lwd_sim.nodes.scripted_source:ScriptedOperatorSource',
         ],
     },
 )

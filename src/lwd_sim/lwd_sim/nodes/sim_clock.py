@@ -1,0 +1,43 @@
+"""The simulated robot's clock: monotonic over resets and over restarts of the process, paced against the wall."""
+
+from __future__ import annotations
+
+import time
+
+_EPOCH_WALL_S = (
+    1_735_689_600.0  # 2025-01-01; keeps seconds within int32 for decades at low factors
+)
+_UNPACED_FACTOR = 10.0
+
+
+def first_stamp_ns(factor: float, wall_s: float) -> int:
+    """Where a clock that runs ``factor`` times as fast as the wall starts.
+
+    It is where a clock that had run since a fixed date would stand. A simulator that is killed and started again
+    therefore never steps its clock back, without keeping anything on disk.
+    """
+    elapsed = max(0.0, wall_s - _EPOCH_WALL_S)
+    return int(elapsed * (factor or _UNPACED_FACTOR)) * 1_000_000_000
+
+
+class Pacer:
+    """Says how long to wait before the next tick; a simulator that falls behind does not race to catch up."""
+
+    def __init__(self, period_s: float, factor: float) -> None:
+        """``period_s`` of simulated time per tick; ``factor`` 0 never waits."""
+        self._period_s = period_s
+        self.set_factor(factor)
+
+    def set_factor(self, factor: float) -> None:
+        """Change the speed from now on."""
+        self.factor = factor
+        self._wall_period_s = self._period_s / factor if factor > 0 else 0.0
+        self._due_s = time.monotonic() + self._wall_period_s
+
+    def left_s(self) -> float:
+        """Wall seconds until the next tick is due, 0 if it is."""
+        return max(0.0, self._due_s - time.monotonic())
+
+    def ticked(self) -> None:
+        """The tick was made: when is the next one due."""
+        self._due_s = max(self._due_s + self._wall_period_s, time.monotonic())
