@@ -35,10 +35,10 @@ def test_deadman_edges_are_published(make_bench: Callable[..., Any]) -> None:
     commands = bench.collect(TeleopCommand, 'teleop/command', qos.TELEOP_READER)
     node = bench.start('blink_teleop')
     bench.wait('two spells', lambda: sum(not c.deadman for c in commands) >= 2)
-    held = [c.deadman for c in commands]
-    first, second = [index for index, value in enumerate(held) if not value][:2]
-    assert second - first - 1 >= 3 and held[first - 1] and held[second - 1]
-    assert commands[second - 1].reason == 'stall' and len(commands[second - 1].position) == 16
+    first, second = [index for index, c in enumerate(commands) if not c.deadman][:2]
+    spell = commands[first + 1 : second]
+    assert spell and all(c.deadman and c.reason == 'stall' for c in spell)
+    assert all(len(c.position) == 16 and len(c.joint_names) == 16 for c in spell)
     assert not commands[first].joint_names
     try:
         assert bench.stop(node) == 0

@@ -12,6 +12,7 @@ from rclpy.exceptions import (
     ParameterException,
 )
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 
 
@@ -39,6 +40,9 @@ def run_node(
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # the way a node is asked to leave
+    except rclpy_implementation.RCLError:
+        if rclpy.ok():
+            raise  # else the signal fell between the executor's look at the context and its wait
     except (
         StartError,
         ParameterException,
