@@ -53,6 +53,10 @@ class Operator:
         self._hopeless_ticks = 0
         self.stage = ''
 
+    def off_by(self) -> float:
+        """How far the arms' targets in force are from what this operator last asked for, rad."""
+        return float(np.abs(self._motion.target - self._world.scene.data.ctrl[:16])[:14].max())
+
     @property
     def gave_up(self) -> bool:
         """Whether the operator sees nothing left to do though the task is not solved."""
