@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from lwd_recorder.bag import BagWriter, message_definition
 from lwd_recorder.manifest import EpisodeManifest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
+
+sys.path.append(str(Path(__file__).parent))  # for recorded_robot: tests are imported by path
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 IMAGE = 'sensor_msgs/msg/CompressedImage'

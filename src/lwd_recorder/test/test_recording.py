@@ -363,9 +363,9 @@ def test_restart_sets_the_open_episode_aside(make_rig: Any, messages: Any, tmp_p
     rig = make_rig()
     assert 'episode killed is quarantined' in rig.notices[0].text
     rig.run(messages, 10.0, 11.0)
-    rig.begin('killed', 11.0, started_s=10.5)
+    rig.begin('killed', 11.0, started_s=11.0)
     rig.poll(11.0)
-    assert 'killed is not recorded' in rig.errors()
+    assert 'killed is not recorded: it is in the spool already (quarantined)' in rig.errors()
 
 
 def test_preroll_is_bounded_in_bytes_and_time() -> None:

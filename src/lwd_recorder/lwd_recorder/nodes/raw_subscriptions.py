@@ -36,8 +36,14 @@ class _Undriven(CallbackGroup):
 class RawSubscriptions:
     """One raw subscription a topic, polled by `drain`."""
 
-    def __init__(self, node: Node, topics: Sequence[RecordedTopic]) -> None:
-        """Subscribe on `node`."""
+    def __init__(self, node: Node, topics: Sequence[RecordedTopic], first: int) -> None:
+        """Subscribe.
+
+        Args:
+            node: owner.
+            topics: what to subscribe to.
+            first: index of the topic that is taken before all others: what it says decides where they go.
+        """
         group = _Undriven()
         self._subscriptions: list[Subscription] = [
             node.create_subscription(
@@ -52,6 +58,7 @@ class RawSubscriptions:
             for topic in topics
         ]
         self._sequence = [0] * len(topics)
+        self._order = sorted(range(len(topics)), key=lambda index: index != first)
 
     def drain(
         self,
@@ -67,7 +74,8 @@ class RawSubscriptions:
                 Every recorded topic has one writer.
             most: messages of one topic in one call, so that a flood does not starve the others.
         """
-        for index, subscription in enumerate(self._subscriptions):
+        for index in self._order:
+            subscription = self._subscriptions[index]
             handle = subscription.handle
             with handle:
                 for _ in range(most):

@@ -23,7 +23,7 @@ from lwd_recorder.manifest import OUTCOMES
 from lwd_recorder.nodes import qos
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
 from lwd_recorder.nodes.raw_subscriptions import RawSubscriptions
-from lwd_recorder.nodes.status import Level, StatusPublisher
+from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool
 from lwd_recorder.recording import (
     EpisodeEnd,
@@ -123,7 +123,7 @@ class RecorderNode(Node):
         self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
         for notice in self._recorder.start():
             self._announce(notice)
-        self._inputs = RawSubscriptions(self, self._topics)
+        self._inputs = RawSubscriptions(self, self._topics, first=self._episode_index)
         self._last_backlog = -1
         self._next_status_s = 0.0
         self._counts = list(self._recorder.counts)
@@ -188,8 +188,7 @@ class RecorderNode(Node):
             self._recorder.on_idle(self._now_ns)
 
     def _announce(self, notice: Notice) -> None:
-        log = self.get_logger()
-        {'info': log.info, 'warn': log.warning, 'error': log.error}[notice.level](notice.text)
+        say(self, notice.level, notice.text)
         if notice.closed:
             self._publish_backlog()
             self._closed.publish(String(data=notice.closed))
@@ -197,7 +196,7 @@ class RecorderNode(Node):
     def _publish_backlog(self) -> None:
         try:
             backlog = self._recorder.backlog()
-        except SpoolError as error:
+        except (SpoolError, OSError) as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return
         if backlog != self._last_backlog:
@@ -214,13 +213,16 @@ class RecorderNode(Node):
         values = {
             'episode_id': recorder.episode_id,
             'backlog': str(self._last_backlog),
-            'free_bytes': str(recorder.free_bytes()),
             'pending_bytes': str(recorder.pending_bytes),
             'preroll_bytes': str(recorder.preroll_bytes),
         }
         for topic, count, last in zip(self._topics, recorder.counts, self._counts, strict=True):
             values[f'{topic.spec.name} per_s'] = str(count - last)
         self._counts = list(recorder.counts)
+        try:
+            values['free_bytes'] = str(recorder.free_bytes())
+        except OSError as error:
+            level, text = Level.ERROR, f'{error.filename}: {error.strerror}'
         self._status.publish(level, text, values)
 
 

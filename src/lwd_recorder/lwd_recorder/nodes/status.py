@@ -47,3 +47,17 @@ class StatusPublisher:
         array = DiagnosticArray(status=[status])
         array.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(array)
+
+
+def say(node: Node, level: str, text: str) -> None:
+    """Log a text at a level known by name: info, warn or error.
+
+    rclpy keeps one severity a line of code, so each has its own.
+    """
+    log = node.get_logger()
+    if level == 'error':
+        log.error(text)
+    elif level == 'warn':
+        log.warning(text)
+    else:
+        log.info(text)

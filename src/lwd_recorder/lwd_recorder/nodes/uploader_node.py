@@ -13,7 +13,7 @@ from rclpy.node import Node
 
 from lwd_recorder.delivery import Uploader, UploaderConfig
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
-from lwd_recorder.nodes.status import Level, StatusPublisher
+from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool, default_store
 from lwd_recorder.spool import Spool, SpoolError
 from lwd_recorder.store import StoreError, open_store
@@ -66,8 +66,7 @@ class UploaderNode(Node):
         self._spool.close()
 
     def _log(self, level: str, text: str) -> None:
-        log = self.get_logger()
-        {'info': log.info, 'warn': log.warning, 'error': log.error}[level](text)
+        say(self, level, text)
 
     def _publish_status(self) -> None:
         totals = self._uploader.totals

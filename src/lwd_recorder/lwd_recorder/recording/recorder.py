@@ -19,7 +19,7 @@ from lwd_recorder.recording.preroll import PreRoll, Sample
 from lwd_recorder.recording.session import RecordedTopic, Session
 from lwd_recorder.recording.topics import EPISODE_TOPIC
 from lwd_recorder.recording.writer import EpisodeWriter, Notice
-from lwd_recorder.spool import Spool
+from lwd_recorder.spool import Spool, SpoolError
 
 _NS = 1_000_000_000
 _JUMP_BACK_NS = _NS
@@ -246,13 +246,16 @@ class Recorder:
             return f'episode_id or robot_id {start.robot_id!r} cannot name a folder'
         if start.kind not in KINDS:
             return f'kind is {start.kind!r}, not one of {", ".join(KINDS)}'
-        known = self._spool.find(start.episode_id)
-        if known is not None:
-            return f'it is in the spool already ({known.state}); part of it is never sent as whole'
         if start.started_ns < self._listening_since_ns:
             late_s = (self._listening_since_ns - start.started_ns) / _NS
             return f'it began {late_s:.2f} s before the recorder; waiting for the next one'
-        free_bytes = self._spool.free_bytes()
+        try:
+            known = self._spool.find(start.episode_id)
+            free_bytes = self._spool.free_bytes()
+        except (SpoolError, OSError) as error:
+            return f'the spool does not answer: {error}'
+        if known is not None:
+            return f'it is in the spool already ({known.state}); part of it is never sent as whole'
         if free_bytes < self._config.min_free_bytes:
             return (
                 f'disk full: {free_bytes >> 20} MiB free at {self._spool.root}, '

@@ -1,0 +1,181 @@
+"""The real nodes over real DDS: episodes in, bags in the store out, whatever is killed on the way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from lwd_recorder.bag import read_bag
+from lwd_recorder.manifest import EpisodeManifest
+from lwd_recorder.recording.cdr import stamp_ns
+from lwd_recorder.spool import Spool, State
+from recorded_robot import CAMERAS, RobotDriver
+
+pytestmark = pytest.mark.launch
+
+Start = Callable[..., subprocess.Popen[bytes]]
+TOPIC = {camera: f'/g1_01/camera/{camera}/image/compressed' for camera in CAMERAS} | {
+    name: f'/g1_01/{name}'
+    for name in ('joint_states', 'executed_action', 'sim/state', 'action_chunk')
+}
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start a node in the namespace of the robot, under simulated time."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start_node(name: str, domain_id: int, *parameters: str) -> subprocess.Popen[bytes]:
+        arguments = [part for parameter in parameters for part in ('-p', parameter)]
+        log = (tmp_path / f'{name}.{len(running)}.log').open('wb')
+        running.append(
+            subprocess.Popen(
+                [
+                    sys.executable, '-m', f'lwd_recorder.nodes.{name}', '--ros-args',
+                    '-r', '__ns:=/g1_01', '-r', '/clock:=/g1_01/clock', '-p', 'use_sim_time:=true',
+                    *arguments,
+                ],
+                stdout=log,
+                stderr=log,
+                env=os.environ | {'ROS_DOMAIN_ID': str(domain_id), 'LWD_HOME': str(tmp_path)},
+            )
+        )  # fmt: skip
+        log.close()
+        return running[-1]
+
+    yield start_node
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def make_driver() -> Iterator[Callable[[int], RobotDriver]]:
+    drivers: list[RobotDriver] = []
+
+    def make(domain_id: int) -> RobotDriver:
+        drivers.append(RobotDriver(domain_id))
+        return drivers[-1]
+
+    yield make
+    for driver in drivers:
+        driver.close()
+
+
+def stop(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Nodes leave with code 0 and without a traceback."""
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    for log in tmp_path.glob('*.log'):
+        assert 'Traceback' not in log.read_text(), log.read_text()
+
+
+def episodes_in(store: Path) -> dict[str, Path]:
+    return {path.parent.name: path.parent for path in store.rglob('manifest.json')}
+
+
+def test_every_message_of_three_episodes_arrives(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """3 episodes, 3 bags, 3 manifests in the store, and in each all that was published in it."""
+    driver = make_driver(132)
+    recorder = start('recorder_node', 132)
+    uploader = start('uploader_node', 132)
+    driver.wait_for_recorder()
+    names = ['g1_01-a', 'g1_01-b', 'g1_01-c']
+    for name in names:
+        driver.begin(name)
+        driver.run(90)
+        driver.end()
+    driver.wait_for(lambda: driver.closed[-1:] == names[-1:], 'recorder/closed')
+    driver.wait_for(lambda: len(episodes_in(tmp_path / 'store')) == 3, 'delivery')
+    driver.wait_for(lambda: driver.backlog[-1] == 0, 'empty backlog')
+    stop(recorder, tmp_path)
+    stop(uploader, tmp_path)
+
+    assert driver.closed == names
+    found = episodes_in(tmp_path / 'store')
+    assert sorted(found) == names
+    for name, folder in found.items():
+        manifest = EpisodeManifest.load(folder)
+        stamps: dict[str, list[int]] = {}
+        for topic, _, data, _ in read_bag(folder):
+            stamps.setdefault(topic, []).append(stamp_ns(data))
+        for key, published in driver.published[name].items():
+            assert set(published) <= set(stamps[TOPIC[key]]), f'{name} {key}'
+            assert manifest.topics[TOPIC[key]].max_gap_s <= 0.31
+        assert manifest.notes == ()
+        assert manifest.policy_versions == (4,)
+        assert manifest.takeovers in (1, 2, 3)
+        assert manifest.outcome == 'success'
+        assert manifest.committed_wall_s - manifest.ended_wall_s < 5.0
+
+
+def test_killed_recorder_comes_back(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """kill -9 in mid-episode: that one is set aside, the next one is whole; SIGTERM closes one as aborted."""
+    driver = make_driver(133)
+    first = start('recorder_node', 133)
+    driver.wait_for_recorder()
+    driver.begin('g1_01-done')
+    driver.run(20)
+    driver.end()
+    driver.wait_for(lambda: driver.closed == ['g1_01-done'], 'recorder/closed')
+    driver.begin('g1_01-killed')
+    driver.run(40)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    driver.announced = len(driver.backlog)
+    again = start('recorder_node', 133)
+    driver.wait_for_recorder()
+    driver.run(20)
+    driver.end()
+    driver.begin('g1_01-next')
+    driver.run(40)
+    driver.end()
+    driver.wait_for(lambda: driver.closed[-1] == 'g1_01-next', 'recorder/closed')
+    driver.begin('g1_01-stopped')
+    driver.run(40)
+    stop(again, tmp_path)
+
+    spool = Spool(tmp_path / 'robots' / 'g1_01' / 'spool')
+    states = {entry.episode_id: entry for entry in spool.entries()}
+    assert {name: entry.state for name, entry in states.items()} == {
+        'g1_01-done': State.CLOSED,
+        'g1_01-killed': State.QUARANTINED,
+        'g1_01-next': State.CLOSED,
+        'g1_01-stopped': State.CLOSED,
+    }
+    assert 'killed' in states['g1_01-killed'].reason
+    assert spool.quarantine_folder('g1_01-killed').is_dir()
+    stopped = EpisodeManifest.load(spool.folder('g1_01-stopped'))
+    assert (stopped.outcome, stopped.ended_by) == ('aborted', 'shutdown')
+    assert set(driver.published['g1_01-next']['joint_states']) <= {
+        stamp_ns(message.data)
+        for message in read_bag(spool.folder('g1_01-next'), ['/g1_01/joint_states'])
+    }
+    spool.close()
+
+
+@pytest.mark.parametrize(
+    ('name', 'parameter', 'said'),
+    [
+        ('uploader_node', 'store:=ftp://somewhere', 'is not a store'),
+        ('recorder_node', 'spool:=/proc/nothing', '/proc/nothing'),
+    ],
+)
+def test_wrong_configuration_is_said_in_a_line(
+    start: Start, tmp_path: Path, name: str, parameter: str, said: str
+) -> None:
+    process = start(name, 134, parameter)
+    assert process.wait(20) == 2
+    text = (tmp_path / f'{name}.0.log').read_text()
+    assert said in text
+    assert 'Traceback' not in text
