@@ -48,7 +48,11 @@ def test_report_counts_each_episode_once_and_names_the_missing(tmp_path: Path) -
 
 
 def test_verdict_claims_a_rise_only_when_intervals_part() -> None:
-    figures = {'sft': {'n': 100, 'k': 50}, 'offline': {'n': 100, 'k': 60}, 'online': {'n': 100, 'k': 90}}
+    figures = {
+        'sft': {'n': 100, 'k': 50},
+        'offline': {'n': 100, 'k': 60},
+        'online': {'n': 100, 'k': 90},
+    }
     assert verdict(figures).startswith('Success rose from 0.50')
     assert 'overlap' in verdict({**figures, 'online': {'n': 100, 'k': 55}})
     assert 'did not rise' in verdict({**figures, 'online': {'n': 100, 'k': 50}})
@@ -76,7 +80,9 @@ def test_torn_last_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
     assert lines.refresh() == [{'a': 1}, {'a': 2}]
 
 
-def test_second_demo_in_the_same_folder_is_refused_and_an_earlier_run_is_kept(tmp_path: Path) -> None:
+def test_second_demo_in_the_same_folder_is_refused_and_an_earlier_run_is_kept(
+    tmp_path: Path,
+) -> None:
     first = open_home(tmp_path / 'demo')
     (first.path / 'report.json').write_text('{}')
     with pytest.raises(HomeError, match=rf'pid {os.getpid()}.*--home'):
@@ -98,7 +104,9 @@ def test_used_domain_is_refused_by_name() -> None:
 
 def test_marked_processes_are_found_and_ended_even_when_orphaned(tmp_path: Path) -> None:
     child = 'import subprocess, sys; subprocess.Popen(["sleep", "60"], start_new_session=True); sys.exit(3)'
-    process = Process('orphans', [sys.executable, '-c', child], tmp_path / 'log', {**os.environ, MARK: 'run7:x'})
+    process = Process(
+        'orphans', [sys.executable, '-c', child], tmp_path / 'log', {**os.environ, MARK: 'run7:x'}
+    )
     assert process.wait(20) == 3
     assert len(marked_processes('run7')) == 1
     assert len(end_marked('run7:x')) == 1
@@ -118,7 +126,17 @@ def test_stop_ends_a_process_that_ignores_sigint(tmp_path: Path) -> None:
 
 def test_help_explains_every_option() -> None:
     done = subprocess.run(
-        [sys.executable, '-m', 'lwd_bringup.demo.cli', '--help'], capture_output=True, text=True, check=True
+        [sys.executable, '-m', 'lwd_bringup.demo.cli', '--help'],
+        capture_output=True,
+        text=True,
+        check=True,
     )
-    for option in ('--online-minutes', '--robots', '--task', '--home', '--domain-id', '--eval-episodes'):
+    for option in (
+        '--online-minutes',
+        '--robots',
+        '--task',
+        '--home',
+        '--domain-id',
+        '--eval-episodes',
+    ):
         assert option in done.stdout

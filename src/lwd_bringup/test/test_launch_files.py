@@ -34,7 +34,9 @@ def load(name: str) -> LaunchDescription:
 
 @pytest.mark.parametrize('name', FILES)
 def test_every_argument_has_a_default_and_an_explanation(name: str) -> None:
-    declared = [entity for entity in load(name).entities if isinstance(entity, DeclareLaunchArgument)]
+    declared = [
+        entity for entity in load(name).entities if isinstance(entity, DeclareLaunchArgument)
+    ]
     assert declared
     for argument in declared:
         assert argument.default_value is not None, argument.name

@@ -50,5 +50,6 @@ def main() -> None:
     console.print(f'report: {home.path / "report.html"}\n        {home.path / "report.json"}')
     sys.exit(code)
 
+
 if __name__ == '__main__':
     main()

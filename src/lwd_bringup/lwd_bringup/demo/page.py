@@ -9,7 +9,7 @@ from typing import Any
 from lwd_bringup.demo import figures
 from lwd_bringup.demo.fleet import Fleet
 from lwd_bringup.demo.home import Home
-from lwd_bringup.demo.records import Records
+from lwd_bringup.demo.records import Records, loaded_s, sampleable_s
 from lwd_bringup.demo.strips import Strip, make_strip
 
 LOSSES = ('sft/loss', 'critic/loss', 'actor/loss', 'reference/loss')
@@ -35,16 +35,6 @@ def _page(home: Home, report: dict[str, Any], fleet: Fleet, records: Records) ->
     rows = [row for row in records.ingest.rows if row.get('episode_id') in fleet.episodes]
     for row in rows:
         row.setdefault('takeovers', fleet.episodes[row['episode_id']].takeovers)
-    sampleable = [
-        row['sampleable_wall_s'] - row['ended_wall_s']
-        for row in rows
-        if row.get('sampleable_wall_s') and row.get('ended_wall_s')
-    ]
-    loaded = [
-        row['loaded_wall_s'] - row['published_wall_s']
-        for row in records.weights.rows
-        if row.get('event') == 'loaded' and row.get('loaded_wall_s')
-    ]
     drawn = (
         (
             figures.success_by_stage(report['success']),
@@ -54,7 +44,10 @@ def _page(home: Home, report: dict[str, Any], fleet: Fleet, records: Records) ->
         (figures.curves(records.metrics.rows, LOSSES), 'Losses'),
         (
             figures.latencies(
-                {'episode end to sampleable': sampleable, 'published to loaded': loaded}
+                {
+                    'episode end to sampleable': sampleable_s(rows),
+                    'published to loaded': loaded_s(records.weights.rows),
+                }
             ),
             'Latencies of the pipeline',
         ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,24 @@ class Records:
         """Read what was added to each file."""
         for lines in (self.ingest, self.weights, self.metrics):
             lines.refresh()
+
+
+def sampleable_s(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Seconds from an episode's end to its first possible sampling, of every ingest row that has both."""
+    return [
+        row['sampleable_wall_s'] - row['ended_wall_s']
+        for row in rows
+        if not row.get('duplicate') and row.get('sampleable_wall_s') and row.get('ended_wall_s')
+    ]
+
+
+def loaded_s(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+    """Seconds from publication to loading, of every robot that was up when the version was published."""
+    return [
+        row['loaded_wall_s'] - row['published_wall_s']
+        for row in rows
+        if row.get('event') == 'loaded' and row.get('loaded_wall_s') and row.get('present', True)
+    ]
 
 
 def percentile(values: list[float], share: float) -> float | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lwd_bringup.demo.fleet import Fleet
-from lwd_bringup.demo.records import Records, read_status, spread
+from lwd_bringup.demo.records import Records, loaded_s, read_status, sampleable_s, spread
 
 STAGES = ('sft', 'offline', 'online')
 
@@ -31,16 +31,6 @@ def make_report(fleet: Fleet, records: Records, wall_s: float, notes: list[str])
         for row in rows
         if not row.get('duplicate') and not row.get('quarantined')
     ]
-    sampleable = [
-        row['sampleable_wall_s'] - row['ended_wall_s']
-        for row in rows
-        if not row.get('duplicate') and row.get('sampleable_wall_s') and row.get('ended_wall_s')
-    ]
-    loaded = [
-        row['loaded_wall_s'] - row['published_wall_s']
-        for row in records.weights.rows
-        if row.get('event') == 'loaded' and row.get('loaded_wall_s')
-    ]
     return {
         'robots': len(fleet.robots),
         'episodes_started': len(fleet.episodes),
@@ -58,8 +48,8 @@ def make_report(fleet: Fleet, records: Records, wall_s: float, notes: list[str])
             stage: status.get('eval', {}).get(stage, {'n': 0, 'k': 0}) for stage in STAGES
         },
         'verdict': verdict(status.get('eval', {})),
-        'episode_to_sampleable_s': spread(sampleable),
-        'published_to_loaded_s': spread(loaded),
+        'episode_to_sampleable_s': spread(sampleable_s(rows)),
+        'published_to_loaded_s': spread(loaded_s(records.weights.rows)),
         'wall_s': round(wall_s, 1),
         'machine': machine(),
         'notes': list(notes),

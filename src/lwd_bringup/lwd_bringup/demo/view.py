@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lwd_bringup.demo.fleet import Fleet
-from lwd_bringup.demo.records import Records, spread
+from lwd_bringup.demo.records import Records, loaded_s, sampleable_s, spread
 from lwd_bringup.demo.report import STAGES, wilson
 
 MODE_STYLE = {'policy': 'green', 'human': 'yellow', 'hold': 'dim', 'e-stop': 'bold red'}
@@ -110,14 +110,8 @@ def _stage(stage: str, figure: Mapping[str, int] | None) -> str:
 
 def _pipeline(fleet: Fleet, records: Records) -> Text:
     rows = [row for row in records.ingest.rows if row.get('episode_id') in fleet.episodes]
-    sampleable = spread([
-        row['sampleable_wall_s'] - row['ended_wall_s']
-        for row in rows if row.get('sampleable_wall_s') and row.get('ended_wall_s')
-    ])  # fmt: skip
-    loaded = spread([
-        row['loaded_wall_s'] - row['published_wall_s']
-        for row in records.weights.rows if row.get('event') == 'loaded' and row.get('loaded_wall_s')
-    ])  # fmt: skip
+    sampleable = spread(sampleable_s(rows))
+    loaded = spread(loaded_s(records.weights.rows))
     return Text(
         f'episodes: {len(fleet.episodes)} started, {len(rows)} in replay; {fleet.takeovers} take-overs\n'
         f'episode end -> sampleable P50 {sampleable["p50"]} s, P99 {sampleable["p99"]} s; '
