@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import rclpy
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, SimState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
@@ -22,6 +23,13 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
 CAMERAS = ('head', 'hand_left', 'hand_right')
 TICK_NS = 33_333_333
+RECORDED = (
+    *(f'camera/{camera}/image/compressed' for camera in CAMERAS),
+    'joint_states',
+    'executed_action',
+    'action_chunk',
+    'sim/state',
+)
 NAMES = [f'joint_{i}' for i in range(16)]
 
 
@@ -57,7 +65,8 @@ class RobotDriver:
         self.node.create_subscription(
             UInt32, 'recorder/backlog', lambda m: self.backlog.append(m.data), LATCHED
         )
-        self.announced = 0
+        self.heard: dict[str, int] = {}
+        self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.robot_id = robot_id
         self.now_ns = 5_000_000_000
         self.tick = 0
@@ -77,19 +86,23 @@ class RobotDriver:
             self._executor.spin_once(timeout_sec=0.02)
 
     def wait_for_recorder(self) -> None:
-        """Until a (new) recorder has read every topic's offer and seen the clock.
+        """Publish, outside any episode, until a (new) recorder reports messages of every topic."""
+        self.heard.clear()
+        self._running = Episode()
+        self.published[''] = defaultdict(list)
+        deadline_s = time.monotonic() + 60
+        while not all(self.heard.get(name, 0) > 0 for name in RECORDED):
+            assert time.monotonic() < deadline_s, f'the recorder heard {self.heard} in 60 s'
+            self.run(3)
 
-        A killed one stays in the graph for DDS's lease of 20 s: only its successor announces a backlog.
-        """
-        before = self.announced
-        self.wait_for(lambda: len(self.backlog) > before, 'backlog of the recorder')
-        self.announced = len(self.backlog)
-        self.wait_for(
-            lambda: all(one.get_subscription_count() > 0 for one in self._publishers), 'recorder'
-        )
-        for _ in range(25):
-            self.advance()
-            self._executor.spin_once(timeout_sec=0.02)
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith('recorder'):
+                self.heard = {
+                    one.key.removesuffix(' per_s'): int(one.value)
+                    for one in status.values
+                    if one.key.endswith(' per_s')
+                }
 
     def advance(self) -> Time:
         self.now_ns += TICK_NS

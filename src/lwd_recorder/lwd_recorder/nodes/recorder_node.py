@@ -1,7 +1,8 @@
 """recorder_node: one durable bag per episode, in the spool.
 
 Log time is the receive time on the robot clock, publish time the header stamp. Publishes the latched topics
-`recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that are not in the store).
+`recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that are not in the store;
+first published when the robot's clock is known, so it also says: ready).
 """
 
 from __future__ import annotations
@@ -145,7 +146,8 @@ class RecorderNode(Node):
             self._announce(notice)
         if time.monotonic() >= self._next_status_s:
             self._next_status_s = time.monotonic() + _STATUS_PERIOD_S
-            self._publish_backlog()
+            if self._now_ns > 0:  # the first backlog says: ready to record
+                self._publish_backlog()
             self._publish_status()
 
     def _take(self, index: int, data: bytes) -> None:
