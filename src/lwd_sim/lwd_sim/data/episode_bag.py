@@ -20,12 +20,12 @@ from lwd_recorder.manifest import OUTCOMES, EpisodeManifest
 from rclpy.serialization import serialize_message
 
 from lwd_msgs.msg import ControlMode, Episode, ExecutedAction
-from lwd_sim.nodes import messages
+from lwd_sim.nodes.robot_messages import RobotMessages, doubles, stamp_of
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks import Shift
 from lwd_sim.world import Observation, World
 
-CLOCK_START_NS = messages.NANOSECONDS  # the robot's clock at tick 0
+CLOCK_START_NS = 1_000_000_000  # the robot's clock at tick 0
 SUCCESS_HOLD_S = 0.2  # success must last so long, as episode_node asks for
 GIVE_UP_S = 0.5  # what is filmed after the operator gave up
 
@@ -117,7 +117,15 @@ class _Tape:
         self._plan = plan
         self._start_ns = start_ns
         self._instruction = ''
-        self._joint_names = list(profile.joint_names)
+        self._messages = RobotMessages(profile)
+        self._executed = ExecutedAction(
+            episode_id=plan.episode_id,
+            source=ExecutedAction.SOURCE_HUMAN,
+            joint_names=list(profile.joint_names),
+            clamps=[ExecutedAction.CLAMP_NONE] * len(profile.joints),
+            observation_age_s=0.0,
+            reason='operator',
+        )
 
     def begin(self, instruction: str) -> None:
         """The episode starts, under human control."""
@@ -129,36 +137,27 @@ class _Tape:
             episode_id=self._plan.episode_id,
             reason='operator',
         )
-        mode.header.stamp = messages.time_message(self._start_ns)
+        mode.header.stamp = stamp_of(self._start_ns)
         self._write('control_mode', 'lwd_msgs/msg/ControlMode', mode, self._start_ns)
 
     def observe(self, world: World, observation: Observation, stamp_ns: int) -> None:
         """Cameras (when they saw), joints and the simulator's truth at one tick."""
-        state = messages.joint_state_message(self._profile, observation.state, stamp_ns)
+        stamp = stamp_of(stamp_ns)
+        state = self._messages.joint_state(observation, stamp)
         self._write('joint_states', 'sensor_msgs/msg/JointState', state, stamp_ns)
         for camera in self._profile.cameras:
             if camera.name in observation.images:
-                image = messages.image_message(
-                    camera.name, observation.images[camera.name], stamp_ns
-                )
+                image = self._messages.image(camera.name, observation.images[camera.name], stamp)
                 self._write(camera.topic, 'sensor_msgs/msg/CompressedImage', image, stamp_ns)
-        truth = messages.sim_state_message(world, self._plan.task, self._plan.seed, stamp_ns)
+        truth = self._messages.sim_state(world, self._plan.seed, stamp)
         self._write('sim/state', 'lwd_msgs/msg/SimState', truth, stamp_ns)
 
     def command(self, action: npt.NDArray[np.float64], tick: int, stamp_ns: int) -> None:
         """The operator's targets (A,) of one tick."""
-        executed = ExecutedAction(
-            episode_id=self._plan.episode_id,
-            tick=tick,
-            source=ExecutedAction.SOURCE_HUMAN,
-            joint_names=self._joint_names,
-            position=action.tolist(),
-            wish=action.tolist(),
-            clamps=[ExecutedAction.CLAMP_NONE] * len(action),
-            observation_age_s=0.0,
-            reason='operator',
-        )
-        executed.header.stamp = messages.time_message(stamp_ns)
+        executed = self._executed
+        executed.tick = tick
+        executed.position = executed.wish = doubles(action)
+        executed.header.stamp = stamp_of(stamp_ns)
         self._write('executed_action', 'lwd_msgs/msg/ExecutedAction', executed, stamp_ns)
 
     def end(self, outcome: str, ended_by: str, stamp_ns: int) -> None:
@@ -175,17 +174,15 @@ class _Tape:
             instruction=self._instruction,
             kind=plan.kind,
             seed=plan.seed,
-            started=messages.time_message(self._start_ns),
+            started=stamp_of(self._start_ns),
             outcome=outcome,
             ended_by=ended_by,
         )
-        message.header.stamp = messages.time_message(stamp_ns)
+        message.header.stamp = stamp_of(stamp_ns)
         if state == Episode.ENDED:
             message.ended = message.header.stamp
         self._write('episode', 'lwd_msgs/msg/Episode', message, stamp_ns)
 
     def _write(self, name: str, type_name: str, message: object, stamp_ns: int) -> None:
         serialize: Callable[[object], bytes] = serialize_message
-        self._bag.write(
-            messages.topic(self._plan.robot_id, name), type_name, serialize(message), stamp_ns
-        )
+        self._bag.write(f'/{self._plan.robot_id}/{name}', type_name, serialize(message), stamp_ns)
