@@ -281,7 +281,7 @@ class Arbiter:
         if self._estop:
             return False
         idle = self._source is Source.HOLD and not self._episode.running
-        starting = self._state_s >= self._check_seed_at_s
+        starting = self._state_s >= self._check_seed_at_s - 1e-6
         resuming = self._source is Source.ESTOP
         if not (idle or starting or resuming):
             return False

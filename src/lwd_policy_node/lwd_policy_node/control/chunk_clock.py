@@ -14,6 +14,7 @@ import numpy as np
 from lwd_policy_node.control.signals import Chunk, Vector
 
 _STEP_TOLERANCE = 0.01  # of a step: a tick this close before a step's time counts as on time
+_STAMP_TOLERANCE_S = 1e-6  # two clocks' readings of one tick may differ in the last bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class ChunkClock:
             return 'bad_step'
         if not (math.isfinite(chunk.stamp_s) and np.isfinite(chunk.actions).all()):
             return 'non_finite'
-        if chunk.stamp_s < not_before_s:
+        if chunk.stamp_s < not_before_s - _STAMP_TOLERANCE_S:
             return 'before_start'
         if chunk.stamp_s > now_s + self._future_tolerance_s:
             return 'future_stamp'

@@ -7,6 +7,7 @@ in the old one belongs to it.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from builtin_interfaces.msg import Time
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
@@ -35,6 +37,7 @@ from lwd_policy_node.episode import (
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
 from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
 from lwd_policy_node.nodes.wire import seconds, stamp_of
@@ -86,7 +89,8 @@ class EpisodeNode(Node):
         self._close_lost(entry.running)
 
         self._reset = self.create_client(ResetSim, 'sim/reset')
-        self.create_subscription(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
+        self._sim = PolledInputs(self)  # 30 Hz and more: read at the wall tick
+        self._sim.add(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
         self.create_subscription(
             String, 'recorder/closed', self._on_recorder_closed, qos.RECORDER_STATE
         )
@@ -266,6 +270,7 @@ class EpisodeNode(Node):
         self._sequence.closed(message.data)
 
     def _on_wall_tick(self) -> None:
+        self._sim.poll()
         wall_s = time.monotonic()
         if self._pending is not None:
             if wall_s >= self._pending.give_up_s:
@@ -312,14 +317,19 @@ class EpisodeNode(Node):
             instruction=record.instruction,
             kind=record.kind,
             seed=record.seed,
-            started=stamp_of(round(record.started_s * 1e9)),
+            started=_stamp(record.started_s),
             outcome=int(record.outcome),
             ended_by=record.ended_by,
         )
         if record.ended_s is not None:
-            message.ended = stamp_of(round(record.ended_s * 1e9))
+            message.ended = _stamp(record.ended_s)
         message.header.stamp = message.started if record.running else message.ended
         self._out.publish(message)
+
+
+def _stamp(at_s: float) -> Time:
+    """A stamp, rounded down to 1 us: an observation of the very tick is not before the start."""
+    return stamp_of(math.floor(at_s * 1e6) * 1000)
 
 
 def main(args: Sequence[str] | None = None) -> int:
