@@ -22,6 +22,8 @@ setup(
             'ingest = lwd_learner.ingest.command:main',
             'keys = lwd_learner.publish.keys_command:main',
             'publish = lwd_learner.publish.publish_command:main',
+            'train = lwd_learner.training.train_command:main',
+            'evaluate = lwd_learner.evaluation.command:main',
             'replay = lwd_learner.replay.command:main',
         ],
     },

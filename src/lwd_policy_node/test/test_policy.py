@@ -158,9 +158,9 @@ def test_inference_takes_less_than_15_ms_on_one_core(policy):
         policy.act(obs, 0)
         times = []
         for seed in range(20):
-            start = time.perf_counter()
+            start = time.process_time()
             policy.act(obs, seed)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         assert min(times) < 0.015
     finally:
         torch.set_num_threads(threads)

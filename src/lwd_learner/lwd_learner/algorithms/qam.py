@@ -210,7 +210,8 @@ def shift_asked(adjoints: list[Tensor], config: QamConfig) -> Tensor:
     else:
         c = ancestral_step(0, config.steps)
         factor, adjoint = c.var / c.c1, adjoints[1]
-    return factor * torch.linalg.vector_norm(adjoint, dim=-1)
+    shift: Tensor = factor * torch.linalg.vector_norm(adjoint, dim=-1)
+    return shift
 
 
 def trust_region_temperature(shift_at_one: Tensor, chunk: Tensor, share: float) -> float:
@@ -235,29 +236,44 @@ def matching_loss(
     values: list[Tensor],
     config: QamConfig,
 ) -> Tensor:
-    """Adjoint-matching regression, summed over steps and dimensions, mean over the batch.
+    """Adjoint-matching regression of f - f_b, summed over steps and dimensions, mean over the
+    batch.
 
     euler: sum_i |2 (f - f_b) / sigma_i + sigma_i adj_i|^2;
     ancestral: sum_{i < T-1} |c1 (x1 - x1_b) / sqrt(var) + sqrt(var) A_{i+1}|^2.
     """
-    steps, h = config.steps, 1.0 / config.steps
-    count = steps if config.discretisation == 'euler' else steps - 1
-    x = torch.stack(path[:count])
-    t = (torch.arange(count, dtype=x.dtype, device=x.device) * h).reshape(count, 1, 1)
-    if config.discretisation == 'euler':
+    count = len(values)
+
+    def difference(x: Tensor, t: Tensor) -> Tensor:
+        if config.discretisation == 'ancestral':
+            return flow(x, t) - torch.stack(values[: count - 1])
         with torch.no_grad():
             reference = base(x, t)
-        s = torch.tensor(
-            [sigma(i, steps) for i in range(count)], dtype=x.dtype, device=x.device
-        ).reshape(-1, 1, 1)
-        residual = 2 * (flow(x, t) - reference) / s + s * torch.stack(adjoints[:count])
+        return flow(x, t) - reference
+
+    return difference_loss(difference, path, adjoints, config)
+
+
+def difference_loss(
+    difference: Flow, path: list[Tensor], adjoints: list[Tensor], config: QamConfig
+) -> Tensor:
+    """The same regression, given f - f_b as a callable that takes all steps at once."""
+    steps = config.steps
+    euler = config.discretisation == 'euler'
+    count = steps if euler else steps - 1
+    x = torch.stack(path[:count])
+
+    def per_step(numbers: list[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
+
+    moved = difference(x, per_step([i / steps for i in range(count)]))
+    if euler:
+        s = per_step([sigma(i, steps) for i in range(count)])
+        residual = 2 * moved / s + s * torch.stack(adjoints[:count])
     else:
         cs = [ancestral_step(i, steps) for i in range(count)]
-        c1 = torch.tensor([c.c1 for c in cs], dtype=x.dtype, device=x.device).reshape(-1, 1, 1)
-        sd = torch.tensor([math.sqrt(c.var) for c in cs], dtype=x.dtype, device=x.device).reshape(
-            -1, 1, 1
-        )
-        residual = c1 * (flow(x, t) - torch.stack(values[:count])) / sd + sd * torch.stack(
+        sd = per_step([math.sqrt(c.var) for c in cs])
+        residual = per_step([c.c1 for c in cs]) * moved / sd + sd * torch.stack(
             adjoints[1 : count + 1]
         )
     return residual.square().sum((0, 2)).mean()
@@ -296,16 +312,60 @@ def actor_loss(
     lam = temperature or config.temperature or region
     scaled = [a / lam for a in adjoints]
     loss = matching_loss(flow, base, path, scaled, values, config)
-    info = {
+    info = _info(loss, lam, region, end, asked, path, adjoints)
+    return loss, info
+
+
+def edit_loss(
+    edit: Flow,
+    base: Flow,
+    q: QFunction,
+    x0: Tensor,
+    config: QamConfig,
+    generator: torch.Generator | None = None,
+    temperature: float | None = None,
+) -> tuple[Tensor, Info]:
+    """The QAM loss for a policy f = f_b + edit that shares the reference: see `actor_loss`.
+
+    The difference to the reference is the edit itself, so neither flow is evaluated again for the
+    loss.
+    """
+
+    def flow(x: Tensor, t: Tensor) -> Tensor:
+        return base(x, t) + edit(x, t)
+
+    path = rollout(flow, base, x0, config, generator)
+    end = terminal_adjoint(q, path[-1], config.box)
+    adjoints, _ = lean_adjoints(base, path, end, config)
+    asked = shift_asked(adjoints, config)
+    region = trust_region_temperature(asked, path[-1], config.shift)
+    lam = temperature or config.temperature or region
+    loss = difference_loss(edit, path, [a / lam for a in adjoints], config)
+    info = _info(loss, lam, region, end, asked, path, adjoints)
+    with torch.no_grad():
+        moved = torch.linalg.vector_norm(edit(x0, _time(0.0, x0)), dim=-1).mean()
+    info['actor/shift_learned'] = moved.item()
+    return loss, info
+
+
+def _info(
+    loss: Tensor,
+    lam: float,
+    region: float,
+    end: Tensor,
+    asked: Tensor,
+    path: list[Tensor],
+    adjoints: list[Tensor],
+) -> Info:
+    return {
         'actor/loss': loss.item(),
         'actor/temperature': lam,
         'actor/temperature_region': region,
-        'actor/grad_q_norm': end.norm(dim=-1).mean().item(),
+        'actor/grad_q_norm': torch.linalg.vector_norm(end, dim=-1).mean().item(),
         'actor/shift_asked': asked.mean().item() / lam,
-        'actor/chunk_norm': path[-1].norm(dim=-1).mean().item(),
+        'actor/chunk_norm': torch.linalg.vector_norm(path[-1], dim=-1).mean().item(),
         'actor/adjoint_growth': (adjoints[1].norm() / end.norm().clamp(min=1e-12)).item(),
     }
-    return loss, info
 
 
 @torch.no_grad()

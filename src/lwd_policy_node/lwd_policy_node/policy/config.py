@@ -51,7 +51,7 @@ class PolicyConfig:
     """Width that the sentence embedding is projected to."""
     hidden: int = 512
     """Width of the action expert."""
-    layers: int = 3
+    layers: int = 2
     """Residual layers of the action expert."""
     edit_hidden: int = 0
     """Width of the edit head that QAM trains beside the expert; 0 for a policy without one."""

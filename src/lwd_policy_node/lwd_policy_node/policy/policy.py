@@ -70,7 +70,8 @@ class Policy(nn.Module):
             frozen: (k, A) absolute targets of the first k steps that will be executed anyway; the
                 rest of the chunk is in-painted to continue them.
         """
-        return self.act_batch([obs], [seed], None if frozen is None else [frozen])[0]
+        chunk: FloatArray = self.act_batch([obs], [seed], None if frozen is None else [frozen])[0]
+        return chunk
 
     @torch.inference_mode()
     def act_batch(

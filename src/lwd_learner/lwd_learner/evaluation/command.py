@@ -1,0 +1,92 @@
+"""``ros2 run lwd_learner evaluate``: success of a checkpoint on simulated tasks, on fixed seeds."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from lwd_policy_node.policy import Policy, PolicyError
+from rich.console import Console
+from rich.table import Table
+
+from lwd_learner.evaluation.evaluate import EvaluationError, evaluate
+from lwd_learner.evaluation.rollout import EVALUATION_SEED0
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateConfig:
+    """Evaluate a policy in simulation, in process: the same world as on topics, faster."""
+
+    policy: Annotated[Path, tyro.conf.Positional]
+    """policy.safetensors, as in checkpoints/<stage>/ of a training run."""
+    episodes: int = 100
+    """Episodes; scenes are seed0, seed0 + 1, ..."""
+    tasks: tuple[str, ...] = ('restock',)
+    """Tasks, in turn."""
+    seed0: int = EVALUATION_SEED0
+    """First scene seed; the default is disjoint from demonstrations' and fleets'."""
+    shift: Literal['trained', 'shift'] = 'trained'
+    """How scenes vary: as in training, or wider."""
+    profile: str = 'g1_laptop'
+    """Robot profile."""
+    latency_steps: int = 1
+    """Control ticks from an observation to the use of its chunk."""
+    best_of: int = 1
+    """Samples per plan, of which the one with the largest Q is executed; needs --critic."""
+    critic: Path | None = None
+    """learner.safetensors beside the policy, for best_of."""
+    workers: int = 0
+    """Processes; 0 for one per core."""
+    json: bool = False
+    """Print JSON, every episode included."""
+
+
+def main() -> None:
+    """Evaluate; exit 1 on a named error."""
+    config = tyro.cli(EvaluateConfig, prog='evaluate', description=__doc__)
+    console = Console(stderr=True)
+    began = time.monotonic()
+    try:
+        if config.best_of > 1 and config.critic is None:
+            raise EvaluationError(
+                'best_of needs a critic: give --critic CHECKPOINT/learner.safetensors'
+            )
+        Policy.config_hash_of(config.policy)  # refuse another kind of file before workers start
+        result = evaluate(
+            config.policy,
+            profile=config.profile,
+            workers=config.workers,
+            tasks=config.tasks,
+            episodes=config.episodes,
+            seed0=config.seed0,
+            shift=config.shift,
+            latency_steps=config.latency_steps,
+            critic=config.critic,
+            best_of=config.best_of,
+        )
+    except (EvaluationError, PolicyError) as error:
+        console.print(f'[red]evaluate: {error}')
+        sys.exit(1)
+    wall_s = round(time.monotonic() - began, 2)
+    if config.json:
+        episodes = [asdict(episode) for episode in result.episodes]
+        print(json.dumps({**result.summary(), 'wall_s': wall_s, 'episodes': episodes}))
+        return
+    table = Table('task', 'success', '95 % interval', 'progress', 'cycle, s')
+    table.add_row(
+        ', '.join(config.tasks),
+        f'{result.k}/{result.n} = {result.rate:.2f}',
+        f'{result.low:.2f} .. {result.high:.2f}',
+        f'{result.progress:.2f}',
+        f'{result.cycle_s:.2f}',
+    )
+    Console().print(table)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,1 @@
+"""Training: SFT -> offline RL -> online RL, over a replay that grows while it runs."""

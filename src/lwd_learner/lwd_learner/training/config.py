@@ -1,0 +1,183 @@
+"""Everything that a training run can be told. The command line, the run's record and the checks
+are made from it.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from lwd_learner.algorithms.divl import DivlConfig
+from lwd_learner.algorithms.qam import QamConfig
+
+Algorithm = Literal['lwd', 'filtered_bc', 'hg_dagger']
+
+
+def lwd_home() -> Path:
+    """``$LWD_HOME``, or ``~/.lwd``."""
+    return Path(os.environ.get('LWD_HOME', str(Path.home() / '.lwd')))
+
+
+@dataclass(frozen=True, slots=True)
+class SftConfig:
+    """Behaviour cloning of successful demonstrations, and the encoder's only training."""
+
+    steps: int = 1100
+    """Steps that train encoder and expert together on images, at most."""
+    seconds: float = 95.0
+    """Wall time of those steps, at most."""
+    batch_size: int = 96
+    """Observations of a step."""
+    draws: int = 4
+    """Noise levels per observation: the head learns more from each encoded image."""
+    lr: float = 1e-3
+    """Peak learning rate, AdamW, cosine."""
+    weight_decay: float = 1e-4
+    """AdamW weight decay."""
+    label_weight: float = 1.0
+    """Weight of the auxiliary loss on object positions; 0 trains the encoder by cloning alone."""
+    image_shift_px: int = 3
+    """Images are shifted by up to so many pixels, a shift per camera and sample."""
+    state_noise: float = 0.02
+    """Noise added to normalised states in training."""
+    head_steps: int = 500
+    """Steps that train the expert alone on the frozen encoder's features, at most."""
+    head_seconds: float = 25.0
+    """Wall time of those, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class RlConfig:
+    """What offline and online RL share. Sizes and rates suit `tiny`; the paper's are for
+    billion-parameter models.
+    """
+
+    batch_size: int = 256
+    """Transitions of a critic step."""
+    gamma: float = 0.995
+    """Discount per control step at 30 Hz; the paper's .9999 leaves seconds-long tasks without a
+    sense of time.
+    """
+    critic_lr: float = 5e-4
+    """Adam learning rate of V and Q."""
+    critic_hidden: int = 256
+    """Width of the critic's own trunk."""
+    critic_heads: int = 2
+    """Q heads; the minimum over their EMA is V's target."""
+    ema: float = 0.005
+    """EMA rate of the critic."""
+    clone_batch_size: int = 256
+    """Observations of a cloning step."""
+    clone_draws: int = 2
+    """Noise levels per observation."""
+    clone_lr: float = 3e-4
+    """AdamW learning rate of the reference while it is refreshed."""
+    clone_ema: float = 0.01
+    """EMA rate of the reference's weights; the average is what acts."""
+    actor_batch_size: int = 64
+    """States of an adjoint-matching step."""
+    actor_lr: float = 1e-4
+    """AdamW learning rate of the edit head, after warm-up."""
+    actor_warmup: int = 100
+    """Steps of linear warm-up of the actor's learning rate."""
+    actor_every: int = 2
+    """An adjoint-matching step every so many updates."""
+    grad_clip: float = 1.0
+    """Largest gradient norm, for each network apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfflineConfig:
+    """Offline RL: everything ingested so far."""
+
+    steps: int = 500
+    """Updates, at most."""
+    seconds: float = 55.0
+    """Wall time, at most."""
+    n_step: int = 3
+    """Chunks of a backup: n = 10 was best early in an episode and on long tasks, n = 1 late."""
+    tau_base: float = 0.6
+    """DIVL's quantile level for a certain V."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnlineConfig:
+    """Online RL: robots act, episodes arrive, weights go out."""
+
+    n_step: int = 1
+    """Chunks of a backup; a long one would cross policy and human segments."""
+    tau_base: float = 0.9
+    """DIVL's quantile level for a certain V."""
+    online_share: float = 0.5
+    """Share of online transitions in every batch."""
+    publish_steps: int = 50
+    """Updates between two published versions, at least."""
+    publish_seconds: float = 12.0
+    """Wall time between two published versions, at least."""
+    poll_seconds: float = 0.5
+    """Wall time between two looks at the store."""
+    checkpoint_seconds: float = 30.0
+    """Wall time between two checkpoints."""
+    wait_for_episodes: int = 4
+    """Online episodes before the first update."""
+    updates_per_frame: float = 0.0
+    """Cap on updates per online control step; 0 for none: as many as the machine gives."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """One training run."""
+
+    run_dir: Path = field(default_factory=lambda: lwd_home() / 'train')
+    """Checkpoints, replay, metrics, status."""
+    store: str = field(
+        default_factory=lambda: os.environ.get('LWD_STORE', str(lwd_home() / 'store'))
+    )
+    """Where robots upload episodes: a folder or s3://bucket/prefix."""
+    profile: str = 'g1_laptop'
+    """Robot profile: a known name or a path to a YAML."""
+    tasks: tuple[str, ...] = ('restock',)
+    """Tasks that evaluation runs, in turn."""
+    online_minutes: float = 5.0
+    """Wall time of the online stage; 0 ends after offline RL."""
+    eval_episodes: int = 100
+    """Simulated episodes after each stage, always the same seeds; 0 for no evaluation."""
+    eval_workers: int = 0
+    """Processes that evaluate; 0 for one per core."""
+    preset: str = 'tiny'
+    """Size of the policy."""
+    algorithm: Algorithm = 'lwd'
+    """DIVL + QAM, or a control: cloning of successes and rescues, or of demonstrations and human
+    segments.
+    """
+    reference: Literal['refreshed', 'frozen'] = 'refreshed'
+    """QAM's reference: cloned further on online successes and rescues, or the SFT checkpoint for
+    good (paper).
+    """
+    sft: SftConfig = field(default_factory=SftConfig)
+    """Behaviour cloning."""
+    rl: RlConfig = field(default_factory=RlConfig)
+    """Critic and policy updates."""
+    divl: DivlConfig = field(default_factory=DivlConfig)
+    """Value learning; tau_base comes from the stage."""
+    qam: QamConfig = field(default_factory=QamConfig)
+    """Policy extraction."""
+    offline: OfflineConfig = field(default_factory=OfflineConfig)
+    """Offline stage."""
+    online: OnlineConfig = field(default_factory=OnlineConfig)
+    """Online stage."""
+    private_key: Path = field(default_factory=lambda: lwd_home() / 'keys' / 'learner.ed25519')
+    """Ed25519 key that signs weights."""
+    publish: bool = True
+    """Announce and serve weights to robots over ROS 2."""
+    seed: int = 0
+    """Of weights, batches and noise."""
+    threads: int = 0
+    """torch threads of SFT and offline RL; 0 for all cores."""
+    online_threads: int = 1
+    """torch threads online, where robots share the machine."""
+    resume: bool = False
+    """Go on from the last checkpoint of run_dir; without it a run_dir that holds one is refused.
+    """

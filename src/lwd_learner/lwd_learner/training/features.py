@@ -1,0 +1,82 @@
+"""Features of the frozen vision encoder, kept in memory per image row so that no image is decoded
+twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from lwd_policy_node.policy import Policy
+from lwd_policy_node.policy.normalisation import image_tensor
+from torch import Tensor
+
+from lwd_learner.replay import DATASETS, Replay
+from lwd_learner.replay.replay import Rows
+
+ENCODE_BATCH = 128
+
+
+def encoder_hash(policy: Policy) -> str:
+    """sha256 of the encoder's tensors: features are only as good as the encoder that made them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(policy.encoder.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+class FeatureCache:
+    """Features by global row; rows not met before are decoded and encoded on demand."""
+
+    def __init__(self, replay: Replay, policy: Policy) -> None:
+        """Cache for one encoder: make a new one when the encoder changes (`encoder_hash` differs)."""
+        self._replay = replay
+        self._policy = policy
+        self.key = encoder_hash(policy)
+        self._stored = {name: torch.zeros(0, policy.config.feature_dim) for name in DATASETS}
+        self._have = {name: np.zeros(0, np.bool_) for name in DATASETS}
+
+    def take(self, rows: Rows) -> Tensor:
+        """Features (B, F) of global image rows."""
+        out = torch.empty(len(rows), self._policy.config.feature_dim)
+        for where, local, index in self._replay.split(rows):
+            name = DATASETS[int(rows[where[0]] >> 40)]
+            self._grow(name, len(index))
+            missing = np.unique(local[~self._have[name][local]])
+            for start in range(0, len(missing), ENCODE_BATCH):
+                self._encode(name, missing[start : start + ENCODE_BATCH])
+            out[torch.from_numpy(where)] = self._stored[name][torch.from_numpy(local)]
+        return out
+
+    def fill(self) -> int:
+        """Encode every image row that the replay holds and the cache does not; answers how many."""
+        count = 0
+        for name in DATASETS:
+            rows = np.flatnonzero(self._replay.index(name).new_image.data)
+            self._grow(name, len(self._replay.index(name)))
+            missing = rows[~self._have[name][rows]]
+            for start in range(0, len(missing), ENCODE_BATCH):
+                self._encode(name, missing[start : start + ENCODE_BATCH])
+            count += len(missing)
+        return count
+
+    def _grow(self, name: str, rows: int) -> None:
+        have = len(self._have[name])
+        if rows > have:
+            room = max(rows, have + have // 2, 4096)
+            stored = torch.zeros(room, self._policy.config.feature_dim)
+            stored[:have] = self._stored[name]
+            self._stored[name] = stored
+            self._have[name] = np.concatenate([self._have[name], np.zeros(room - have, np.bool_)])
+
+    @torch.no_grad()
+    def _encode(self, name: str, local: Rows) -> None:
+        rows = self._replay.global_rows(name, local)
+        words = self._replay.instructions
+        sentences = [words[i] for i in self._replay.index(name).instruction.data[local].tolist()]
+        images = image_tensor(self._replay.images(rows))
+        text = self._policy.sentences.embed(sentences)
+        self._stored[name][torch.from_numpy(local)] = self._policy.encoder(images, text)
+        self._have[name][local] = True

@@ -1,0 +1,72 @@
+"""One optimiser step that is skipped whole when anything is not finite; cosine rate; averaged
+weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Step:
+    """Backward, clip, step for one network; counts what it skipped."""
+
+    def __init__(
+        self, optimiser: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], clip: float
+    ) -> None:
+        """`clip` is the largest gradient norm of these parameters together."""
+        self._optimiser = optimiser
+        self._parameters = list(parameters)
+        self._clip = clip
+        self.skipped = 0
+
+    def __call__(self, loss: Tensor) -> bool:
+        """Take the step; False (and nothing changed) when the loss or a gradient is not finite."""
+        if not torch.isfinite(loss):
+            self.skipped += 1
+            return False
+        self._optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
+        if not torch.isfinite(norm):
+            self.skipped += 1
+            return False
+        self._optimiser.step()
+        return True
+
+
+def set_cosine(
+    optimiser: torch.optim.Optimizer, peak: float, progress: float, warmup: float
+) -> None:
+    """Linear warm-up over the share `warmup` of the run, then cosine to 2 % of the peak."""
+    rise = min(1.0, progress / warmup) if warmup > 0 else 1.0
+    rate = peak * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+    for group in optimiser.param_groups:
+        group['lr'] = rate
+
+
+class Averaged:
+    """Exponential moving average of modules' weights, to be copied back at the end of a stage."""
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        """Start from the present weights."""
+        self._live = [p for module in modules for p in module.parameters()]
+        self._mean = [p.detach().clone() for p in self._live]
+        self._count = 0
+
+    def update(self, rate: float) -> None:
+        """Move towards the present weights; faster at first, so that the start is forgotten."""
+        self._count += 1
+        torch._foreach_lerp_(
+            self._mean, [p.detach() for p in self._live], max(rate, 1 / self._count)
+        )
+
+    @torch.no_grad()
+    def copy_to(self) -> None:
+        """Put the average into the modules."""
+        if self._count:
+            for live, mean in zip(self._live, self._mean, strict=True):
+                live.copy_(mean)

@@ -1,0 +1,100 @@
+"""What a run tells the outside: status.json (live view), metrics.jsonl, TensorBoard."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+SHOWN = {
+    'sft/loss': 'clone',
+    'sft/label_loss': 'labels',
+    'clone/loss': 'clone',
+    'value/loss': 'value',
+    'critic/loss': 'critic',
+    'critic/q_mean': 'q',
+    'actor/loss': 'actor',
+}
+"""Metrics that the live view shows, and their short names."""
+STATUS_PERIOD_S = 1.0
+METRICS_PERIOD_S = 1.0
+
+
+class Status:
+    """Collects the state of a run; writes it atomically about once a second."""
+
+    def __init__(self, run_dir: Path) -> None:
+        """Continue the status of an interrupted run: figures of finished stages are kept."""
+        self._path = run_dir / 'status.json'
+        self._metrics = (run_dir / 'metrics.jsonl').open('a', buffering=1)
+        self._board = SummaryWriter(str(run_dir / 'tensorboard'))
+        self._began = time.monotonic()
+        self._written = self._logged = 0.0
+        self._global_step = 0
+        self.fields: dict[str, Any] = {
+            'stage': 'start',
+            'step': 0,
+            'total_steps': 0,
+            'message': '',
+            'losses': {},
+            'version': 0,
+            'episodes': {'offline': 0, 'online': 0},
+            'quarantined': 0,
+            'success_by_version': {},
+            'eval': {},
+            'wall_s': 0.0,
+        }
+        if self._path.exists():
+            before = json.loads(self._path.read_text())
+            for key in ('version', 'eval', 'success_by_version'):
+                self.fields[key] = before.get(key, self.fields[key])
+
+    def set(self, force: bool = False, **fields: Any) -> None:
+        """Change fields; write when a second has passed, or at once with `force`."""
+        self.fields.update(fields)
+        now = time.monotonic()
+        if not force and now - self._written < STATUS_PERIOD_S:
+            return
+        self._written = now
+        self.fields['wall_s'] = round(now - self._began, 1)
+        partial = self._path.with_suffix('.partial')
+        partial.write_text(json.dumps(self.fields))
+        partial.replace(self._path)
+
+    def log(
+        self, stage: str, step: int, total: int, info: Mapping[str, float], **more: Any
+    ) -> None:
+        """Record metrics of a step (about one a second is kept) and move the status on."""
+        losses = {SHOWN[k]: float(v) for k, v in info.items() if k in SHOWN and math.isfinite(v)}
+        self.set(
+            stage=stage,
+            step=step,
+            total_steps=total,
+            losses=self.fields['losses'] | losses,
+            **more,
+        )
+        now = time.monotonic()
+        self._global_step += 1
+        if now - self._logged < METRICS_PERIOD_S:
+            return
+        self._logged = now
+        row: dict[str, Any] = {k: v for k, v in info.items() if math.isfinite(v)}
+        self._metrics.write(
+            json.dumps(
+                {'stage': stage, 'step': step, 'wall_s': round(now - self._began, 2), **row}
+            )
+            + '\n'
+        )
+        for name, value in row.items():
+            self._board.add_scalar(f'{stage}/{name}', value, self._global_step)
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self.set(force=True)
+        self._metrics.close()
+        self._board.close()

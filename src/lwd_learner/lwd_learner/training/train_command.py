@@ -1,0 +1,78 @@
+"""``ros2 run lwd_learner train``: the learner of a fleet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import sys
+
+import tyro
+from lwd_policy_node.policy import PolicyError
+from rich.console import Console
+from rich.logging import RichHandler
+
+from lwd_learner.evaluation import EvaluationError
+from lwd_learner.replay import ReplayError
+from lwd_learner.training.checkpoint import CheckpointError
+from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.run import Stopped, TrainingRun, record
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Train; exit 0 when every stage is done, 130 when interrupted (saved), 1 on a named error."""
+    sys.exit(run(tyro.cli(TrainConfig, prog='train', description=__doc__)))
+
+
+def run(config: TrainConfig) -> int:
+    """Train with a configuration; answers the exit code."""
+    console = Console(stderr=True)
+    handler = RichHandler(console=console, show_path=False) if console.is_terminal else None
+    logging.basicConfig(
+        level=logging.INFO,
+        format='%(asctime)s %(message)s',
+        handlers=[handler] if handler else None,
+        force=True,
+    )
+    logging.getLogger('httpx').setLevel(logging.WARNING)
+    with contextlib.ExitStack() as stack:
+        try:
+            announcer = None
+            if config.publish:
+                from lwd_learner.publish import Publisher
+
+                announcer = stack.enter_context(Publisher(config.run_dir, config.private_key))
+            training = TrainingRun(config, announcer)
+            stack.callback(training.close)
+            (config.run_dir / 'config.json').write_text(json.dumps(record(config), indent=1))
+
+            def stop(number: int, _: object) -> None:
+                signal.signal(
+                    signal.SIGINT, signal.default_int_handler
+                )  # a second Ctrl-C is not asked twice
+                training.stopping.set()
+
+            signal.signal(signal.SIGINT, stop)
+            signal.signal(signal.SIGTERM, stop)
+            training.execute()
+        except Stopped:
+            logging.info('stopped; go on with --resume')
+            return INTERRUPTED
+        except (
+            CheckpointError,
+            EvaluationError,
+            PolicyError,
+            ReplayError,
+            OSError,
+            ValueError,
+        ) as error:
+            logging.error('train: %s', error)
+            return 1
+    return 0
+
+
+if __name__ == '__main__':
+    main()
