@@ -75,7 +75,11 @@ def make_bag(messages: Messages) -> Callable[..., SimpleNamespace]:
                 stamp_ns = i * 33_000_000
                 for topic, type_name, data in (
                     ('/g1_01/joint_states', JOINT_STATE, messages.joint_state(stamp_ns)),
-                    ('/g1_01/camera/head/image/compressed', IMAGE, messages.image(stamp_ns, seed=i)),
+                    (
+                        '/g1_01/camera/head/image/compressed',
+                        IMAGE,
+                        messages.image(stamp_ns, seed=i),
+                    ),
                 ):
                     bag.write(topic, type_name, data, stamp_ns + 1_000_000, stamp_ns)
                     written.append((topic, type_name, data, stamp_ns + 1_000_000))

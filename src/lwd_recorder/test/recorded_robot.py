@@ -10,7 +10,6 @@ from collections.abc import Callable
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray
-from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, SimState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -18,6 +17,8 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String, UInt32
+
+from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, SimState
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)

@@ -69,7 +69,15 @@ def test_decodes_without_our_packages(tmp_path: Path, make_bag: Maker) -> None:
 
 @pytest.mark.parametrize(
     'name',
-    'ActionChunk ControlMode Episode ExecutedAction RobotStatus SimState TeleopCommand'.split(),
+    [
+        'ActionChunk',
+        'ControlMode',
+        'Episode',
+        'ExecutedAction',
+        'RobotStatus',
+        'SimState',
+        'TeleopCommand',
+    ],
 )
 def test_definitions_of_our_messages_are_complete(name: str) -> None:
     """rosbags, which refuses an unknown nested type, reads each and computes ROS's own hash."""
@@ -79,9 +87,11 @@ def test_definitions_of_our_messages_are_complete(name: str) -> None:
     assert types.hash_rihs01(type_name) == type_hash(type_name)
 
 
-@pytest.mark.parametrize('name', ['lwd_msgs/msg/Nothing', 'nowhere/msg/Header', 'Header', '../x/msg/Y'])
+@pytest.mark.parametrize(
+    'name', ['lwd_msgs/msg/Nothing', 'nowhere/msg/Header', 'Header', '../x/msg/Y']
+)
 def test_unknown_types_are_named(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SchemaError, match='Nothing|Header|x/msg/Y'):
+    with pytest.raises(SchemaError, match=r'Nothing|Header|x/msg/Y'):
         BagWriter(tmp_path / 'ep').write('/a', name, b'\0\1\0\0', 0)
 
 

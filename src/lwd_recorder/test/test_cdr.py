@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from lwd_msgs.msg import ExecutedAction
 from lwd_recorder.recording.cdr import CdrCursor, CdrError, stamp_ns
 from lwd_recorder.recording.facts import ControlFacts
 from rclpy.serialization import serialize_message
+
+from lwd_msgs.msg import ExecutedAction
 
 
 def executed(second: float, source: int, episode_id: str = 'ep', version: int = 4) -> bytes:

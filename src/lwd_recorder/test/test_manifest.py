@@ -34,7 +34,9 @@ def manifest(**facts: Any) -> EpisodeManifest:
         'ended_wall_s': 1_767_225_599.5,
         'committed_wall_s': 0.0,
         'files': (FileRecord('a_0.mcap', 10, DIGEST), FileRecord('metadata.yaml', 3, DIGEST)),
-        'topics': {'/g1_01/joint_states': TopicRecord('sensor_msgs/msg/JointState', 5, 30.0, 0.04)},
+        'topics': {
+            '/g1_01/joint_states': TopicRecord('sensor_msgs/msg/JointState', 5, 30.0, 0.04)
+        },
         'policy_versions': (2, 3),
         'takeovers': 1,
         'human_s': 1.25,
@@ -109,7 +111,9 @@ def test_wrong_values_are_named(field: str, value: Any) -> None:
         manifest(**{field: value})
 
 
-@pytest.mark.parametrize('field', ['schema', 'episode_id', 'files', 'topics', 'recovered', 'notes'])
+@pytest.mark.parametrize(
+    'field', ['schema', 'episode_id', 'files', 'topics', 'recovered', 'notes']
+)
 def test_missing_fields_are_named(field: str) -> None:
     document = json.loads(manifest().to_json())
     del document[field]
@@ -119,7 +123,17 @@ def test_missing_fields_are_named(field: str) -> None:
 
 @pytest.mark.parametrize(
     'text',
-    ['', '[]', '{}', 'null', '{"schema": 1}', '\x00', '[' * 100_000, '{"a": NaN}', ' ' * (5 << 20)],
+    [
+        '',
+        '[]',
+        '{}',
+        'null',
+        '{"schema": 1}',
+        '\x00',
+        '[' * 100_000,
+        '{"a": NaN}',
+        ' ' * (5 << 20),
+    ],
 )
 def test_what_is_no_manifest_is_refused(text: str) -> None:
     with pytest.raises(ManifestError):

@@ -54,17 +54,20 @@ class Rig:
         for i in range(round((end_s - start_s) * rate_hz)):
             self.joints(start_s + i / rate_hz, messages)
 
-    def begin(self, episode_id: str, now_s: float, started_s: float | None = None, **facts: Any) -> None:
+    def begin(
+        self, episode_id: str, now_s: float, started_s: float | None = None, **facts: Any
+    ) -> None:
         started_ns = round((now_s if started_s is None else started_s) * S)
         fields = {'task': 't', 'instruction': 'i', 'kind': 'rollout', 'seed': 3} | facts
-        start = EpisodeStart(
-            episode_id, 'g1_01', started_ns=started_ns, data=EPISODE, **fields
-        )
+        start = EpisodeStart(episode_id, 'g1_01', started_ns=started_ns, data=EPISODE, **fields)
         self.recorder.on_start(start, round(now_s * S))
 
     def end(self, episode_id: str, now_s: float, outcome: str = 'success') -> None:
         self.recorder.on_end(
-            episode_id, EpisodeEnd(round(now_s * S), outcome, 'simulator'), EPISODE, round(now_s * S)
+            episode_id,
+            EpisodeEnd(round(now_s * S), outcome, 'simulator'),
+            EPISODE,
+            round(now_s * S),
         )
 
     def poll(self, now_s: float, wall_s: float = 0.0) -> None:
@@ -86,7 +89,9 @@ class Rig:
     def stamps(self, episode_id: str) -> list[float]:
         folder = self.root / 'episodes' / episode_id
         return [
-            round(int.from_bytes(data[4:8], 'little') + int.from_bytes(data[8:12], 'little') / S, 3)
+            round(
+                int.from_bytes(data[4:8], 'little') + int.from_bytes(data[8:12], 'little') / S, 3
+            )
             for _, _, data, _ in read_bag(folder, [TOPICS[JOINTS].name])
         ]
 

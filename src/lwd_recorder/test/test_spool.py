@@ -67,7 +67,7 @@ def test_an_id_is_recorded_once_for_ever(spool: Spool) -> None:
 def test_steps_that_are_not_taken_are_refused(spool: Spool, step: Callable[[Spool], None]) -> None:
     """Nothing is deleted that was not committed."""
     folder = spool.open_episode('ep')
-    with pytest.raises(SpoolError, match='ep|other'):
+    with pytest.raises(SpoolError, match=r'ep|other'):
         step(spool)
     assert folder.exists()
 

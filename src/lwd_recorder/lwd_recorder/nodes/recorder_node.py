@@ -47,7 +47,7 @@ PARAMETERS = (
     Parameter('profile', _DEFAULT.profile, 'robot profile, written into the manifest'),
     Parameter('cameras', ['head', 'hand_left', 'hand_right'], 'names of the cameras to record'),
     Parameter('spool', '', 'spool folder; empty = $LWD_HOME/robots/<robot_id>/spool'),
-    Parameter('beat_hz', 50.0, 'how often arrived messages are taken, 1/s', 5.0, 500.0),
+    Parameter('beat_hz', 25.0, 'how often arrived messages are taken, 1/s', 5.0, 500.0),
     Parameter('preroll_s', _DEFAULT.preroll_s, 'pre-roll, robot clock, s', 0.0, 60.0),
     Parameter(
         'preroll_limit_bytes',
