@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from lwd_recorder.bag.writer import FileRecord, TopicRecord
+from lwd_recorder.bag.records import FileRecord, TopicRecord
 from lwd_recorder.durable import sha256_of, write_atomically
 
 SCHEMA = 1

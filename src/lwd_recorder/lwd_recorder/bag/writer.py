@@ -29,6 +29,7 @@ from lwd_recorder.bag.metadata import (
     bag_information,
     qos_text,
 )
+from lwd_recorder.bag.records import BagSummary, FileRecord, TopicRecord
 from lwd_recorder.bag.schema import message_definition, type_hash
 from lwd_recorder.durable import fsync_folder, write_atomically
 
@@ -40,53 +41,6 @@ _COMPRESSION = {
     'none': CompressionType.NONE,
 }
 METADATA_NAME = 'metadata.yaml'
-
-
-@dataclass(frozen=True, slots=True)
-class FileRecord:
-    """One file of an episode: what a receiver checks it against."""
-
-    name: str
-    """File name inside the episode's folder."""
-    size_bytes: int
-    """Size, bytes."""
-    sha256: str
-    """sha256 of the bytes, hex."""
-
-
-@dataclass(frozen=True, slots=True)
-class TopicRecord:
-    """What was measured of one topic while it was recorded."""
-
-    type: str
-    """Message type, e.g. sensor_msgs/msg/JointState."""
-    count: int
-    """Messages in the bag."""
-    rate_hz: float
-    """Measured rate within the episode, intervals / (last - first stamp), 1/s; 0 with fewer than two messages."""
-    max_gap_s: float
-    """Largest distance of two neighbouring stamps within the episode, s; 0 with fewer than two messages."""
-
-
-@dataclass(frozen=True, slots=True)
-class BagSummary:
-    """A closed bag."""
-
-    directory: Path
-    """The bag's folder."""
-    files: tuple[FileRecord, ...]
-    """Every file in it."""
-    topics: Mapping[str, TopicRecord]
-    """Measured facts by topic name."""
-    start_ns: int
-    """Smallest log time, ns; 0 when empty."""
-    end_ns: int
-    """Largest log time, ns; 0 when empty."""
-
-    @property
-    def message_count(self) -> int:
-        """Messages in the bag."""
-        return sum(topic.count for topic in self.topics.values())
 
 
 @dataclass(slots=True)
