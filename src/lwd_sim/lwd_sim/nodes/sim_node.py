@@ -37,7 +37,7 @@ from lwd_sim.nodes import qos
 from lwd_sim.nodes.robot_messages import RobotMessages, stamp_of
 from lwd_sim.nodes.sim_clock import Pacer, first_stamp_ns
 from lwd_sim.nodes.sim_parameters import PARAMETERS
-from lwd_sim.rendering.camera_renderer import RenderingUnavailableError
+from lwd_sim.rendering.gl_backend import RenderingUnavailableError
 from lwd_sim.world import World
 
 _CONFIGURATION_ERRORS = (

@@ -51,6 +51,7 @@ class ArmIk:
         self._weight = orientation_weight
         self._damping = damping**2
         self._rest = rest_weight**2
+        self._diagonal = (self._damping + self._rest) * np.eye(7)
         self._max_step = max_step_rad
         self._jac = np.zeros((6, model.nv))
 
@@ -63,7 +64,7 @@ class ArmIk:
         *,
         start: Array | None = None,
         iterations: int = 40,
-        tolerance_m: float = 5e-4,
+        tolerance_rad: float = 2e-3,
     ) -> IkSolution:
         """Find arm angles that put the tool centre at ``position`` (3,) with axes ``rotation`` (3, 3).
 
@@ -74,7 +75,7 @@ class ArmIk:
             rest: (7,) posture to prefer where the task leaves freedom.
             start: (7,) first guess; the arm's angles in ``qpos`` if None.
             iterations: most steps taken.
-            tolerance_m: steps smaller than this, measured at the joints in rad, end the search.
+            tolerance_rad: a step smaller than this at every joint ends the search.
         """
         data = self._data
         data.qpos[:] = qpos
@@ -88,7 +89,7 @@ class ArmIk:
             jac[3:] *= self._weight
             step = self._step(jac, error, q, rest)
             q = q + step
-            if np.abs(step).max() < tolerance_m:
+            if np.abs(step).max() < tolerance_rad:
                 break
         error = self._error(q, position, rotation)
         return IkSolution(q, float(np.linalg.norm(error[:3])), float(np.linalg.norm(error[3:])))
@@ -115,12 +116,11 @@ class ArmIk:
         step = np.zeros(7)
         free = np.ones(7, dtype=bool)
         for _ in range(7):
+            left = error if free.all() else error - jac[:, ~free] @ step[~free]
             j = jac[:, free]
-            left = error - jac[:, ~free] @ step[~free]
-            normal = j.T @ j
-            normal[np.diag_indices_from(normal)] += self._damping + self._rest
+            normal = j.T @ j + self._diagonal[: j.shape[1], : j.shape[1]]
             step[free] = np.linalg.solve(normal, j.T @ left + self._rest * (rest - q)[free])
-            longest = np.abs(step[free]).max()
+            longest = abs(step[free]).max()
             if longest > self._max_step:
                 step[free] *= self._max_step / longest
             reached = q + step

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
 import numpy.typing as npt
 
+from lwd_sim.rendering.gl_backend import make_gl_context
+
 Image = npt.NDArray[np.uint8]
-
-
-class RenderingUnavailableError(RuntimeError):
-    """No OpenGL context can be made here; the message says what to install."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,7 @@ class CameraRenderer:
         self._views = tuple(views)
         self._width = sum(view.width for view in views)
         self._height = max(view.height for view in views)
-        if not hasattr(mujoco, 'GLContext'):
-            raise RenderingUnavailableError(
-                'no OpenGL without a screen here: install libegl1 and libgl1-mesa-dri (or libosmesa6), '
-                'or make the world with render=False'
-            )
-        self._context = mujoco.GLContext(self._width, self._height)
+        self._context = make_gl_context(self._width, self._height)
         self._context.make_current()
         model.vis.global_.offwidth, model.vis.global_.offheight = self._width, self._height
         self._mjr = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
@@ -59,6 +54,7 @@ class CameraRenderer:
             camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
             camera.fixedcamid = model.camera(view.camera).id
             self._cameras.append(camera)
+        self._free = weakref.finalize(self, _free_context, self._context, self._mjr)
         self._pixels = np.empty((self._height, self._width, 3), dtype=np.uint8)
 
     def render(self, data: mujoco.MjData) -> dict[str, Image]:
@@ -93,6 +89,10 @@ class CameraRenderer:
 
     def close(self) -> None:
         """Free the OpenGL context; rendering afterwards is an error."""
-        self._context.make_current()
-        self._mjr.free()
-        self._context.free()
+        self._free()
+
+
+def _free_context(context: Any, mjr: mujoco.MjrContext) -> None:
+    context.make_current()
+    mjr.free()
+    context.free()

@@ -1,7 +1,8 @@
-"""Choose how MuJoCo renders without a screen, before MuJoCo is imported.
+"""Choose how MuJoCo renders without a screen.
 
 EGL and OSMesa are equally fast on a CPU; a machine may have either, or none (then worlds run with ``render=False``).
-``lwd_sim`` calls :func:`select_gl_backend` when it is imported, because MuJoCo reads ``MUJOCO_GL`` only once.
+``lwd_sim`` calls :func:`select_gl_backend` when it is imported, so that MuJoCo, which looks for a screen unless
+``MUJOCO_GL`` says otherwise, does not complain; :func:`make_gl_context` does not depend on who was imported first.
 """
 
 from __future__ import annotations
@@ -9,8 +10,13 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from typing import Any
 
 _EGL_PLATFORM_DEVICE = 0x313F
+_REMEDY = (
+    'no OpenGL without a screen here: install libegl1 and libgl1-mesa-dri (or libosmesa6), '
+    'or make the world with render=False'
+)
 _OSMESA_LIBRARIES = ('libOSMesa.so', 'libOSMesa.so.8', 'libOSMesa.so.6')
 
 
@@ -22,7 +28,7 @@ def select_gl_backend() -> str:
     """
     os.environ.setdefault('LP_NUM_THREADS', '0')
     chosen = os.environ.get('MUJOCO_GL', '').lower()
-    if chosen or not sys.platform.startswith('linux') or 'mujoco' in sys.modules:
+    if chosen or not sys.platform.startswith('linux'):
         return chosen
     if _egl_works():
         chosen = 'egl'
@@ -32,6 +38,31 @@ def select_gl_backend() -> str:
         chosen = 'disable'
     os.environ['MUJOCO_GL'] = chosen
     return chosen
+
+
+class RenderingUnavailableError(RuntimeError):
+    """No OpenGL context can be made here; the message says what to install."""
+
+
+def make_gl_context(width: int, height: int) -> Any:
+    """An off-screen OpenGL context with ``make_current`` and ``free``, of at least the given size, px.
+
+    Raises:
+        RenderingUnavailableError: neither EGL nor OSMesa works here.
+    """
+    backend = select_gl_backend()
+    try:
+        if backend == 'egl':
+            from mujoco.egl import GLContext
+        elif backend == 'osmesa':
+            from mujoco.osmesa import GLContext
+        elif backend in ('disable', 'disabled', 'off', 'false', '0'):
+            raise RenderingUnavailableError(_REMEDY)
+        else:
+            from mujoco import GLContext
+        return GLContext(width, height)
+    except (ImportError, AttributeError) as error:
+        raise RenderingUnavailableError(f'MUJOCO_GL={backend}: {error}; {_REMEDY}') from error
 
 
 def _egl_works() -> bool:

@@ -202,4 +202,4 @@ def _finger(joint: KinematicJoint) -> str:
 
 
 def _text(values: Iterable[float]) -> str:
-    return ' '.join(f'{value:g}' for value in values)
+    return ' '.join(repr(value) for value in values)
