@@ -18,15 +18,23 @@ from typing import Any
 
 import launch.logging
 import pytest
+import ros2_wheels
 
 _PACKAGE = Path(__file__).parent / 'probe_package'
+_PROFILE = Path(ros2_wheels.__file__).with_name('fastdds_localhost.xml')
+ROS_ENVIRONMENT = {
+    'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+    'FASTRTPS_DEFAULT_PROFILES_FILE': str(_PROFILE),
+}
 _ROS2 = str(Path(sys.executable).with_name('ros2'))
 
 
 @pytest.fixture(autouse=True)
 def own_log_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Every test logs to a folder of its own."""
+    """Every test logs to a folder of its own, and its nodes stay on this machine."""
     monkeypatch.setenv('ROS_LOG_DIR', str(tmp_path / 'log'))
+    for name, value in ROS_ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
     launch.logging.reset()
     yield tmp_path / 'log'
     launch.logging.reset()
@@ -47,7 +55,6 @@ def prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
     paths = [str(prefix), os.environ.get('AMENT_PREFIX_PATH', sys.prefix)]
     monkeypatch.setenv('AMENT_PREFIX_PATH', os.pathsep.join(paths))
-    monkeypatch.setenv('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     return prefix
 
 

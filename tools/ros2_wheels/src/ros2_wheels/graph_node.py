@@ -16,7 +16,7 @@ from rclpy.parameter import Parameter
 
 _POLL_S = 0.05
 _QUIET_S = 0.6  # the graph counts as known when nothing new appeared for so long
-_EMPTY_S = 2.0  # a graph without other nodes is believed only after so long
+_EMPTY_S = 3.5  # no other node: Fast DDS announces each every 3 s, and may tell nothing before
 _LONGEST_S = 6.0
 
 
