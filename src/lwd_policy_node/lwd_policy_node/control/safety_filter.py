@@ -5,14 +5,14 @@ v = (p_k - p_{k-1}) / dt. It keeps the pair viable: from every target it sends, 
 acceleration limit stops inside the position limits. So there is always a next target that keeps
 every limit; where a wish conflicts with a limit, the joint brakes.
 
-A wish is followed in its own moving frame. With A = acceleration * dt, a joint with relative
-velocity u * A covers
+A wish is followed in its own moving frame, whose velocity is a short average of the wish's own. With
+A = acceleration * dt, a joint with relative velocity u * A covers
 
     g(u) = u + (u - 1) + ... = (n + 1) u - n (n + 1) / 2,  n = floor(u),   in units of A * dt,
 
 while it brakes to rest. The largest speed from which it still stops within a distance is the
-inverse of g, in closed form. A wish within limits is therefore met exactly, and a step is
-approached without overshoot.
+inverse of g, in closed form: a step is approached without overshoot. A wish that can be met this
+very tick, at a speed near its own, is met exactly: ordinary motion passes unchanged.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lwd_policy_node.control.signals import Clamp, Flags, Vector
 from lwd_policy_node.profile import RobotProfile
 
 _TOLERANCE = 1e-9  # rad: smaller changes are rounding, not clamps
+_DRIFT_SHARE = 0.3  # of the newest difference in the wish's averaged velocity: about three ticks
 
 
 class SafetyFilter:
@@ -43,6 +44,7 @@ class SafetyFilter:
         self._unit = self._speed_step * self._dt  # distance covered in one tick at speed A
         self._position = profile.home
         self._velocity = np.zeros_like(self._position)
+        self._drift = np.zeros_like(self._position)  # averaged velocity of the wish
 
     @property
     def position(self) -> Vector:
@@ -61,6 +63,7 @@ class SafetyFilter:
         """
         self._position = np.array(position, dtype=np.float64)
         self._velocity = np.zeros_like(self._position)
+        self._drift = np.zeros_like(self._position)
 
     def follow(self, wish: Vector, wish_before: Vector | None = None) -> tuple[Vector, Flags]:
         """Move towards `wish`, shape (A,), one tick on.
@@ -81,18 +84,14 @@ class SafetyFilter:
         inside = np.minimum(np.maximum(wish, self._lower), self._upper)
         clamps[np.abs(inside - wish) > _TOLERANCE] |= int(Clamp.POSITION)
 
-        if wish_before is None or not np.isfinite(wish_before).all():
-            drift = np.zeros_like(inside)
-        else:
-            before = np.minimum(np.maximum(wish_before, self._lower), self._upper)
-            drift = (inside - before) / self._dt
-            drift = np.minimum(np.maximum(drift, -self._top_speed), self._top_speed)
+        newest = self._estimate_drift(inside, wish_before)
         asked = (inside - self._position) / self._dt
-        lag = inside - drift * self._dt - self._position
-        desired = drift + self._stopping_speed(lag)
-        # One step closes the gap exactly: avoid the rounding of going through the moving frame.
-        closes = np.abs(desired - asked) <= 1e-9
-        desired = np.where(closes, asked, desired)
+        lag = inside - self._drift * self._dt - self._position
+        approach = self._drift + self._stopping_speed(lag)
+        reachable = np.abs(asked - self._velocity) <= self._speed_step + _TOLERANCE
+        off = np.minimum(np.abs(asked - newest), np.abs(asked - self._drift))
+        near = off <= self._speed_step + _TOLERANCE
+        desired = np.where(reachable & near, asked, approach)
 
         target = self._advance(desired)
         changed = np.abs(target - inside) > _TOLERANCE
@@ -103,7 +102,22 @@ class SafetyFilter:
 
     def brake(self) -> Vector:
         """Come to rest as fast as the limits allow, then hold; the next target, shape (A,)."""
+        self._drift = np.zeros_like(self._velocity)
         return self._advance(np.zeros_like(self._velocity))
+
+    def _estimate_drift(self, inside: Vector, wish_before: Vector | None) -> Vector:
+        """Average the velocity of a wish within the limits, and return its newest one, (A,).
+
+        A new wish starts at rest.
+        """
+        if wish_before is None or not np.isfinite(wish_before).all():
+            self._drift = np.zeros_like(inside)
+            return self._drift
+        before = np.minimum(np.maximum(wish_before, self._lower), self._upper)
+        newest = (inside - before) / self._dt
+        newest = np.minimum(np.maximum(newest, -self._top_speed), self._top_speed)
+        self._drift = self._drift + _DRIFT_SHARE * (newest - self._drift)
+        return newest
 
     def _stopping_speed(self, distance: Vector) -> Vector:
         """Signed speed from which braking covers exactly `distance` (A,): the inverse of g."""

@@ -21,7 +21,6 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, TeleopCommand
 from lwd_policy_node.control import (
     Arbiter,
-    ArbiterConfig,
     Chunk,
     EpisodeState,
     Output,
@@ -29,81 +28,13 @@ from lwd_policy_node.control import (
     Teleop,
 )
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
+from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import run_node
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
 
-_DEFAULTS = ArbiterConfig()
-PARAMETERS = (
-    Parameter('profile', str, 'g1', 'Robot profile: g1, g1_laptop, or a path to a .yaml.'),
-    Parameter(
-        'control_rate_hz',
-        float,
-        0.0,
-        "Control rate, Hz; 0 = the profile's. Limits are kept for the profile's rate.",
-        0.0,
-        1000.0,
-    ),
-    Parameter(
-        'joint_state_timeout_s',
-        float,
-        _DEFAULTS.joint_state_timeout_s,
-        'joint_states older than this (robot clock, s): hold.',
-        0.001,
-        10.0,
-    ),
-    Parameter(
-        'teleop_timeout_s',
-        float,
-        _DEFAULTS.teleop_timeout_s,
-        'A teleop command older than this (robot clock, s) hands back.',
-        0.001,
-        10.0,
-    ),
-    Parameter(
-        'max_observation_age_s',
-        float,
-        _DEFAULTS.max_observation_age_s,
-        'A chunk whose observation is older than this (robot clock, s) is not executed.',
-        0.001,
-        60.0,
-    ),
-    Parameter(
-        'future_tolerance_s',
-        float,
-        _DEFAULTS.future_tolerance_s,
-        'Stamps further ahead of the robot clock than this (s) are refused.',
-        0.0,
-        60.0,
-    ),
-    Parameter(
-        'blend_s',
-        float,
-        _DEFAULTS.blend_s,
-        "A new source's first commands are blended from the last executed one, s; 0 = no blend.",
-        0.0,
-        5.0,
-    ),
-    Parameter(
-        'acceleration_scale',
-        float,
-        _DEFAULTS.acceleration_scale,
-        "Multiplies the profile's acceleration limits.",
-        0.01,
-        1000.0,
-    ),
-    Parameter(
-        'reseed_error_rad',
-        float,
-        _DEFAULTS.reseed_error_rad,
-        'Between episodes and at their start: a joint further from its target than this (rad) '
-        'means the robot was moved; its target is taken from the measured position.',
-        0.001,
-        10.0,
-    ),
-)
 REPORT_PERIOD_S = 1.0
 
 
@@ -115,10 +46,8 @@ class ArbiterNode(Node):
         super().__init__('arbiter_node')
         values = declare(self, PARAMETERS)
         self._profile = load_profile(values['profile'])
-        fields = ArbiterConfig.__dataclass_fields__
-        self._arbiter = Arbiter(
-            self._profile, ArbiterConfig(**{name: values[name] for name in fields})
-        )
+        simulated = self.get_parameter('use_sim_time').value
+        self._arbiter = Arbiter(self._profile, arbiter_config(values, simulated=simulated))
         names = list(self._profile.joint_names)
         self._state_order = JointOrder(names)
         self._chunk_order = JointOrder(names)

@@ -1,0 +1,111 @@
+"""Parameters of arbiter_node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from lwd_policy_node.control import ArbiterConfig
+from lwd_policy_node.nodes.parameters import Parameter
+
+# The profile's limits are those a planner of the real robot keeps. Simulated arms follow faster, and
+# the steps of a policy small enough for a laptop are rougher: at 1 the filter would smooth them into
+# a lag that spoils its grasps, at 3 it leaves them as they are.
+SIMULATED_ACCELERATION_SCALE = 3.0
+
+_DEFAULTS = ArbiterConfig()
+PARAMETERS = (
+    Parameter('profile', str, 'g1', 'Robot profile: g1, g1_laptop, or a path to a .yaml.'),
+    Parameter(
+        'control_rate_hz',
+        float,
+        0.0,
+        "Control rate, Hz; 0 = the profile's. Limits are kept for the profile's rate.",
+        0.0,
+        1000.0,
+    ),
+    Parameter(
+        'joint_state_timeout_s',
+        float,
+        _DEFAULTS.joint_state_timeout_s,
+        'joint_states older than this (robot clock, s): hold.',
+        0.001,
+        10.0,
+    ),
+    Parameter(
+        'teleop_timeout_s',
+        float,
+        _DEFAULTS.teleop_timeout_s,
+        'A teleop command older than this (robot clock, s) hands back.',
+        0.001,
+        10.0,
+    ),
+    Parameter(
+        'max_observation_age_s',
+        float,
+        _DEFAULTS.max_observation_age_s,
+        'A chunk whose observation is older than this (robot clock, s) is not executed.',
+        0.001,
+        60.0,
+    ),
+    Parameter(
+        'future_tolerance_s',
+        float,
+        _DEFAULTS.future_tolerance_s,
+        'Stamps further ahead of the robot clock than this (s) are refused.',
+        0.0,
+        60.0,
+    ),
+    Parameter(
+        'blend_s',
+        float,
+        _DEFAULTS.blend_s,
+        "A new source's first commands are blended from the last executed one, s; 0 = no blend.",
+        0.0,
+        5.0,
+    ),
+    Parameter(
+        'acceleration_scale',
+        float,
+        0.0,
+        "Multiplies the profile's acceleration limits; 0: 1 on a real robot, "
+        f'{SIMULATED_ACCELERATION_SCALE:g} under use_sim_time.',
+        0.0,
+        1000.0,
+    ),
+    Parameter(
+        'simulation_slack',
+        float,
+        3.0,
+        'Under use_sim_time the time-outs are multiplied by this: simulated time may run faster '
+        'than the wall, by which processes are scheduled.',
+        1.0,
+        100.0,
+    ),
+    Parameter(
+        'reseed_error_rad',
+        float,
+        _DEFAULTS.reseed_error_rad,
+        'Between episodes and at their start: a joint further from its target than this (rad) '
+        'means the robot was moved; its target is taken from the measured position.',
+        0.001,
+        10.0,
+    ),
+)
+
+
+def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConfig:
+    """The core's configuration from the values of `PARAMETERS`."""
+    config = ArbiterConfig(**{field.name: values[field.name] for field in fields(ArbiterConfig)})
+    if config.acceleration_scale == 0.0:
+        scale = SIMULATED_ACCELERATION_SCALE if simulated else 1.0
+        config = replace(config, acceleration_scale=scale)
+    if not simulated:
+        return config
+    slack = values['simulation_slack']
+    return replace(
+        config,
+        joint_state_timeout_s=config.joint_state_timeout_s * slack,
+        teleop_timeout_s=config.teleop_timeout_s * slack,
+    )
