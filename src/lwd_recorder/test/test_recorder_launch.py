@@ -69,8 +69,13 @@ def make_driver() -> Iterator[Callable[[int], RobotDriver]]:
 
 
 def stop(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
-    """Nodes leave with code 0 and without a traceback."""
+    """Ask a node to leave."""
     process.send_signal(signal.SIGTERM)
+    leaves(process, tmp_path)
+
+
+def leaves(process: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Nodes leave with code 0 and without a traceback."""
     assert process.wait(20) == 0
     for log in tmp_path.glob('*.log'):
         assert 'Traceback' not in log.read_text(), log.read_text()
@@ -83,7 +88,10 @@ def episodes_in(store: Path) -> dict[str, Path]:
 def test_every_message_of_three_episodes_arrives(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
-    """3 episodes, 3 bags, 3 manifests in the store, and in each all that was published in it."""
+    """3 episodes, 3 bags, 3 manifests in the store, and in each all that was published in it.
+
+    Stopped together, recorder and uploader still deliver the episode that was under way, as aborted.
+    """
     driver = make_driver(132)
     recorder = start('recorder_node', 132)
     uploader = start('uploader_node', 132)
@@ -96,13 +104,19 @@ def test_every_message_of_three_episodes_arrives(
     driver.wait_for(lambda: driver.closed[-1:] == names[-1:], 'recorder/closed')
     driver.wait_for(lambda: len(episodes_in(tmp_path / 'store')) == 3, 'delivery')
     driver.wait_for(lambda: driver.backlog[-1] == 0, 'empty backlog')
+    driver.begin('g1_01-last')
+    driver.run(30)
+    uploader.send_signal(signal.SIGINT)
     stop(recorder, tmp_path)
-    stop(uploader, tmp_path)
+    leaves(uploader, tmp_path)
+    last = EpisodeManifest.load(episodes_in(tmp_path / 'store').pop('g1_01-last'))
+    assert (last.outcome, last.ended_by) == ('aborted', 'shutdown')
 
     assert driver.closed == names
     found = episodes_in(tmp_path / 'store')
-    assert sorted(found) == names
-    for name, folder in found.items():
+    assert sorted(found) == [*names, 'g1_01-last']
+    for name in names:
+        folder = found[name]
         manifest = EpisodeManifest.load(folder)
         stamps: dict[str, list[int]] = {}
         for topic, _, data, _ in read_bag(folder):

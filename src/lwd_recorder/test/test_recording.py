@@ -110,6 +110,7 @@ def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
     yield make
     for rig in rigs:
         rig.recorder.shutdown()
+        rig.recorder.close()
 
 
 def test_bag_holds_preroll_episode_and_late_messages(make_rig: Any, messages: Any) -> None:

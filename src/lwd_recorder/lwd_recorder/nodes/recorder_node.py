@@ -1,6 +1,6 @@
 """recorder_node: one durable bag per episode, in the spool.
 
-Log time is the receive time on the robot clock, publish time the header stamp. Publishes the latched topics
+Log time is the receive time on the robot clock (to one beat), publish time the header stamp. Publishes the latched topics
 `recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that are not in the store;
 first published when the robot's clock is known, so it also says: ready).
 """
@@ -11,9 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String, UInt32
@@ -23,6 +21,7 @@ from lwd_recorder.bag import SchemaError
 from lwd_recorder.manifest import OUTCOMES
 from lwd_recorder.nodes import qos
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
+from lwd_recorder.nodes.process import run
 from lwd_recorder.nodes.raw_subscriptions import RawSubscriptions
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool
@@ -134,10 +133,11 @@ class RecorderNode(Node):
         self.get_logger().info(f'recording {len(self._topics)} topics of {robot_id} into {spool}')
 
     def finish(self) -> None:
-        """Close what is open; the context may be down already, so nothing is published."""
+        """Close what is open and announce it."""
         self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.shutdown():
-            print(f'recorder_node: {notice.text}', file=sys.stderr)
+            self._announce(notice)
+        self._recorder.close()
 
     def _beat(self) -> None:
         self._now_ns = self.get_clock().now().nanoseconds
@@ -230,24 +230,7 @@ class RecorderNode(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; an episode under way is then closed as aborted."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = RecorderNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # the way a node is asked to leave
-    except (SpoolError, SchemaError, OSError, ValueError) as error:
-        print(f'recorder_node: {error}', file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.finish()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    return run('recorder_node', RecorderNode, (SpoolError, SchemaError, OSError, ValueError), args)
 
 
 if __name__ == '__main__':

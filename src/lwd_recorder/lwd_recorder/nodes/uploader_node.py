@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from pathlib import Path
 
-import rclpy
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 
 from lwd_recorder.delivery import Uploader, UploaderConfig
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
+from lwd_recorder.nodes.process import run
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool, default_store
-from lwd_recorder.spool import Spool, SpoolError
+from lwd_recorder.spool import Spool, SpoolError, State
 from lwd_recorder.store import StoreError, open_store
 
 _DEFAULT = UploaderConfig()
 _STATUS_PERIOD_S = 1.0
 _LEAVE_S = 10.0
+_DRAIN_POLL_S = 0.05
 
 PARAMETERS = (
     Parameter('robot_id', '', 'robot; empty = the namespace of the node'),
@@ -34,6 +35,9 @@ PARAMETERS = (
         'backoff_min_s', _DEFAULT.backoff_min_s, 'first pause after a failure, s', 0.0, 60.0
     ),
     Parameter('backoff_max_s', _DEFAULT.backoff_max_s, 'longest pause, s', 0.1, 3600.0),
+    Parameter(
+        'drain_s', 3.0, 'time to deliver the last episodes after the signal to stop, s', 0.0, 600.0
+    ),
     Parameter('concurrency', _DEFAULT.concurrency, 'episodes under way at the same time', 1, 16),
 )
 
@@ -47,6 +51,7 @@ class UploaderNode(Node):
         robot_id = robot_of(self, values['robot_id'])
         spool_root = Path(values['spool'] or default_spool(robot_id))
         store = open_store(values['store'] or default_store())
+        self._drain_s = values['drain_s']
         self._spool = Spool(spool_root)
         config = UploaderConfig(
             **{name: values[name] for name in UploaderConfig.__dataclass_fields__}
@@ -60,7 +65,17 @@ class UploaderNode(Node):
         self.get_logger().info(f'uploading {spool_root} to {store.uri}')
 
     def finish(self) -> None:
-        """Finish the files under way; what is left goes on at the next start."""
+        """Give the episode that the recorder closes right now its chance; the rest goes on at the next start."""
+        failures = self._uploader.totals.failures
+        give_up_s = time.monotonic() + self._drain_s
+        waiting = (State.OPEN, State.CLOSED, State.UPLOADING)
+        try:
+            while time.monotonic() < give_up_s and self._spool.entries(*waiting):
+                if self._uploader.totals.failures > failures:
+                    break
+                time.sleep(_DRAIN_POLL_S)
+        except SpoolError as error:
+            say(self, 'error', str(error))
         self._uploader.stop()
         self._thread.join(_LEAVE_S)
         self._spool.close()
@@ -94,25 +109,8 @@ class UploaderNode(Node):
 
 
 def main(args: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM."""
-    rclpy.init(args=args)
-    node = None
-    try:
-        node = UploaderNode()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # the way a node is asked to leave
-    except (SpoolError, StoreError, OSError, ValueError) as error:
-        print(f'uploader_node: {error}', file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.finish()
-            node.destroy_node()
-        rclpy.try_shutdown()
-    return 0
+    """Run the node until SIGINT or SIGTERM; the last episodes are delivered first."""
+    return run('uploader_node', UploaderNode, (SpoolError, StoreError, OSError, ValueError), args)
 
 
 if __name__ == '__main__':

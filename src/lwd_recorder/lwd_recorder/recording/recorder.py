@@ -241,6 +241,10 @@ class Recorder:
         self._spool.close()
         return list(self._notices)
 
+    def close(self) -> None:
+        """Let go of the spool, after `shutdown`."""
+        self._spool.close()
+
     def _reason_to_refuse(self, start: EpisodeStart) -> str:
         if not is_identifier(start.episode_id) or not is_identifier(start.robot_id):
             return f'episode_id or robot_id {start.robot_id!r} cannot name a folder'
