@@ -35,6 +35,7 @@ class Status:
         self._board = SummaryWriter(str(run_dir / 'tensorboard'))
         self._began = time.monotonic()
         self._written = self._logged = 0.0
+        self._logged_stage = ''
         self._global_step = 0
         self.fields: dict[str, Any] = {
             'stage': 'start',
@@ -80,9 +81,9 @@ class Status:
         )
         now = time.monotonic()
         self._global_step += 1
-        if now - self._logged < METRICS_PERIOD_S:
+        if now - self._logged < METRICS_PERIOD_S and stage == self._logged_stage:
             return
-        self._logged = now
+        self._logged, self._logged_stage = now, stage
         row: dict[str, Any] = {k: v for k, v in info.items() if math.isfinite(v)}
         self._metrics.write(
             json.dumps(

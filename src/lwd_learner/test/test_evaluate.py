@@ -1,0 +1,122 @@
+"""Evaluation: Wilson's interval, chunks indexed by time, fixed seeds, the same result from the
+same checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from lwd_learner.evaluation import Result, evaluate, wilson
+from lwd_learner.evaluation.rollout import EpisodeResult, run_episode
+from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.profile import load_profile
+
+PROFILE = load_profile('g1_laptop')
+
+
+def test_wilson_interval_matches_published_values():
+    assert wilson(81, 100) == pytest.approx((0.7222, 0.8749), abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0.0, 0.2775), abs=1e-4)
+    assert wilson(10, 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+    with pytest.raises(ValueError, match='5 successes in 4'):
+        wilson(5, 4)
+
+
+class CountingWorld:
+    """A world whose only content is the actions it was given."""
+
+    time_limit_s = 1.0
+    progress = 0.25
+
+    def __init__(self, success_at: int = 10**9) -> None:
+        self.actions: list[float] = []
+        self._success_at = success_at
+
+    @property
+    def success(self) -> bool:
+        return len(self.actions) >= self._success_at
+
+    def reset(self, task, seed, shift='trained'):
+        self.actions = []
+        return self.observe()
+
+    def observe(self, images=True):
+        return SimpleNamespace(images={}, state=np.zeros(20), instruction=str(len(self.actions)))
+
+    def step(self, action, images=True):
+        self.actions.append(float(action[0]))
+        return self.observe()
+
+
+@pytest.mark.parametrize('latency', [0, 2])
+def test_chunks_are_indexed_by_time_and_used_after_the_latency(latency):
+    def act(obs, seed):
+        made = int(obs.instruction)
+        return np.repeat(1000.0 * made + np.arange(16)[:, None], 16, axis=1)
+
+    world = CountingWorld()
+    result = run_episode(world, act, PROFILE, 'restock', 3, latency_steps=latency)
+    assert len(world.actions) == 30
+    assert result == EpisodeResult('restock', 3, False, 0.25, pytest.approx(1.0))
+    for tick, action in enumerate(world.actions):
+        made = max(0, (tick - latency) // 9 * 9)
+        assert action == 1000 * made + tick - made
+
+
+def test_an_episode_ends_at_success():
+    world = CountingWorld(success_at=12)
+    result = run_episode(world, lambda obs, seed: np.zeros((16, 16)), PROFILE, 'restock', 0)
+    assert result.success
+    assert result.duration_s == pytest.approx(12 / 30)
+
+
+def test_result_counts_and_summarises():
+    episodes = [EpisodeResult('restock', s, s % 2 == 0, 0.5, 2.0) for s in range(10)]
+    summary = Result.of(episodes).summary()
+    assert (summary['n'], summary['k'], summary['seeds']) == (10, 5, [0, 9])
+    assert summary['cycle_s'] == 2.0
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    torch.manual_seed(0)
+    policy = Policy(preset('tiny', PROFILE, label_dim=6))
+    policy.norm.fit(
+        np.random.default_rng(0).normal(size=(9, 20)), np.zeros((9, 16, 16)), np.ones((9, 16))
+    )
+    path = tmp_path_factory.mktemp('policy') / 'policy.safetensors'
+    policy.save(path)
+    return path
+
+
+def test_the_command_names_a_file_that_is_no_policy(tmp_path):
+    bad = tmp_path / 'bad.safetensors'
+    bad.write_bytes(b'x')
+    command = [sys.executable, '-m', 'lwd_learner.evaluation.command', str(bad)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'bad.safetensors' in done.stderr.replace('\n', '')
+    assert 'Traceback' not in done.stderr
+
+
+def test_the_command_prints_what_evaluation_finds_in_any_number_of_processes(checkpoint):
+    """The same checkpoint and seeds give the same episodes."""
+    command = [sys.executable, '-m', 'lwd_learner.evaluation.command', str(checkpoint)]
+    done = subprocess.run(
+        [*command, '--episodes', '2', '--workers', '2', '--json'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = json.loads(done.stdout)
+    assert found['seeds'] == [500_000_000, 500_000_001]
+    result = evaluate(checkpoint, episodes=2, workers=1)
+    assert found['episodes'] == [asdict(episode) for episode in result.episodes]

@@ -1,0 +1,268 @@
+"""The learner's promises: what each algorithm may change, nothing learned from padding,
+checkpoints, resume, status.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lwd_policy_node.policy import Policy, preset
+
+sys.path.insert(0, str(Path(__file__).parent))
+from lwd_learner.replay import Replay
+from lwd_learner.training import run as run_module
+from lwd_learner.training.checkpoint import (
+    CheckpointError,
+    Progress,
+    latest_checkpoint,
+    load_learner,
+    save_checkpoint,
+)
+from lwd_learner.training.config import (
+    OfflineConfig,
+    OnlineConfig,
+    RlConfig,
+    SftConfig,
+    TrainConfig,
+)
+from lwd_learner.training.critic import Critic, load_critic
+from lwd_learner.training.data import StageData
+from lwd_learner.training.features import FeatureCache
+from lwd_learner.training.fleet_figures import success_by_version
+from lwd_learner.training.learner import Learner
+from lwd_learner.training.optimisation import Step
+from lwd_learner.training.run import Stopped, TrainingRun
+from lwd_learner.training.sft_stage import LabelScale, fit_statistics, shift_images
+from replay_of_noise import PROFILE, make_replay
+
+SMALL = dataclasses.replace(
+    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=8
+)
+
+
+def small_config(folder: Path, **changes: object) -> TrainConfig:
+    config = TrainConfig(
+        run_dir=folder / 'train',
+        store=str(folder / 'store'),
+        online_minutes=0.03,
+        eval_episodes=0,
+        sft=SftConfig(steps=3, batch_size=8, head_steps=2),
+        rl=RlConfig(
+            batch_size=16, critic_hidden=16, clone_batch_size=8, actor_batch_size=4, actor_every=1
+        ),
+        offline=OfflineConfig(steps=3),
+        online=OnlineConfig(publish_steps=1, publish_seconds=0.2, wait_for_episodes=1),
+        threads=1,
+    )
+    return dataclasses.replace(config, **changes)
+
+
+@pytest.fixture
+def parts(tmp_path):
+    """(learner factory, stage data) over a small replay."""
+    make_replay(tmp_path / 'replay')
+    replay = Replay.open(tmp_path / 'replay')
+    torch.manual_seed(0)
+    policy = Policy(SMALL)
+    fit_statistics(policy, replay, 0.99)
+    features = FeatureCache(replay, policy)
+
+    def learner(**changes: object) -> Learner:
+        return Learner(copy.deepcopy(policy), small_config(tmp_path, **changes))
+
+    data = StageData(replay, policy, features, small_config(tmp_path), 1, 0.5, 0)
+    return learner, data
+
+
+def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(before: dict[str, torch.Tensor], module: torch.nn.Module) -> bool:
+    return all(torch.equal(before[name], tensor) for name, tensor in module.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ('changes', 'reference_moves', 'q_moves'),
+    [
+        ({'algorithm': 'lwd', 'reference': 'refreshed'}, True, True),
+        ({'algorithm': 'lwd', 'reference': 'frozen'}, False, True),
+        ({'algorithm': 'filtered_bc'}, True, False),
+        ({'algorithm': 'hg_dagger'}, True, False),
+    ],
+)
+def test_each_algorithm_changes_what_it_should(parts, changes, reference_moves, q_moves):
+    make, data = parts
+    learner = make(**changes)
+    before = {
+        name: state_of(module)
+        for name, module in (
+            ('encoder', learner.policy.encoder),
+            ('expert', learner.policy.expert),
+            ('edit', learner.policy.edit),
+            ('critic', learner.critic),
+        )
+    }
+    for _ in range(3):
+        info = learner.update(data.batch(), data.clone_batch(), 0.9)
+    assert same(before['encoder'], learner.policy.encoder)
+    assert same(before['expert'], learner.policy.expert) is not reference_moves
+    assert same(before['critic'], learner.critic) is not q_moves
+    assert same(before['edit'], learner.policy.edit) is not q_moves
+    assert all(np.isfinite(value) for value in info.values())
+
+
+def test_a_non_finite_loss_changes_nothing_and_is_counted():
+    layer = torch.nn.Linear(2, 1)
+    step = Step(torch.optim.Adam(layer.parameters(), lr=0.1), list(layer.parameters()), 1.0)
+    before = state_of(layer)
+    assert not step(layer(torch.tensor([[float('nan'), 1.0]])).sum())
+    assert not step(
+        (layer(torch.zeros(1, 2)).sum() * 0.0).sqrt()
+    )  # finite loss, infinite gradient
+    assert same(before, layer)
+    assert step.skipped == 2
+    assert step(layer(torch.ones(1, 2)).sum())
+    assert not same(before, layer)
+
+
+def test_q_does_not_see_steps_that_were_not_executed():
+    torch.manual_seed(0)
+    critic = Critic(SMALL, 16, 2, 201)
+    readout = torch.randn(1, 16)
+    chunk = torch.randn(1, SMALL.chunk_dim)
+    steps = torch.ones(1, 16, dtype=torch.bool)
+    steps[:, 5:] = False
+    other = chunk.clone()
+    other[:, 5 * 16 :] += 3.0
+    torch.testing.assert_close(critic.q(readout, chunk, steps), critic.q(readout, other, steps))
+    other[:, 0] += 3.0
+    assert (critic.q(readout, chunk, steps) - critic.q(readout, other, steps)).abs().max() > 1e-4
+
+
+def test_cached_features_are_the_encoders_and_images_are_decoded_once(tmp_path, monkeypatch):
+    make_replay(tmp_path / 'replay')
+    replay = Replay.open(tmp_path / 'replay')
+    policy = Policy(SMALL)
+    features = FeatureCache(replay, policy)
+    rows = replay.all_image_rows()
+    taken = features.take(rows)
+    again = FeatureCache(replay, policy)
+    torch.testing.assert_close(again.take(rows[3:5]), taken[3:5], atol=1e-5, rtol=1e-4)
+    monkeypatch.setattr(replay, 'images', lambda rows: pytest.fail('decoded twice'))
+    torch.testing.assert_close(features.take(rows[::-1]), taken.flip(0))
+    assert features.fill() == 0
+
+
+def test_labels_that_are_missing_cost_nothing():
+    scale = LabelScale(np.array([[0.0, 1.0], [2.0, 3.0]], np.float32))
+    known = np.array([[0.0, np.nan]], np.float32)
+    loss = scale.loss(torch.tensor([[-1.0, 99.0]]), known)
+    assert loss.item() == pytest.approx(0.0)
+
+
+def test_image_shifts_move_pixels_and_keep_shape():
+    images = np.zeros((2, 3, 8, 8, 3), np.uint8)
+    images[:, :, 4, 4] = 255
+    shifted = shift_images(images, 2, np.random.default_rng(0))
+    assert shifted.shape == images.shape
+    for sample in shifted.reshape(6, 8, 8, 3):
+        (row, column), *rest = np.argwhere(sample[..., 0])
+        assert not rest
+        assert abs(row - 4) <= 2
+        assert abs(column - 4) <= 2
+
+
+def test_a_checkpoint_gives_the_same_next_update(parts, tmp_path):
+    make, data = parts
+    learner = make()
+    for _ in range(3):
+        learner.update(data.batch(), data.clone_batch(), 0.9)
+    folder = save_checkpoint(
+        tmp_path / 'train', Progress(stage='online', step=3), learner.policy, learner, 'step_3'
+    )
+    batch, clone = data.batch(), data.clone_batch()
+    expected = learner.update(batch, clone, 0.9)
+    restored = Learner(Policy.load(folder / 'policy.safetensors'), learner.config)
+    load_learner(folder, restored)
+    assert restored.update(batch, clone, 0.9) == pytest.approx(expected, rel=1e-5)
+    assert restored.step == learner.step == 4
+    loaded = load_critic(folder / 'learner.safetensors', SMALL)
+    assert loaded.heads[0][0].in_features == learner.critic.heads[0][0].in_features
+
+
+def test_a_run_goes_through_all_stages_and_publishes(tmp_path):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+
+    class Fleet:
+        stages: list[str] = []  # noqa: RUF012
+
+        def publish(self, policy_path, *, stage, step, replay_version=''):
+            assert Policy.load(policy_path).metadata['lwd.step'] == str(step)
+            self.stages.append(stage)
+            return len(self.stages)
+
+    fleet = Fleet()
+    training = TrainingRun(small_config(tmp_path), fleet)
+    training.execute()
+    training.close()
+    status = json.loads((tmp_path / 'train' / 'status.json').read_text())
+    assert status['stage'] == 'done'
+    assert status['version'] == len(fleet.stages) >= 3
+    assert fleet.stages[:2] == ['sft', 'offline']
+    assert set(fleet.stages[2:]) == {'online'}
+    assert status['episodes'] == {'offline': 6, 'online': 4}
+    assert status['success_by_version']['3'] == {'n': 4, 'k': 2, 'helped': 1}
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / 'train' / 'metrics.jsonl').read_text().splitlines()
+    ]
+    assert {row['stage'] for row in rows} >= {'sft', 'offline'}
+    for stage in ('sft', 'offline', 'online', 'done'):
+        assert (tmp_path / 'train' / 'checkpoints' / stage / 'policy.safetensors').exists()
+
+
+def test_a_stopped_run_saves_and_resume_does_not_repeat_what_is_done(tmp_path, monkeypatch):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    config = small_config(tmp_path, online_minutes=5.0)
+    training = TrainingRun(config, None)
+    updates = []
+    original = Learner.update
+
+    def stop_after_six(self, *arguments):
+        updates.append(1)
+        if len(updates) == 6:
+            training.stopping.set()
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Learner, 'update', stop_after_six)
+    with pytest.raises(Stopped):
+        training.execute()
+    training.close()
+    with pytest.raises(CheckpointError, match='--resume'):
+        TrainingRun(config, None)
+    monkeypatch.setattr(
+        run_module.sft_stage, 'train_images', lambda *_: pytest.fail('SFT was done already')
+    )
+    again = TrainingRun(dataclasses.replace(config, resume=True, online_minutes=0.02), None)
+    assert again.progress.stage == 'online'
+    assert again.progress.step == 6
+    again.execute()
+    again.close()
+    assert latest_checkpoint(config.run_dir).name == 'done'
+
+
+def test_success_by_version_counts_helped_episodes_apart(tmp_path):
+    make_replay(tmp_path / 'replay')
+    assert success_by_version(Replay.open(tmp_path / 'replay')) == {
+        '3': {'n': 4, 'k': 2, 'helped': 1}
+    }
