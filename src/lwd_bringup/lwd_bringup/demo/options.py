@@ -37,3 +37,5 @@ class DemoOptions:
     """ROS domain; by default the first that nobody on this machine uses."""
     seed: int = 0
     """Seed of demonstrations and training; evaluation seeds are fixed."""
+    train_args: str = ''
+    """Further arguments of the learner in one string, e.g. --train-args="--sft.seconds 20"."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 import time
 import uuid
@@ -28,6 +29,7 @@ REFRESH_S = 0.5
 LOG_EVERY_S = 10.0  # when the output is not a terminal
 RESTARTS = 5  # of one command, before the demo gives up
 DRAIN_S = 60.0  # for the last episodes to end, upload and become sampleable
+LAST_EPISODES_S = 10.0  # before the learner's time is up no episode begins any more
 FLEET_SEED = 1_000_000  # scenes of the fleet; demonstrations count from 0, evaluation has its own
 
 
@@ -126,6 +128,7 @@ class Story:
             '--run-dir', str(self._home.learner), '--store', str(self._home.store), '--profile', options.profile,
             '--tasks', options.task, '--online-minutes', str(options.online_minutes),
             '--eval-episodes', str(options.eval_episodes), '--seed', str(options.seed),
+            *shlex.split(options.train_args),
         ]  # fmt: skip
 
     def _deploy(self, learner: Callable[[], Process]) -> None:
@@ -137,7 +140,7 @@ class Story:
         command = ['ros2', 'launch', 'lwd_bringup', 'fleet_sim.launch.py']
         command += [f'{name}:={value}' for name, value in arguments.items()]
         fleet = self._keep('fleet', command)
-        deadline = time.monotonic() + 60.0 * options.online_minutes
+        deadline = time.monotonic() + max(15.0, 60.0 * options.online_minutes - LAST_EPISODES_S)
 
         def over() -> bool:
             fleet()

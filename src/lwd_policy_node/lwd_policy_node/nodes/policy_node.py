@@ -297,8 +297,12 @@ class PolicyNode(Node):
 
 
 def main(args: Sequence[str] | None = None, loader: Callable[[], Load] = torch_loader) -> int:
-    """Run policy_node until a signal; return the exit code."""
-    return run_node(lambda: PolicyNode(loader), args)
+    """Run policy_node until a signal; end the process with the exit code."""
+    code = run_node(lambda: PolicyNode(loader), args)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Torn down in the ordinary way, torch takes seconds: longer than launch waits on a busy machine.
+    os._exit(code)
 
 
 if __name__ == '__main__':
