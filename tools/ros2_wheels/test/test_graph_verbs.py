@@ -59,7 +59,7 @@ def test_topic_info_and_type(ros2, talker):
     ]
     text = ros2('topic', 'info', '-v', '/ns/chatter').stdout
     assert 'Node name: talker' in text and 'Reliability: RELIABLE' in text
-    result = ros2('topic', 'info', '/none')
+    result = ros2('topic', 'info', '--spin-time', '0.5', '/none')
     assert (result.returncode, result.stderr) == (1, "Unknown topic '/none'\n")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -127,14 +129,11 @@ def test_respawn_runs_a_process_again_until_its_retries_are_used_up(ros2, launch
 def test_killed_process_is_respawned_without_what_it_left_behind(start, launch_file, is_running):
     path = launch_file("""
         ExecuteProcess(cmd=['bash', '-c', 'sleep 1000 & echo child $!; wait'], output='screen',
-                       respawn=True, respawn_delay=0.1),
+                       respawn=True, respawn_delay=0.1, sigterm_timeout='0.3'),
     """)
     launched = start('launch', path)
     child = int(launched.wait_for(r'child (\d+)')[1])
     pid = int(launched.wait_for(r'started with pid \[(\d+)\]')[1])
-    import os
-    import signal
-
     os.kill(pid, signal.SIGKILL)
     second = int(launched.wait_for(r'started with pid \[(\d+)\]', count=2)[1])
     launched.wait_for(r'child (\d+)', count=2)
@@ -232,3 +231,11 @@ def test_launch_file_of_a_package_is_found_by_name(ros2, launch_file, prefix: Pa
         result.stderr
     )
     assert "Package 'no_pkg' not found" in ros2('launch', 'no_pkg', 'q.launch.py').stderr
+
+
+def test_log_folder_that_cannot_be_made_is_named(ros2, launch_file, monkeypatch):
+    monkeypatch.setenv('ROS_LOG_DIR', '/proc/none')
+    result = ros2('launch', launch_file("LogInfo(msg='x'),"))
+    assert result.returncode == 1
+    assert 'cannot make the log folder /proc/none/' in result.stderr
+    assert 'Traceback' not in result.stderr

@@ -79,6 +79,7 @@ def test_what_a_finished_process_left_behind_is_ended_with_the_launch(
     launched = start(
         'launch',
         launch_file("""
+        SetLaunchConfiguration('sigterm_timeout', '0.3'),  # bash lets its jobs ignore SIGINT
         ExecuteProcess(cmd=['bash', '-c', 'sleep 1000 & echo child $!'], output='screen'),
         ExecuteProcess(cmd=['sleep', '1001']),
     """),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 
 import pytest
-from launch.actions import ExecuteProcess, LogInfo
+from launch.actions import ExecuteProcess, LogInfo, TimerAction
 from launch_ros.actions import Node
 
 
@@ -45,6 +45,21 @@ def test_unknown_module_is_named():
 )
 def test_unknown_keyword_is_named(action, arguments):
     with pytest.raises(TypeError, match=list(arguments)[-1]):
+        action(**arguments)
+
+
+@pytest.mark.parametrize(
+    ('action', 'arguments', 'complaint'),
+    [
+        (TimerAction, {'period': 1, 'actions': []}, "'period' must be a float"),
+        (Node, {'executable': 'x', 'parameters': ({},)}, 'parameters must be a list'),
+        (Node, {'executable': 'x', 'parameters': [1]}, 'a parameter must be'),
+        (LogInfo, {'msg': ['a', ['b']]}, 'is of type list'),
+        (ExecuteProcess, {'cmd': ['x'], 'sigterm_timeout': 5}, 'is of type int'),
+    ],
+)
+def test_what_ros_2_refuses_is_refused_here_too(action, arguments, complaint):
+    with pytest.raises(TypeError, match=complaint):
         action(**arguments)
 
 

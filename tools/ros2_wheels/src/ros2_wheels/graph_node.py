@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 
 _POLL_S = 0.05
 _QUIET_S = 0.6  # the graph counts as known when nothing new appeared for so long
+_FOUND_S = 0.25  # the same, once the verb has found what it looks for
 _EMPTY_S = 3.5  # no other node: Fast DDS announces each every 3 s, and may tell nothing before
 _LONGEST_S = 6.0
 
@@ -91,10 +92,13 @@ def _wait_for_discovery(
             last_change = now
         if spin_time_s is not None:
             continue
-        alone = len(node.get_node_names()) <= 1
-        if now - last_change >= (_EMPTY_S if alone else _QUIET_S) and (
-            until is None or until(node)
-        ):
+        if until is not None and until(node):
+            quiet_s = _FOUND_S
+        elif until is not None:
+            continue
+        else:
+            quiet_s = _EMPTY_S if len(node.get_node_names()) <= 1 else _QUIET_S
+        if now - last_change >= quiet_s:
             return
 
 

@@ -92,7 +92,7 @@ class ExecuteProcess(Action):
         self._shell = shell
         self._timeouts = {
             key: normalize_to_list_of_substitutions(
-                LaunchConfiguration(key, default=5) if value is None else str_if_number(value)
+                LaunchConfiguration(key, default=5) if value is None else value
             )
             for key, value in (
                 ('sigterm_timeout', sigterm_timeout),
@@ -242,11 +242,6 @@ class ExecuteProcess(Action):
         if re.match(configurations.get('launch-prefix-filter', ''), Path(cmd[0]).name):
             return shlex.split(configurations.get('launch-prefix', '')) + cmd
         return cmd
-
-
-def str_if_number(value: Any) -> Any:
-    """Return numbers as text, everything else as it is."""
-    return str(value) if isinstance(value, (int, float)) else value
 
 
 def _environment_texts(

@@ -79,7 +79,7 @@ class IncludeLaunchDescription(Action):
         for argument, includes in found:
             if argument.conditionally_included or argument.default_value is not None:
                 continue
-            known = set(given) | set(context.launch_configurations)
+            known = set(given)  # as in ROS 2: what is set already does not count
             for include in includes or []:
                 known |= set(_names(context, include.launch_arguments))
             if argument.name not in known:

@@ -38,6 +38,8 @@ class TimerAction(Action):
         condition: Condition | None = None,
     ) -> None:
         super().__init__(condition=condition)
+        if isinstance(period, int):  # ROS 2 refuses it too
+            raise TypeError(f"TimerAction: 'period' must be a float or text, got the int {period}")
         self._period = period
         self._actions = list(actions)
         self._cancel_on_shutdown = cancel_on_shutdown

@@ -90,9 +90,14 @@ class LaunchConfig:
             stamp = datetime.datetime.now().strftime('%Y-%m-%d-%H-%M-%S-%f')
             name = f'{stamp}-{socket.gethostname()}-{os.getpid()}'
             directory = logging_directory() / name
-            directory.mkdir(parents=True)
+            try:
+                directory.mkdir(parents=True)
+                self._point_latest_to(directory)
+            except OSError as error:
+                raise RuntimeError(
+                    f'cannot make the log folder {directory}: {error}; ROS_LOG_DIR names another'
+                ) from error
             self._log_dir = directory
-            self._point_latest_to(directory)
         return str(self._log_dir)
 
     @log_dir.setter

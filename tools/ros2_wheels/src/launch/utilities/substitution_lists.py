@@ -27,12 +27,14 @@ def normalize_to_list_of_substitutions(value: Any) -> list[Substitution]:
         return [value]
     if isinstance(value, (str, Path)):
         return [TextSubstitution(text=str(value))]
-    if not isinstance(value, Iterable) or isinstance(value, (bytes, dict)):
-        raise TypeError(
-            f'expected text, a Substitution or a list of those, got {value!r} '
-            f'of type {type(value).__name__}'
-        )
-    return [part for item in value for part in normalize_to_list_of_substitutions(item)]
+    items = list(value) if isinstance(value, Iterable) else [value]
+    for item in items:
+        if not isinstance(item, (str, Path, Substitution)):
+            raise TypeError(
+                f'expected text, a Substitution or a list of those, got {value!r}: '
+                f'{item!r} is of type {type(item).__name__}'
+            )
+    return [part for item in items for part in normalize_to_list_of_substitutions(item)]
 
 
 def perform_substitutions(context: LaunchContext, substitutions: Iterable[Substitution]) -> str:

@@ -55,7 +55,7 @@ class Node(ExecuteProcess):
         name: SomeSubstitutionsType | None = None,
         namespace: SomeSubstitutionsType | None = None,
         exec_name: SomeSubstitutionsType | None = None,
-        parameters: list[Any] | tuple[Any, ...] | None = None,
+        parameters: list[Any] | None = None,
         remappings: Iterable[tuple[SomeSubstitutionsType, SomeSubstitutionsType]] | None = None,
         ros_arguments: Iterable[SomeSubstitutionsType] | None = None,
         arguments: Iterable[SomeSubstitutionsType] | None = None,
@@ -63,7 +63,7 @@ class Node(ExecuteProcess):
     ) -> None:
         if 'cmd' in kwargs:
             raise TypeError("Node takes 'executable' and 'arguments', not 'cmd'")
-        if parameters is not None and not isinstance(parameters, (list, tuple)):
+        if parameters is not None and not isinstance(parameters, list):
             raise TypeError(f'Node: parameters must be a list, got {parameters!r}')
         target = (
             executable

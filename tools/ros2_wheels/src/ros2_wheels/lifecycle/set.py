@@ -8,8 +8,9 @@ from functools import partial
 from lifecycle_msgs.srv import ChangeState, GetAvailableTransitions
 
 from ros2_wheels.graph_node import add_node_arguments, graph_node
-from ros2_wheels.lifecycle_services import call, lifecycle_nodes
+from ros2_wheels.lifecycle_services import lifecycle_nodes
 from ros2_wheels.param_services import absolute_node_name
+from ros2_wheels.service_call import call
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
