@@ -9,6 +9,8 @@ fi
 if [ -z "${ROS_DISTRO:-}" ] || [ "${LWD_ROS:-}" = wheels ]; then  # no ROS install sourced: the wheels are the ROS install
   export AMENT_PREFIX_PATH="$VIRTUAL_ENV" CMAKE_PREFIX_PATH="$VIRTUAL_ENV" ROS_DISTRO=jazzy LWD_ROS=wheels
   export ROS_VERSION=2 ROS_PYTHON_VERSION=3
+  # Fast DDS as it comes finds a new node on this machine only after seconds.
+  export FASTRTPS_DEFAULT_PROFILES_FILE="${FASTRTPS_DEFAULT_PROFILES_FILE:-$_lwd_root/tools/ros2_wheels/src/ros2_wheels/fastdds_localhost.xml}"
 fi
 if [ -n "${BASH_VERSION:-}" ] && [ -f "$_lwd_root/install/local_setup.bash" ]; then
   . "$_lwd_root/install/local_setup.bash"
