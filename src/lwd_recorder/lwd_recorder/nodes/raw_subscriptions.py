@@ -1,8 +1,8 @@
 """Takes serialized messages from many topics at a steady beat.
 
-An executor builds its wait set anew for every message: with a dozen topics that costs several times what the recording
-costs. These subscriptions are left out of the executor and drained together by one timer; the middleware keeps the
-messages meanwhile (a topic's depth covers far more than one beat).
+An executor builds its wait set anew for every message: with a dozen topics that costs several times what the
+recording costs. These subscriptions are left out of the executor and drained together at every beat; the
+middleware keeps the messages meanwhile (a topic's depth covers far more than one beat).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from rclpy.callback_groups import CallbackGroup
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.subscription import Subscription
+from rosgraph_msgs.msg import Clock
 
 from lwd_recorder.nodes import qos
 from lwd_recorder.recording import RecordedTopic
@@ -89,6 +90,26 @@ class RawSubscriptions:
                         lost(index, sequence - last - 1)
                     self._sequence[index] = sequence
                     take(index, data)
+
+
+class PolledClock:
+    """Reads /clock at the beat, where simulated time is in use, instead of at its every message."""
+
+    def __init__(self, node: Node) -> None:
+        """Take the clock's subscription of a node out of the executor."""
+        self._subscriptions = [
+            one for one in node.subscriptions if one.msg_type is Clock and not one.raw
+        ]
+        for subscription in self._subscriptions:
+            subscription.callback_group = _Undriven()
+
+    def poll(self) -> None:
+        """Set the node's clock to the newest message, if there is one."""
+        for subscription in self._subscriptions:
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, False)
+            if taken is not None:
+                subscription.callback(taken[0])
 
 
 def message_class(type_name: str) -> Any:

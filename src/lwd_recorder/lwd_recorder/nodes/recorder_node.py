@@ -1,8 +1,8 @@
 """recorder_node: one durable bag per episode, in the spool.
 
-Log time is the receive time on the robot clock (to one beat), publish time the header stamp. Publishes the latched topics
-`recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that are not in the store;
-first published when the robot's clock is known, so it also says: ready).
+Log time is the receive time on the robot clock (to one beat), publish time the header stamp. Publishes the
+latched topics `recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that
+are not in the store; first published when the robot's clock is known, so it also says: ready).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String, UInt32
@@ -22,7 +21,7 @@ from lwd_recorder.manifest import OUTCOMES
 from lwd_recorder.nodes import qos
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
 from lwd_recorder.nodes.process import run
-from lwd_recorder.nodes.raw_subscriptions import RawSubscriptions
+from lwd_recorder.nodes.raw_subscriptions import PolledClock, RawSubscriptions
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool
 from lwd_recorder.recording import (
@@ -124,12 +123,12 @@ class RecorderNode(Node):
         for notice in self._recorder.start():
             self._announce(notice)
         self._inputs = RawSubscriptions(self, self._topics, first=self._episode_index)
+        self._clock_input = PolledClock(self)
         self._last_backlog = -1
         self._next_status_s = 0.0
         self._counts = list(self._recorder.counts)
         self._now_ns = 0
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(1.0 / values['beat_hz'], self._beat, clock=steady)
+        self.beat_s = 1.0 / values['beat_hz']
         self.get_logger().info(f'recording {len(self._topics)} topics of {robot_id} into {spool}')
 
     def finish(self) -> None:
@@ -139,7 +138,9 @@ class RecorderNode(Node):
             self._announce(notice)
         self._recorder.close()
 
-    def _beat(self) -> None:
+    def beat(self) -> None:
+        """Take what has arrived, close what is due, report once a second."""
+        self._clock_input.poll()
         self._now_ns = self.get_clock().now().nanoseconds
         self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.poll(self._now_ns):

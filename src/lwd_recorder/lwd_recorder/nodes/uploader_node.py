@@ -7,12 +7,12 @@ import threading
 import time
 from pathlib import Path
 
-from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from lwd_recorder.delivery import Uploader, UploaderConfig
 from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
 from lwd_recorder.nodes.process import run
+from lwd_recorder.nodes.raw_subscriptions import PolledClock
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool, default_store
 from lwd_recorder.spool import Spool, SpoolError, State
@@ -43,7 +43,9 @@ PARAMETERS = (
 
 
 class UploaderNode(Node):
-    """Runs an Uploader beside the executor and reports how it does."""
+    """Runs an Uploader in threads of its own and reports how it does."""
+
+    beat_s = 0.1
 
     def __init__(self) -> None:
         super().__init__('uploader_node')
@@ -60,9 +62,16 @@ class UploaderNode(Node):
         self._thread = threading.Thread(target=self._uploader.run, name='uploader', daemon=True)
         self._thread.start()
         self._status = StatusPublisher(self, f'{robot_id}: uploader', store.uri)
-        steady = Clock(clock_type=ClockType.STEADY_TIME)
-        self.create_timer(_STATUS_PERIOD_S, self._publish_status, clock=steady)
+        self._clock_input = PolledClock(self)
+        self._next_status_s = 0.0
         self.get_logger().info(f'uploading {spool_root} to {store.uri}')
+
+    def beat(self) -> None:
+        """Report once a second; the uploader has its own threads."""
+        self._clock_input.poll()
+        if time.monotonic() >= self._next_status_s:
+            self._next_status_s = time.monotonic() + _STATUS_PERIOD_S
+            self._publish_status()
 
     def finish(self) -> None:
         """Give the episode that the recorder closes right now its chance; the rest goes on at the next start."""
