@@ -83,6 +83,11 @@ def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> No
     bench.stop(node, signal.SIGKILL)
     bench.start('episode_node', **options)
     bench.wait('the next episode', lambda: episodes[-1].seed == lost.seed + 1)
+    bench.wait(
+        'the end of the lost one',
+        lambda: any(e.episode_id == lost.episode_id for e in ended(episodes)),
+        timeout_s=5.0,
+    )
     (closed,) = [e for e in ended(episodes) if e.episode_id == lost.episode_id]
     assert (closed.outcome, closed.ended_by) == (Episode.OUTCOME_ABORTED, 'restart')
 

@@ -107,11 +107,13 @@ class SceneSequence:
     def ended(self, episode_id: str, wall_s: float) -> None:
         """An episode ended; an aborted one counts too."""
         self._left -= 1
-        self._not_before_s = wall_s + self._pause_s
-        self.wait_closed(episode_id, wall_s)
+        self.wait_closed(episode_id, wall_s, self._pause_s)
 
-    def wait_closed(self, episode_id: str, wall_s: float) -> None:
-        """Do not go on before the recorder closed `episode_id`, or gave no sign in time."""
+    def wait_closed(self, episode_id: str, wall_s: float, pause_s: float) -> None:
+        """Do not go on before `pause_s` are over and the recorder closed `episode_id`, or gave
+        no sign in time.
+        """
+        self._not_before_s = wall_s + pause_s
         if not self._wait_for_recorder:
             self.phase = Phase.PAUSE
             return

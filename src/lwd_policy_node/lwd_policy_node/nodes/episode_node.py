@@ -43,6 +43,7 @@ from lwd_policy_node.nodes.robot_status import RobotStatusReporter
 from lwd_policy_node.nodes.wire import seconds, stamp_of
 
 WALL_TICK_S = 0.05  # how often waits are looked at
+DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
 
 
 @dataclass(slots=True)
@@ -128,7 +129,7 @@ class EpisodeNode(Node):
         record = self._machine.adopt_lost(lost)
         self.get_logger().warning(f'{record.episode_id} was left running: closed as aborted')
         self._publish(record)
-        self._sequence.wait_closed(record.episode_id, time.monotonic())
+        self._sequence.wait_closed(record.episode_id, time.monotonic(), DISCOVERY_S)
 
     # Starting -----------------------------------------------------------------------------------
 
