@@ -238,7 +238,6 @@ class Recorder:
             self._notices.append(
                 Notice('error', f'the disk took more than {timeout_s} s; gave up')
             )
-        self._spool.close()
         return list(self._notices)
 
     def close(self) -> None:
