@@ -76,7 +76,7 @@ def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> No
     bench = make_bench(123, 'g1_01')
     episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
     bench.start('echo_sim')
-    options = {'auto': 'true', 'seed': 11, 'recorder_timeout_s': 0.2, 'time_limit_s': 600.0}
+    options = {'auto': 'true', 'seed': 11, 'wait_for_recorder': 'false', 'time_limit_s': 600.0}
     node = bench.start('episode_node', **options)
     bench.wait('an episode', lambda: episodes and episodes[-1].state == Episode.RUNNING)
     lost = episodes[-1]

@@ -36,7 +36,7 @@ from lwd_policy_node.episode import (
 )
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
-from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
@@ -102,6 +102,7 @@ class EpisodeNode(Node):
             callback_group=ReentrantCallbackGroup(),
         )
         self.create_service(EndEpisode, 'episode/end', self._on_end)
+        on_change(self, PARAMETERS, self._values.update)
         self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
         self.create_timer(
             WALL_TICK_S, self._on_wall_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
@@ -283,7 +284,7 @@ class EpisodeNode(Node):
             return
         if not self._values['auto'] or not self._policy_ready(wall_s):
             return
-        if not self._reset.service_is_ready():
+        if not self._reset.service_is_ready() or not self._recorder_ready():
             return
         scene = self._sequence.due(wall_s)
         if scene is not None:
@@ -304,6 +305,16 @@ class EpisodeNode(Node):
     def _policy_ready(self, wall_s: float) -> bool:
         """Weights are active, or waiting for them is over."""
         return self._status.policy_version > 0 or wall_s >= self._policy_wait_until_s
+
+    def _recorder_ready(self) -> bool:
+        if self._status.recorder_ready or not self._values['wait_for_recorder']:
+            return True
+        self.get_logger().warning(
+            'no episode starts before the recorder is ready; without one, set wait_for_recorder to false',
+            throttle_duration_sec=10.0,
+            skip_first=True,
+        )
+        return False
 
     def _publish(self, record: EpisodeRecord) -> None:
         """Say what became of an episode, on disk first."""

@@ -7,7 +7,13 @@ from lwd_policy_node.nodes.parameters import Parameter
 
 PARAMETERS = (
     Parameter('robot_id', str, '', "Name of the robot; empty: the node's namespace."),
-    Parameter('auto', bool, False, 'Start one simulated episode after another.'),
+    Parameter(
+        'auto',
+        bool,
+        False,
+        'Start one simulated episode after another; set it to false to stop after this one.',
+        read_only=False,
+    ),
     Parameter('tasks', list[str], ['restock'], 'Tasks that take turns in auto mode.'),
     Parameter(
         'seed',
@@ -40,7 +46,7 @@ PARAMETERS = (
         'wait_for_recorder',
         bool,
         True,
-        'In auto mode, wait until the recorder closed the last episode (recorder/closed).',
+        'In auto mode, wait for the recorder: to be ready before the first episode, then until it closed the last one.',
     ),
     Parameter(
         'recorder_timeout_s',

@@ -31,6 +31,7 @@ class RobotStatusReporter:
         node.create_subscription(
             WeightsStatus, '/lwd/weights_status', self._on_weights, qos.WEIGHTS_STATUS
         )
+        self._recorder_heard = False
         node.create_subscription(UInt32, 'recorder/backlog', self._on_backlog, qos.RECORDER_STATE)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -38,6 +39,11 @@ class RobotStatusReporter:
     def policy_version(self) -> int:
         """Weights in force, as far as this process has heard; 0 = none."""
         return int(self._status.policy_version)
+
+    @property
+    def recorder_ready(self) -> bool:
+        """The recorder has said how much waits for upload, which it does once it can record."""
+        return self._recorder_heard
 
     def _on_mode(self, message: ControlMode) -> None:
         if message.mode == ControlMode.HUMAN != self._status.mode:
@@ -54,6 +60,7 @@ class RobotStatusReporter:
             self._status.standby_version = 0
 
     def _on_backlog(self, message: UInt32) -> None:
+        self._recorder_heard = True
         self._status.backlog = message.data
 
     def _report(self) -> None:
