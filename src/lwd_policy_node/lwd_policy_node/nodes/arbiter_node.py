@@ -13,6 +13,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
@@ -29,6 +30,7 @@ from lwd_policy_node.control import (
 )
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
+from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import run_node
@@ -82,9 +84,13 @@ class ArbiterNode(Node):
         self._inputs.add(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
-        self.create_timer(period_ns * 1e-9, self._on_tick)
+        self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick)
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
+
+    def run(self, executor: Executor) -> None:
+        """Tick until the context is shut down."""
+        self._loop.run(executor)
 
     # Inputs -------------------------------------------------------------------------------------
 
@@ -236,7 +242,7 @@ class ArbiterNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run lwd_policy_node arbiter_node`."""
-    return run_node(ArbiterNode, args)
+    return run_node(ArbiterNode, args, run=ArbiterNode.run)
 
 
 if __name__ == '__main__':

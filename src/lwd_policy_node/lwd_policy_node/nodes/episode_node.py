@@ -17,7 +17,7 @@ from pathlib import Path
 
 from builtin_interfaces.msg import Time
 from rclpy.callback_groups import ReentrantCallbackGroup
-from rclpy.clock import Clock, ClockType
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import String
@@ -35,6 +35,7 @@ from lwd_policy_node.episode import (
     first_seed,
 )
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
@@ -104,9 +105,11 @@ class EpisodeNode(Node):
         self.create_service(EndEpisode, 'episode/end', self._on_end)
         on_change(self, PARAMETERS, self._values.update)
         self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
-        self.create_timer(
-            WALL_TICK_S, self._on_wall_tick, clock=Clock(clock_type=ClockType.STEADY_TIME)
-        )
+        self._loop = ControlLoop(self, WALL_TICK_S, self._on_wall_tick, on_wall=True)
+
+    def run(self, executor: Executor) -> None:
+        """Tick until the context is shut down."""
+        self._loop.run(executor)
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values
@@ -346,7 +349,7 @@ def _stamp(at_s: float) -> Time:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run lwd_policy_node episode_node`."""
-    return run_node(EpisodeNode, args)
+    return run_node(EpisodeNode, args, run=EpisodeNode.run)
 
 
 if __name__ == '__main__':

@@ -17,17 +17,19 @@ from rclpy.qos import QoSCompatibility, QoSProfile, qos_check_compatible
 from rclpy.subscription import Subscription
 
 
-class _NotWoken(CallbackGroup):
+class NotWoken(CallbackGroup):
     """Keeps its subscriptions out of the executor's wait set."""
 
     def can_execute(self, entity: Any) -> bool:
+        """Never by the executor."""
         return False
 
     def beginning_execution(self, entity: Any) -> bool:
+        """Never by the executor."""
         return False
 
     def ending_execution(self, entity: Any) -> None:
-        return None
+        """Nothing to do."""
 
 
 class PolledInputs:
@@ -36,7 +38,7 @@ class PolledInputs:
     def __init__(self, node: Node) -> None:
         """Subscribe on `node`."""
         self._node = node
-        self._group = _NotWoken()
+        self._group = NotWoken()
         self._inputs: list[tuple[Subscription, Callable[[Any], None], QoSProfile]] = []
 
     def add(

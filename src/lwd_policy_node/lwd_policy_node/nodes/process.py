@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import rclpy
 from rclpy.exceptions import (
@@ -20,24 +21,33 @@ class StartError(RuntimeError):
     """A node cannot start as configured; the message names the value and the remedy."""
 
 
+NodeT = TypeVar('NodeT', bound=Node)
+
+
+def spin(node: Node, executor: Executor) -> None:
+    """Run callbacks as they come."""
+    executor.spin()
+
+
 def run_node(
-    factory: Callable[[], Node],
+    factory: Callable[[], NodeT],
     args: Sequence[str] | None = None,
     executor_factory: Callable[[], Executor] = SingleThreadedExecutor,
+    run: Callable[[NodeT, Executor], None] = spin,
 ) -> int:
-    """Build the node, spin it until a signal, destroy it.
+    """Build the node, run it until a signal, destroy it.
 
     Returns:
         The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr,
         without a traceback).
     """
     rclpy.init(args=None if args is None else list(args))
-    node: Node | None = None
+    node: NodeT | None = None
     executor = executor_factory()
     try:
         node = factory()
         executor.add_node(node)
-        executor.spin()
+        run(node, executor)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass  # the way a node is asked to leave
     except rclpy_implementation.RCLError:

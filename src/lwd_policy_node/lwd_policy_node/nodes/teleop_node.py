@@ -9,10 +9,12 @@ import sys
 from collections.abc import Sequence
 
 import numpy as np
+from rclpy.executors import Executor
 from rclpy.node import Node
 
 from lwd_msgs.msg import TeleopCommand
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import Parameter, declare
 from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.wire import doubles
@@ -47,7 +49,11 @@ class TeleopNode(Node):
         self._out = self.create_publisher(
             TeleopCommand, 'teleop/command', qos.teleop_writer(values['lifespan_s'])
         )
-        self.create_timer(profile.control_period_s, self._on_tick)
+        self._loop = ControlLoop(self, profile.control_period_s, self._on_tick)
+
+    def run(self, executor: Executor) -> None:
+        """Tick until the context is shut down."""
+        self._loop.run(executor)
 
     def _on_tick(self) -> None:
         now = self.get_clock().now()
@@ -71,7 +77,7 @@ class TeleopNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of `ros2 run lwd_policy_node teleop_node`."""
-    return run_node(TeleopNode, args)
+    return run_node(TeleopNode, args, run=TeleopNode.run)
 
 
 if __name__ == '__main__':
