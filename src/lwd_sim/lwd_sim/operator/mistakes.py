@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from lwd_sim.operator.skill import Skill
-from lwd_sim.tasks import Aim, Waypoint
+from lwd_sim.tasks import Aim, HandGoal, Waypoint
+from lwd_sim.tasks.grasping import GRASP_TILT_RAD
+from lwd_sim.tasks.scene import SIDES, grasp_axes
 from lwd_sim.world import World
 
 Array = npt.NDArray[np.float64]
@@ -34,12 +36,15 @@ class Mistakes:
             float(rng.uniform(0.3, 0.8)) if rng.random() < skill.early_release else None
         )
         self._wandering = bool(rng.random() < skill.wander)
-        self._place = np.zeros(3)
+        self._idea_ticks = 0
+        self._idea: Waypoint | None = None
 
     def waypoint(self) -> Waypoint | None:
         """What this operator wants to do now; None when there is nothing left to do."""
         self._drift()
         task, scene = self._world.task, self._world.scene
+        if self._wandering and self._play() is not None:
+            return self._idea
         aim = Aim(self._aim + self._grasp, self._aim + self._goal)
         waypoint = task.wrong_waypoint(scene, aim) if self._wrong else task.waypoint(scene, aim)
         if waypoint is None:
@@ -58,6 +63,23 @@ class Mistakes:
     def joint_error(self) -> Array:
         """Error of the arm joints' goals, (14,) rad."""
         return self._joint
+
+    def _play(self) -> Waypoint | None:
+        """A new idea every second or so: somewhere over the table, or (None) some of the task itself."""
+        self._idea_ticks -= 1
+        if self._idea_ticks > 0:
+            return self._idea
+        rng = self._rng
+        self._idea_ticks = int(rng.integers(20, 60))
+        self._idea = None
+        if rng.random() < 0.6:
+            side = SIDES[int(rng.integers(2))]
+            low, high = np.array([0.82, -0.05, 0.90]), np.array([0.98, 0.35, 1.05])
+            place = rng.uniform(low, high) * np.array([1.0, 1.0 if side == 'l' else -1.0, 1.0])
+            axes = grasp_axes(side, GRASP_TILT_RAD, rng.uniform(-0.5, 0.5))
+            goal = HandGoal(place, axes, float(rng.integers(2)))
+            self._idea = Waypoint('play', {side: goal})
+        return self._idea
 
     def _level(self, error_m: float) -> Array:
         return self._rng.normal(size=3) * error_m * np.array([1.0, 1.0, 0.3])

@@ -1,9 +1,10 @@
 """The tasks, by name. A new one is a file in this folder and a line here."""
 
 from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.handover import Handover
 from lwd_sim.tasks.restock import Restock
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock, Handover)}
 
 
 def make_task(name: str) -> Task:
