@@ -24,6 +24,7 @@ class JointMotion:
         grippers = np.array([joint.name.startswith('gripper') for joint in profile.joints])
         self._step[grippers] = share * profile.limits('velocity')[grippers] * period
         self._change = share * profile.limits('acceleration') * period**2
+        self._lower, self._upper = profile.limits('lower'), profile.limits('upper')
         self._groups = (slice(0, 7), slice(7, 14), slice(14, 15), slice(15, 16))
         self.target = profile.home
         self._velocity = np.zeros(len(profile.joints))
@@ -35,19 +36,28 @@ class JointMotion:
 
     def towards(self, goal: Array, speed: Array) -> Array:
         """One tick towards ``goal`` (16,) at ``speed`` (16,) of full speed; returns the new target (16,)."""
-        left = goal - self.target
+        left = np.clip(goal, self._lower, self._upper) - self.target
         wanted = np.zeros_like(left)
         for group in self._groups:
             # one pace for all joints of an arm: the joint that needs longest sets it
             distance = np.abs(left[group])
             cruise = self._step[group] * speed[group]
-            braking = np.sqrt(2 * 0.7 * self._change[group] * distance)
-            allowed = np.minimum(cruise, np.minimum(braking, distance))
+            allowed = np.minimum(cruise, self._stoppable(np.abs(left))[group])
             moving = distance > 1e-6
             if moving.any():
                 share = float(np.min(allowed[moving] / distance[moving]))
                 wanted[group] = left[group] * share
+        # never faster towards a limit than one can brake before it
+        wanted = np.clip(
+            wanted,
+            -self._stoppable(self.target - self._lower),
+            self._stoppable(self._upper - self.target),
+        )
         change = np.clip(wanted - self._velocity, -self._change, self._change)
         self._velocity = self._velocity + change
-        self.target = self.target + self._velocity
+        self.target = np.clip(self.target + self._velocity, self._lower, self._upper)
         return self.target.copy()
+
+    def _stoppable(self, room: Array) -> Array:
+        """Largest change per tick (16,) that can be braked within ``room`` (16,)."""
+        return np.minimum(np.sqrt(2 * 0.7 * self._change * room), room)

@@ -24,6 +24,7 @@ class Mistakes:
         self._skill = skill
         self._world = world
         self._rng = rng = np.random.default_rng([7, seed])
+        self._scale = world.task.error_scale
         self._pace = float(rng.uniform(skill.speed_low, 1.0))
         self._grasp = self._level(skill.grasp_error_m)
         self._goal = self._level(skill.goal_error_m)
@@ -33,7 +34,9 @@ class Mistakes:
         self._slow_ticks = 0
         self._wrong = bool(rng.random() < skill.wrong_item)
         self._release_at = (
-            float(rng.uniform(0.3, 0.8)) if rng.random() < skill.early_release else None
+            float(rng.uniform(0.3, 0.8))
+            if rng.random() < skill.early_release * self._scale
+            else None
         )
         self._wandering = bool(rng.random() < skill.wander)
         self._idea_ticks = 0
@@ -82,12 +85,14 @@ class Mistakes:
         return self._idea
 
     def _level(self, error_m: float) -> Array:
-        return self._rng.normal(size=3) * error_m * np.array([1.0, 1.0, 0.3])
+        return self._rng.normal(size=3) * error_m * self._scale * np.array([1.0, 1.0, 0.3])
 
     def _drift(self) -> None:
         skill, keep = self._skill, np.exp(-1 / _WANDER_TICKS)
         kick = np.sqrt(1 - keep**2)
-        self._aim = keep * self._aim + kick * skill.aim_noise_m * self._rng.normal(size=3)
+        self._aim = keep * self._aim + kick * self._scale * skill.aim_noise_m * self._rng.normal(
+            size=3
+        )
         self._joint = keep * self._joint + kick * skill.joint_noise_rad * self._rng.normal(size=14)
         self._slow_ticks -= 1
         mean_spell = 12

@@ -58,6 +58,9 @@ class Task(ABC):
     label_names: ClassVar[tuple[str, ...]]
     """Columns of `label`, the same for every seed."""
 
+    error_scale: ClassVar[float] = 1.0
+    """Multiplies the errors of a clumsy operator: a long task forgives less at each step."""
+
     def __init__(self) -> None:
         self.instruction = ''
 

@@ -59,6 +59,7 @@ class Handover(Task):
 
     name: ClassVar[str] = 'handover'
     time_limit_s: ClassVar[float] = 12.0
+    error_scale: ClassVar[float] = 0.5
     stages: ClassVar[tuple[str, ...]] = (
         'reached',
         'grasped',
@@ -106,7 +107,7 @@ class Handover(Task):
                 self._goal = np.array(at)
         first = int(rng.integers(2))
         self.target, other = ITEMS[first], ITEMS[1 - first]
-        x_range, y_range = ((0.87, 0.95), (0.12, 0.205)) if wide else ((0.88, 0.94), (0.13, 0.20))
+        x_range, y_range = ((0.88, 0.95), (0.12, 0.205)) if wide else ((0.89, 0.94), (0.13, 0.20))
         sign = _SIGN[self.giver]
         self._stand(scene, self.target, rng.uniform(*x_range), sign * rng.uniform(*y_range), rng)
         self._stand(scene, other, rng.uniform(1.08, 1.12), rng.uniform(-0.15, 0.15), rng)

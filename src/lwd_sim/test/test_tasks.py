@@ -1,0 +1,143 @@
+"""Tasks: the operator solves them, a random policy does not, and each predicate holds when and only when it should."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from lwd_sim.operator import Operator, Skill
+from lwd_sim.robot.g1_model import FINGER_STROKE_M
+from lwd_sim.tasks import SHIFTS, TASKS, Shift
+from lwd_sim.tasks.handover import Handover
+from lwd_sim.tasks.restock import ITEMS, Restock
+from lwd_sim.world import World
+
+
+def run(world: World, task: str, seed: int, skill: Skill, shift: Shift = 'trained') -> bool:
+    world.reset(task, seed, shift)
+    operator = Operator(world, skill, seed)
+    limit = math.ceil(world.time_limit_s * world.profile.control_rate_hz)
+    while world.tick < limit and not world.success and not operator.gave_up:
+        world.step(operator.act())
+    return world.success
+
+
+@pytest.mark.parametrize('shift', SHIFTS)
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_the_operator_solves_the_task(world: World, task: str, shift: Shift) -> None:
+    assert all(run(world, task, seed, Skill.expert(), shift) for seed in range(100, 105))
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_a_clumsy_operator_sometimes_fails(world: World, task: str) -> None:
+    successes = sum(run(world, task, seed, Skill.noisy()) for seed in range(200, 214))
+    assert 2 <= successes <= 13
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_random_motion_does_not_solve_it(world: World, task: str) -> None:
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        world.reset(task, seed)
+        target = world.profile.home
+        for _ in range(math.ceil(world.time_limit_s * 30)):
+            target = target + rng.normal(size=16) * 0.05
+            world.step(target)
+            assert not world.success
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_progress_is_the_share_of_stages_and_reward_comes_only_at_the_end(
+    world: World, task: str
+) -> None:
+    world.reset(task, 1)
+    operator = Operator(world, Skill.expert(), 1)
+    seen = {world.progress}
+    while not world.success:
+        assert world.progress < 1.0
+        world.step(operator.act())
+        seen.add(world.progress)
+        assert world.tick < world.time_limit_s * 30
+    stages = len(world.task.stages)
+    assert seen == {done / stages for done in range(stages + 1)}
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+@pytest.mark.parametrize('shift', SHIFTS)
+def test_the_label_names_where_item_and_goal_are(world: World, task: str, shift: Shift) -> None:
+    for seed in range(5):
+        world.reset(task, seed, shift)
+        label = dict(zip(world.label_names, world.label(), strict=True))
+        assert 0.8 < label['item.x'] < 1.0
+        assert 0.05 < abs(label['item.y']) < 0.25
+        assert 0.3 < abs(label['goal.y']) < 0.4
+        same_side = label['item.y'] * label['goal.y'] > 0
+        assert same_side == (task == 'restock')
+
+
+def test_the_instruction_names_the_item_to_restock(world: World) -> None:
+    named, phrasings = set(), set()
+    for seed in range(40):
+        world.reset('restock', seed)
+        task = world.task
+        assert isinstance(task, Restock)
+        assert task.target.words in world.instruction
+        others = [kind.words for kind in ITEMS if kind is not task.target]
+        assert not any(words in world.instruction for words in others)
+        named.add(task.target.name)
+        phrasings.add(world.instruction.replace(task.target.words, ''))
+    assert named == {kind.name for kind in ITEMS}
+    assert len(phrasings) >= 3
+
+
+def put(world: World, name: str, position: np.ndarray) -> None:
+    world.scene.place(name, position)
+
+
+def test_restock_is_done_only_with_the_named_item_in_its_own_bin_and_let_go(world: World) -> None:
+    world.reset('restock', 3)
+    task = world.task
+    assert isinstance(task, Restock)
+    goal = world.label()[3:].astype(float)
+    on_floor = goal + np.array([0, 0, task.target.half_height + 0.006])
+    other = next(kind for kind in ITEMS if kind is not task.target)
+
+    put(world, other.name, on_floor)
+    assert not world.success  # the wrong item
+    world.reset('restock', 3)
+    put(world, task.target.name, on_floor * [1, -1, 1])
+    assert not world.success  # the wrong bin
+    put(world, task.target.name, on_floor + np.array([0, 0, 0.15]))
+    assert not world.success  # above the bin
+    put(world, task.target.name, on_floor + np.array([0.09, 0, 0]))
+    assert not world.success  # beside it
+    put(world, task.target.name, on_floor)
+    assert world.success
+    gripper = world.scene.model.joint(f'gripper_{task.side}').qposadr[0]
+    world.scene.data.qpos[gripper] = FINGER_STROKE_M
+    assert not world.success  # the hand has not let go
+    world.scene.data.qpos[gripper] = 0.0
+    world.scene.data.qvel[world.scene.item(task.target.name).qvel] = 1.0
+    assert not world.success  # it still moves
+
+
+def test_handover_goes_to_the_bin_of_the_other_hand(world: World) -> None:
+    world.reset('handover', 3)
+    task = world.task
+    assert isinstance(task, Handover)
+    goal = world.label()[3:].astype(float)
+    on_floor = goal + np.array([0, 0, task.target.half_height + 0.006])
+    put(world, task.target.name, on_floor * [1, -1, 1])
+    assert not world.success
+    put(world, task.target.name, on_floor)
+    assert world.success
+
+
+def test_an_item_off_the_table_is_lost(world: World) -> None:
+    for task in sorted(TASKS):
+        world.reset(task, 0)
+        target = world.task.target  # type: ignore[attr-defined]
+        assert not world.task.lost(world.scene)
+        put(world, target.name, np.array([0.6, 0.0, 0.05]))
+        assert world.task.lost(world.scene)
