@@ -165,7 +165,8 @@ def test_cameras_joints_and_clock_are_those_of_a_robot(
         assert np.abs(decoded - picture).mean() < 6
     joints = robot.joints[-1]
     assert tuple(joints.name) == profile.state_names
-    np.testing.assert_allclose(joints.position, expected.state, atol=0.01)
+    positions = expected.state[: len(profile.state_names)]
+    np.testing.assert_allclose(joints.position, positions, atol=0.01)
 
     robot.reset('restock', 5)  # the clock goes on over resets
     steps = np.diff(robot.clocks)

@@ -103,7 +103,8 @@ def _sized(profile: RobotProfile, size: int) -> RobotProfile:
 
 def _zoomed(picture: Image, height: int) -> Image:
     width = round(picture.shape[1] * height / picture.shape[0])
-    return cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+    zoomed = cv2.resize(picture, (width, height), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(zoomed, dtype=np.uint8)
 
 
 if __name__ == '__main__':

@@ -85,7 +85,8 @@ class Mistakes:
         return self._idea
 
     def _level(self, error_m: float) -> Array:
-        return self._rng.normal(size=3) * error_m * self._scale * np.array([1.0, 1.0, 0.3])
+        spread = error_m * self._scale * np.array([1.0, 1.0, 0.3])
+        return np.asarray(self._rng.normal(size=3) * spread)
 
     def _drift(self) -> None:
         skill, keep = self._skill, np.exp(-1 / _WANDER_TICKS)

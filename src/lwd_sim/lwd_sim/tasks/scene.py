@@ -58,7 +58,8 @@ class Scene:
     def position(self, name: str) -> Array:
         """Centre of an item, (3,) m in the base frame."""
         at = self.item(name).qpos
-        return self.data.qpos[at : at + 3].copy()
+        centre: Array = self.data.qpos[at : at + 3].copy()
+        return centre
 
     def axes(self, name: str) -> Array:
         """An item's axes as columns, (3, 3)."""
@@ -74,15 +75,18 @@ class Scene:
 
     def tcp(self, side: str) -> Array:
         """Tool centre of one hand (``l`` or ``r``), (3,) m in the base frame."""
-        return self.data.site_xpos[self._tcp[side]].copy()
+        centre: Array = self.data.site_xpos[self._tcp[side]].copy()
+        return centre
 
     def tool_axes(self, side: str) -> Array:
         """Tool frame of one hand, (3, 3): columns are minus the closing axis, the third axis, the approach."""
-        return self.data.site_xmat[self._tcp[side]].reshape(3, 3).copy()
+        axes: Array = self.data.site_xmat[self._tcp[side]].reshape(3, 3).copy()
+        return axes
 
     def gap(self, side: str) -> float:
         """Distance between the pads of one gripper, m."""
-        return 2 * (FINGER_STROKE_M - self.data.qpos[self._gripper[side]]) + FINGER_GAP_CLOSED_M
+        travel = float(self.data.qpos[self._gripper[side]])
+        return 2 * (FINGER_STROKE_M - travel) + FINGER_GAP_CLOSED_M
 
     def holds(self, side: str, point: Array, width: float) -> bool:
         """Whether a thing ``width`` m wide at ``point`` (3,) is held between the pads of one hand."""
