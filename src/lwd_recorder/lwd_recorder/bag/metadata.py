@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import yaml
@@ -61,6 +62,7 @@ class TopicMetadata:
     count: int
 
 
+@cache
 def qos_text(qos: OfferedQos) -> str:
     """Return the profile as the YAML text that rosbag2 puts into an MCAP channel."""
     return str(yaml.dump([qos.as_yaml()], Dumper=_PlainDumper, sort_keys=False)).strip()
