@@ -76,6 +76,10 @@ class Task(ABC):
         """
 
     @abstractmethod
+    def success(self, scene: Scene) -> bool:
+        """The sparse success predicate; cheap, for it is asked at every tick."""
+
+    @abstractmethod
     def stages_done(self, scene: Scene) -> int:
         """How many of ``stages`` are done, judged from the present state alone."""
 
@@ -118,10 +122,6 @@ class Task(ABC):
             float(np.linalg.norm(goal.position - scene.tcp(side))) for side, goal in goals.items()
         )
         return len(self.stages) - self.stages_done(scene) + min(metres, 0.99)
-
-    def success(self, scene: Scene) -> bool:
-        """The sparse success predicate."""
-        return self.stages_done(scene) == len(self.stages)
 
     def progress(self, scene: Scene) -> float:
         """Share of stages done, 0 .. 1."""

@@ -114,11 +114,18 @@ class Handover(Task):
         phrase = PHRASES[int(rng.integers(len(PHRASES)))]
         self.instruction = phrase.format(item=self.target.words, hand=_HAND[self.taker])
 
+    def success(self, scene: Scene) -> bool:
+        """The item is in the taker's bin, let go and at rest."""
+        return (
+            self._in_bin(scene)
+            and scene.gap(self.taker) > 2 * self.target.half_width + 0.008
+            and scene.speed(self.target.name) < 0.5
+        )
+
     def stages_done(self, scene: Scene) -> int:
-        """Success: the item is in the taker's bin, let go and at rest."""
+        """Reached: the giver's open hand is around the item."""
         if self._in_bin(scene):
-            released = scene.gap(self.taker) > 2 * self.target.half_width + 0.008
-            return 5 if released and scene.speed(self.target.name) < 0.5 else 4
+            return 5 if self.success(scene) else 4
         centre = scene.position(self.target.name)
         if self._holds(scene, self.taker):
             if self._holds(scene, self.giver):

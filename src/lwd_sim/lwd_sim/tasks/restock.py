@@ -90,11 +90,18 @@ class Restock(Task):
         self.side = self.sides[self.target.name]
         self.instruction = PHRASES[int(rng.integers(len(PHRASES)))].format(item=self.target.words)
 
+    def success(self, scene: Scene) -> bool:
+        """The named item lies in its bin, let go and at rest."""
+        return (
+            self.in_bin(scene, self.target.name)
+            and scene.gap(self.side) > 2 * self.target.half_width + 0.008
+            and scene.speed(self.target.name) < 0.5
+        )
+
     def stages_done(self, scene: Scene) -> int:
-        """Reached: the open hand is around the item. Success: it lies in its bin, let go and at rest."""
+        """Reached: the open hand is around the item."""
         if self.in_bin(scene, self.target.name):
-            released = scene.gap(self.side) > 2 * self.target.half_width + 0.008
-            return 4 if released and scene.speed(self.target.name) < 0.5 else 3
+            return 4 if self.success(scene) else 3
         centre = scene.position(self.target.name)
         if self.held(scene):
             return 3 if np.linalg.norm((centre - self._goals[self.side])[:2]) < 0.05 else 2
