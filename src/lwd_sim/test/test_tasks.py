@@ -1,4 +1,6 @@
-"""Tasks: the operator solves them, a random policy does not, and each predicate holds when and only when it should."""
+"""Tasks: the operator solves them, a random policy does not, and each predicate holds when and
+only when it should.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,7 @@ def test_restock_is_done_only_with_the_named_item_in_its_own_bin_and_let_go(worl
     world.reset('restock', 3)
     task = world.task
     assert isinstance(task, Restock)
-    goal = world.label()[3:].astype(float)
+    goal = world.label()[3:6].astype(float)
     on_floor = goal + np.array([0, 0, task.target.half_height + 0.006])
     other = next(kind for kind in ITEMS if kind is not task.target)
 
@@ -126,7 +128,7 @@ def test_handover_goes_to_the_bin_of_the_other_hand(world: World) -> None:
     world.reset('handover', 3)
     task = world.task
     assert isinstance(task, Handover)
-    goal = world.label()[3:].astype(float)
+    goal = world.label()[3:6].astype(float)
     on_floor = goal + np.array([0, 0, task.target.half_height + 0.006])
     put(world, task.target.name, on_floor * [1, -1, 1])
     assert not world.success

@@ -1,4 +1,6 @@
-"""Restock: one of the items on the table goes into the bin on its side, with the hand of that side."""
+"""Restock: one of the items on the table goes into the bin on its side, with the hand of that
+side.
+"""
 
 from __future__ import annotations
 
@@ -37,18 +39,16 @@ PHRASES = (
 
 
 class Restock(Task):
-    """Two items that can be named, one left and one right, and one between them that is only in the way."""
+    """Two items that can be named, one left and one right, and one between them that is only in
+    the way.
+    """
 
     name: ClassVar[str] = 'restock'
     time_limit_s: ClassVar[float] = 8.0
     stages: ClassVar[tuple[str, ...]] = ('reached', 'grasped', 'over the bin', 'in the bin')
     label_names: ClassVar[tuple[str, ...]] = (
-        'item.x',
-        'item.y',
-        'item.z',
-        'goal.x',
-        'goal.y',
-        'goal.z',
+        *(f'{thing}.{axis}' for thing in ('item', 'goal') for axis in 'xyz'),
+        *(f'{kind.name}.{axis}' for kind in ITEMS for axis in 'xyz'),
     )
 
     def __init__(self) -> None:
@@ -108,9 +108,10 @@ class Restock(Task):
         return int(np.linalg.norm(scene.tcp(self.side) - centre) < 0.05)
 
     def label(self, scene: Scene) -> npt.NDArray[np.float32]:
-        """Centre of the named item and of the floor of its bin."""
-        both = np.concatenate([scene.position(self.target.name), self._goals[self.side]])
-        return both.astype(np.float32)
+        """Centres of the named item, of the floor of its bin, and of every item."""
+        everything = [scene.position(kind.name) for kind in ITEMS]
+        both = [scene.position(self.target.name), self._goals[self.side]]
+        return np.concatenate(both + everything).astype(np.float32)
 
     def waypoint(self, scene: Scene, aim: Aim = TRUE_AIM) -> Waypoint:
         """Approach, grasp, lift, carry, release; then leave."""
