@@ -123,7 +123,7 @@ def model_xml(scene: str, *, pretty: bool = False, offscreen: tuple[int, int] = 
     return f"""
 <mujoco model="g1">
   <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
-  <option timestep="{1 / 480}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="100"
+  <option timestep="{1 / 480}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="100" tolerance="1e-6"
           ls_iterations="50"><flag multiccd="enable"/></option>
   <size memory="4M"/>
   <visual>{quality}<global offwidth="{offscreen[0]}" offheight="{offscreen[1]}"/>

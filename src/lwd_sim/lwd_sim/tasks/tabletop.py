@@ -85,7 +85,7 @@ def item_xml(kind: ItemKind) -> str:
         f'<body name="{kind.name}" pos="0.92 0 {TABLE_TOP_Z + kind.half_height}">'
         f'<joint name="{kind.name}_free" type="free" damping="0.0005"/>'
         f'<geom name="{kind.name}" type="{kind.shape}" size="{size}" mass="{kind.mass}" '
-        f'friction="0.9 0.02 0.002" condim="4" rgba="{red} {green} {blue} 1" {ITEM_CONTACT}/>{cap}</body>'
+        f'friction="0.9 0.02 0.002" rgba="{red} {green} {blue} 1" {ITEM_CONTACT}/>{cap}</body>'
     )
 
 
