@@ -16,7 +16,7 @@ def episode(
     number: int, outcome: str, kind: str, ticks: int = 45, human_from: int | None = None
 ) -> EpisodeFrames:
     rng = np.random.default_rng(number)
-    walk = np.cumsum(rng.normal(scale=0.02, size=(ticks, 20)), axis=0).astype(np.float32)
+    walk = np.cumsum(rng.normal(scale=0.02, size=(ticks, 40)), axis=0).astype(np.float32)
     columns = list(PROFILE.action_columns_in_state())
     pictures = {
         camera.name: [

@@ -49,7 +49,7 @@ class CountingWorld:
         return self.observe()
 
     def observe(self, images=True):
-        return SimpleNamespace(images={}, state=np.zeros(20), instruction=str(len(self.actions)))
+        return SimpleNamespace(images={}, state=np.zeros(40), instruction=str(len(self.actions)))
 
     def step(self, action, images=True):
         self.actions.append(float(action[0]))
@@ -90,7 +90,7 @@ def checkpoint(tmp_path_factory):
     torch.manual_seed(0)
     policy = Policy(preset('tiny', PROFILE, label_dim=6))
     policy.norm.fit(
-        np.random.default_rng(0).normal(size=(9, 20)), np.zeros((9, 16, 16)), np.ones((9, 16))
+        np.random.default_rng(0).normal(size=(9, 40)), np.zeros((9, 16, 16)), np.ones((9, 16))
     )
     path = tmp_path_factory.mktemp('policy') / 'policy.safetensors'
     policy.save(path)

@@ -52,7 +52,9 @@ def test_an_observation_is_one_instant() -> None:
     stamp_ns, jpegs, state = taken
     assert stamp_ns == 6 * TICK_NS
     assert jpegs == {name: f'{name}@6'.encode() for name in CAMERAS}
-    assert (state == 6.0).all()
+    positions, velocities = np.split(state, 2)
+    assert (positions == 6.0).all()
+    assert (velocities == 0.0).all()  # the driver sent none
 
 
 def test_a_lost_frame_delays_and_never_mixes() -> None:
@@ -88,19 +90,21 @@ def test_faults_name_the_stream() -> None:
     assembler.put_joint_state(TICK_NS, PROFILE.state_names[1:], [0.0] * 19)
     assert f'no position for {PROFILE.state_names[0]}' in '; '.join(assembler.faults(TICK_NS))
     assembler.put_joint_state(2 * TICK_NS, PROFILE.state_names, [float('nan')] * 20)
-    assert 'joint_states: a position is NaN or infinite' in assembler.faults(TICK_NS)
+    assert 'joint_states: a position or velocity is NaN or infinite' in assembler.faults(TICK_NS)
 
 
 def test_joint_names_in_any_order() -> None:
-    """Drivers order joints as they like; the state vector has the profile's order."""
+    """Drivers order joints as they like; the state vector has the profile's order, velocities behind positions."""
     assembler = _assembler()
     for camera in CAMERAS:
         assembler.put_image(camera, 0, b'')
     names = [*reversed(PROFILE.state_names), 'a_wheel']
-    assembler.put_joint_state(0, names, [float(i) for i in range(21)])
+    positions = [float(i) for i in range(21)]
+    assembler.put_joint_state(0, names, positions, [100.0 + i for i in positions])
     taken = assembler.take()
     assert taken is not None
-    assert list(taken[2]) == [float(i) for i in reversed(range(20))]
+    backwards = [float(i) for i in reversed(range(20))]
+    assert list(taken[2]) == [*backwards, *(100.0 + i for i in backwards)]
 
 
 def test_a_restarted_clock_is_followed() -> None:

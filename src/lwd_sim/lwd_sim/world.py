@@ -30,7 +30,7 @@ class Observation:
     stamp_s: float  # simulated seconds since reset
     tick: int  # control ticks since reset
     images: dict[str, npt.NDArray[np.uint8]]  # RGB (h, w, 3) by camera; empty between camera ticks
-    state: npt.NDArray[np.float32]  # (S,) in the profile's state order
+    state: npt.NDArray[np.float32]  # (S,) positions, then velocities: the profile's state_columns
     instruction: str
 
 
@@ -112,11 +112,12 @@ class World:
         return Observation(stamp, self.tick, pictures, self.state(), self.instruction)
 
     def state(self) -> npt.NDArray[np.float32]:
-        """Measured joint positions (S,) in the profile's state order: rad, m, gripper fractions."""
+        """Measured positions, then velocities (S,), as the profile's ``state_columns``: rad, m, gripper fractions; per s."""
         stage = self._current
-        state = stage.scene.data.qpos[self._state_columns(stage)]
-        state[self._state_grippers] /= FINGER_STROKE_M
-        return state.astype(np.float32)
+        columns, rates = self._state_columns(stage)
+        state = np.stack([stage.scene.data.qpos[columns], stage.scene.data.qvel[rates]])
+        state[:, self._state_grippers] /= FINGER_STROKE_M
+        return state.reshape(-1).astype(np.float32)
 
     def snapshot(self) -> Snapshot:
         """Copies of the full physical state."""
@@ -213,10 +214,14 @@ class World:
         stage.task.randomise(stage.scene, rng, shift)
         self._built = (task, seed, shift)
 
-    def _state_columns(self, stage: _Stage) -> npt.NDArray[np.int64]:
+    def _state_columns(self, stage: _Stage) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         if not hasattr(self, '_columns'):
             model = stage.scene.model
             names = self.profile.state_names
-            self._columns = np.array([model.joint(name).qposadr[0] for name in names])
+            joints = [model.joint(name) for name in names]
+            self._columns = (
+                np.array([joint.qposadr[0] for joint in joints]),
+                np.array([joint.dofadr[0] for joint in joints]),
+            )
             self._state_grippers = np.array([name.startswith('gripper') for name in names])
         return self._columns

@@ -82,7 +82,7 @@ class EpisodeStreams:
     """The streams of one episode."""
 
     states: Stream = field(default_factory=Stream)
-    """(S,) float64 joint states."""
+    """(S,) float64 positions, then velocities."""
     commands: Stream = field(default_factory=Stream)
     """`Command`s of this episode."""
     labels: Stream = field(default_factory=Stream)
@@ -145,7 +145,9 @@ class _Decoder:
         cdr = CdrReader(data)
         stamp = cdr.stamp_ns()
         cdr.skip_string()
-        self.streams.states.add(stamp, self._state_order.read(cdr, cdr.doubles))
+        positions = self._state_order.read(cdr, cdr.doubles)
+        velocities = self._state_order.more('velocity', cdr.doubles())
+        self.streams.states.add(stamp, np.concatenate([positions, velocities]))
 
     def _executed_action(self, data: bytes) -> None:
         cdr = CdrReader(data)
@@ -233,12 +235,20 @@ class _NameOrder:
                 raise DamagedEpisodeError(f'{self._topic} lacks the joints {", ".join(missing)}')
             self._raw, self._count = cdr.bytes_from(start), len(names)
             self._order = np.array([names.index(name) for name in self._wanted])
-        read = values()
+        return self._ordered('position', values())
+
+    def more(self, what: str, read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Put another list of the same message into the wanted order; zeros when the robot sends none."""
+        if len(read) == 0:
+            return np.zeros(len(self._wanted))
+        return self._ordered(what, read)
+
+    def _ordered(self, what: str, read: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         if len(read) != self._count:
             raise DamagedEpisodeError(
-                f'{self._topic} has {self._count} names and {len(read)} positions'
+                f'{self._topic} has {self._count} names and {len(read)} values of {what}'
             )
         ordered: npt.NDArray[np.float64] = read[self._order]
         if not np.isfinite(ordered).all():
-            raise DamagedEpisodeError(f'{self._topic} has a position that is not finite')
+            raise DamagedEpisodeError(f'{self._topic} has a {what} that is not finite')
         return ordered

@@ -61,7 +61,7 @@ class EpisodeFrames:
             raise ReplayError(f'{self.episode_id}: no frames')
         wanted: dict[str, tuple[npt.NDArray[Any], tuple[int, ...]]] = {
             'stamp_s': (self.stamp_s, (rows,)),
-            'state': (self.state, (rows, len(layout.state_names))),
+            'state': (self.state, (rows, len(layout.state_columns))),
             'action': (self.action, (rows, len(layout.joint_names))),
             'source': (self.source, (rows,)),
             'policy_version': (self.policy_version, (rows,)),

@@ -78,7 +78,7 @@ class FrameIndex:
         self._instructions = instructions
         cameras = len(layout.cameras)
         self.stamp_s = GrowableArray(np.float64)
-        self.state = GrowableArray(np.float32, (len(layout.state_names),))
+        self.state = GrowableArray(np.float32, (len(layout.state_columns),))
         self.action = GrowableArray(np.float32, (len(layout.joint_names),))
         self.source = GrowableArray(np.uint8)
         self.policy_version = GrowableArray(np.int64)
@@ -140,7 +140,7 @@ class FrameIndex:
         self.label.extend(labels)
         self.source.extend(source)
         self.policy_version.extend(rows['policy_version'].to_numpy())
-        self.state.extend(_matrix(rows['state'], len(self._layout.state_names)))
+        self.state.extend(_matrix(rows['state'], len(self._layout.state_columns)))
         self.action.extend(_matrix(rows['action'], len(self._layout.joint_names)))
         self.stamp_s.extend(stamp_s)  # last: its length is the index's
 

@@ -41,7 +41,7 @@ class ProfileLike(Protocol):
     @property
     def joint_names(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
-    def state_names(self) -> tuple[str, ...]: ...  # noqa: D102
+    def state_columns(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def cameras(self) -> tuple[_Named, ...]: ...  # noqa: D102
 
@@ -54,8 +54,8 @@ class ReplayLayout:
     control_rate_hz: float
     joint_names: tuple[str, ...]
     """Columns of an action, A of them: rad; grippers 0 open .. 1 closed."""
-    state_names: tuple[str, ...]
-    """Columns of a state, S of them: same units."""
+    state_columns: tuple[str, ...]
+    """Columns of a state, S of them: positions in the same units, then velocities per second."""
     cameras: tuple[str, ...]
     schema: int = 1
 
@@ -72,7 +72,7 @@ class ReplayLayout:
             profile=profile.name,
             control_rate_hz=profile.control_rate_hz,
             joint_names=tuple(profile.joint_names),
-            state_names=tuple(profile.state_names),
+            state_columns=tuple(profile.state_columns),
             cameras=tuple(camera.name for camera in profile.cameras),
         )
 
@@ -100,7 +100,7 @@ class ReplayLayout:
             pa.field('label_names', pa.list_(text)),  # only in an episode's first row
             pa.field('t', pa.int32(), nullable=False),
             pa.field('stamp_s', pa.float64(), nullable=False),
-            pa.field('state', pa.list_(pa.float32(), len(self.state_names))),
+            pa.field('state', pa.list_(pa.float32(), len(self.state_columns))),
             pa.field('action', pa.list_(pa.float32(), len(self.joint_names))),
             pa.field('source', pa.uint8(), nullable=False),
             pa.field('policy_version', pa.int64(), nullable=False),
@@ -128,6 +128,6 @@ class ReplayLayout:
             raise ReplayError(
                 f'{origin}: replay schema {raw.get("schema")!r}, this version reads 1; upgrade lwd_learner'
             )
-        for key in ('joint_names', 'state_names', 'cameras'):
+        for key in ('joint_names', 'state_columns', 'cameras'):
             raw[key] = tuple(raw[key])
         return cls(**raw)

@@ -105,7 +105,7 @@ class Transitions:
     def read(self, starts: Rows) -> Batch:
         """The transitions that start at these global rows, in their order."""
         size, layout = len(starts), self.replay.layout
-        states, actions = len(layout.state_names), len(layout.joint_names)
+        states, actions = len(layout.state_columns), len(layout.joint_names)
         batch = Batch(
             row=np.empty(size, np.int64),
             next_row=np.empty(size, np.int64),

@@ -37,7 +37,7 @@ class Observation:
 
     stamp_ns: int  # robot clock
     images: Mapping[str, npt.NDArray[np.uint8]]  # camera -> RGB (h, w, 3)
-    state: npt.NDArray[np.float32]  # (S,), order of the profile's state_names
+    state: npt.NDArray[np.float32]  # (S,), the profile's state_columns
     instruction: str
 
     @property
@@ -52,7 +52,7 @@ class StreamError(ValueError):
 
 def zero_observation(profile: RobotProfile, instruction: str = '') -> Observation:
     """Return black images and the home pose: something to try weights on before the robot sees."""
-    state = np.zeros(len(profile.state_names), dtype=np.float32)
+    state = np.zeros(len(profile.state_columns), dtype=np.float32)
     state[list(profile.action_columns_in_state())] = profile.home
     images = {c.name: np.zeros((c.height, c.width, 3), np.uint8) for c in profile.cameras}
     return Observation(0, images, state, instruction)
@@ -77,17 +77,23 @@ class ObservationAssembler:
         _put(self._frames[camera], stamp_ns, jpeg)
 
     def put_joint_state(
-        self, stamp_ns: int, names: Sequence[str], position: Sequence[float]
+        self,
+        stamp_ns: int,
+        names: Sequence[str],
+        position: Sequence[float],
+        velocity: Sequence[float] = (),
     ) -> None:
-        """Keep a joint state given in any order of names; positions in rad, grippers 0..1."""
+        """Keep a joint state given in any order of names: rad, grippers 0..1, per s; no velocity means at rest."""
         try:
             columns = self._columns_of(tuple(names))
-            row = np.asarray(position, dtype=np.float32)[columns]
-        except (StreamError, IndexError) as error:
+            rates = velocity if len(velocity) else np.zeros(len(names))
+            both = np.asarray([position, rates], dtype=np.float32)
+            row = both[:, columns].reshape(-1)
+        except (StreamError, IndexError, ValueError) as error:
             self._bad['joint_states'] = str(error)
             return
         if not np.isfinite(row).all():
-            self._bad['joint_states'] = 'a position is NaN or infinite'
+            self._bad['joint_states'] = 'a position or velocity is NaN or infinite'
             return
         self._bad.pop('joint_states', None)
         _put(self._states, stamp_ns, row)

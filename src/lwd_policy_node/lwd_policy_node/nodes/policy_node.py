@@ -156,7 +156,9 @@ class PolicyNode(Node):
     def _on_joint_state(self, message: Any) -> None:
         with self._changed:
             stamp_ns = time_ns(message.header.stamp)
-            self._assembler.put_joint_state(stamp_ns, message.name, message.position)
+            self._assembler.put_joint_state(
+                stamp_ns, message.name, message.position, message.velocity
+            )
             self._changed.notify_all()
 
     def _on_episode(self, message: Any) -> None:

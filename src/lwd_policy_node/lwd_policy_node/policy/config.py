@@ -141,7 +141,7 @@ def preset(
         profile=profile.name,
         cameras=tuple(camera.name for camera in profile.cameras),
         image_size=sizes.pop(),
-        state_dim=len(profile.state_names),
+        state_dim=len(profile.state_columns),
         action_dim=len(profile.joints),
         horizon=profile.horizon,
         relative_to_state=relative,

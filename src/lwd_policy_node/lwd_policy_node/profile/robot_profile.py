@@ -52,13 +52,22 @@ class RobotProfile:
     horizon: int  # H, steps of an action chunk
     replan_steps: int  # steps of a chunk executed before the next one is asked for
     joints: tuple[Joint, ...]
-    state_names: tuple[str, ...]  # order of every state vector (S = len(state_names))
+    state_names: tuple[str, ...]  # measured joints, in the order of `state_columns`
     cameras: tuple[Camera, ...]
 
     @property
     def joint_names(self) -> tuple[str, ...]:
         """Names of the action's columns, length A."""
         return tuple(joint.name for joint in self.joints)
+
+    @property
+    def state_columns(self) -> tuple[str, ...]:
+        """Columns of every state vector, length S: the measured joints' positions, then their velocities.
+
+        Without velocities a policy cannot tell a hand that speeds up from one that brakes. A driver that publishes
+        none is taken to be at rest, in training as in deployment.
+        """
+        return (*self.state_names, *(f'velocity/{name}' for name in self.state_names))
 
     @property
     def control_period_s(self) -> float:
@@ -75,7 +84,7 @@ class RobotProfile:
         return np.array([getattr(joint, field) for joint in self.joints], dtype=np.float64)
 
     def action_columns_in_state(self) -> tuple[int, ...]:
-        """Index in the state vector of each action joint, length A."""
+        """Column of the state vector with the position of each action joint, length A."""
         return tuple(self.state_names.index(joint.name) for joint in self.joints)
 
 
@@ -92,7 +101,9 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
     try:
         return _parse(raw)
     except (KeyError, TypeError, ValueError) as error:
-        raise ProfileError(f'{origin}: {type(error).__name__}: {error}; compare with g1.yaml') from error
+        raise ProfileError(
+            f'{origin}: {type(error).__name__}: {error}; compare with g1.yaml'
+        ) from error
 
 
 def _read(name_or_path: str) -> tuple[str, str]:
@@ -105,18 +116,24 @@ def _read(name_or_path: str) -> tuple[str, str]:
     entry = robots / f'{name_or_path}.yaml'
     if not entry.is_file():
         known = sorted(item.name[:-5] for item in robots.iterdir() if item.name.endswith('.yaml'))
-        raise ProfileError(f'no robot profile {name_or_path!r}; known: {", ".join(known)}, or give a path to a .yaml')
+        raise ProfileError(
+            f'no robot profile {name_or_path!r}; known: {", ".join(known)}, or give a path to a .yaml'
+        )
     return entry.read_text(), f'{name_or_path}.yaml'
 
 
 def _parse(raw: dict[str, Any]) -> RobotProfile:
     joints = tuple(Joint(**item) for item in raw.pop('joints'))
     cameras = tuple(Camera(**item) for item in raw.pop('cameras'))
-    profile = RobotProfile(joints=joints, cameras=cameras, state_names=tuple(raw.pop('state_names')), **raw)
+    profile = RobotProfile(
+        joints=joints, cameras=cameras, state_names=tuple(raw.pop('state_names')), **raw
+    )
     missing = set(profile.joint_names) - set(profile.state_names)
     if missing:
         raise ValueError(f'joints not in state_names: {sorted(missing)}')
     for joint in joints:
         if not joint.lower <= joint.home <= joint.upper:
-            raise ValueError(f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]')
+            raise ValueError(
+                f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]'
+            )
     return profile

@@ -41,9 +41,10 @@ class RobotMessages:
             image.header.frame_id = f'{name}_camera'
 
     def joint_state(self, observation: Observation, stamp: Time) -> JointState:
-        """Measured positions, in the profile's state order."""
+        """Measured positions and velocities, in the profile's state order."""
         self._joints.header.stamp = stamp
-        self._joints.position = doubles(observation.state.astype(np.float64))
+        positions, velocities = np.split(observation.state.astype(np.float64), 2)
+        self._joints.position, self._joints.velocity = doubles(positions), doubles(velocities)
         return self._joints
 
     def sim_state(self, world: World, seed: int, stamp: Time) -> SimState:
