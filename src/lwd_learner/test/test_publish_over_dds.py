@@ -212,6 +212,7 @@ def test_node_and_in_process_inference_agree(home: Path) -> None:
     finally:
         made.close()
     images = {camera.name: np.zeros((64, 64, 3), np.uint8) for camera in made.profile.cameras}
-    seen = Observation(0, images, np.zeros(20, np.float32), SUPPORT['INSTRUCTION'])
+    state = np.zeros(len(made.profile.state_columns), np.float32)
+    seen = Observation(0, images, state, SUPPORT['INSTRUCTION'])
     alone = Policy.load(path, threads=1).act(seen, seed=chunk.chunk_id)
     assert np.abs(np.reshape(chunk.actions, alone.shape) - alone).max() < 1e-5

@@ -112,7 +112,7 @@ class World:
         return Observation(stamp, self.tick, pictures, self.state(), self.instruction)
 
     def state(self) -> npt.NDArray[np.float32]:
-        """Measured positions, then velocities (S,), as the profile's ``state_columns``: rad, m, gripper fractions; per s."""
+        """Measured positions, then velocities, (S,) as the profile's ``state_columns``: rad, m, fractions; per s."""
         stage = self._current
         columns, rates = self._state_columns(stage)
         state = np.stack([stage.scene.data.qpos[columns], stage.scene.data.qvel[rates]])

