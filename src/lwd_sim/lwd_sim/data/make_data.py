@@ -42,7 +42,7 @@ class Options:
     episodes: int = 200
     """Episodes of each task."""
     skill: Literal['expert', 'noisy', 'play'] = 'noisy'
-    """How well the operator works; play is always labelled failure."""
+    """How well the operator works; play is aimless motion, kept apart by its kind."""
     shift: str = 'trained'
     """Randomisation level of the scenes."""
     out: str = field(default_factory=default_store)

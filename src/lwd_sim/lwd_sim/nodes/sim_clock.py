@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 
-_EPOCH_WALL_S = (
-    1_735_689_600.0  # 2025-01-01; keeps seconds within int32 for decades at low factors
-)
-_UNPACED_FACTOR = 10.0
+_EPOCH_WALL_S = 1_735_689_600.0  # 2025-01-01: seconds stay within a stamp's 31 bits until 2031
+_FASTEST = 10.0  # one that runs faster, for long, may step back when it is started again
 
 
 def first_stamp_ns(factor: float, wall_s: float) -> int:
@@ -17,7 +15,7 @@ def first_stamp_ns(factor: float, wall_s: float) -> int:
     therefore never steps its clock back, without keeping anything on disk.
     """
     elapsed = max(0.0, wall_s - _EPOCH_WALL_S)
-    return int(elapsed * (factor or _UNPACED_FACTOR)) * 1_000_000_000
+    return int(elapsed * min(factor or _FASTEST, _FASTEST)) * 1_000_000_000
 
 
 class Pacer:
