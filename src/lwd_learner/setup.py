@@ -19,6 +19,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
+            'pretrain_vision = lwd_learner.pretraining.command:main',
             'ingest = lwd_learner.ingest.command:main',
             'keys = lwd_learner.publish.keys_command:main',
             'publish = lwd_learner.publish.publish_command:main',

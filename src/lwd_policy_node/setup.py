@@ -10,7 +10,7 @@ setup(
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
     ],
-    package_data={package_name: ['**/*.yaml', '**/*.xml', '**/py.typed']},
+    package_data={package_name: ['**/*.yaml', '**/*.xml', '**/py.typed', '**/*.safetensors']},
     install_requires=['setuptools'],
     zip_safe=False,
     maintainer='LWD for ROS 2 maintainers',

@@ -43,7 +43,7 @@ from lwd_learner.training.sft_stage import LabelScale, fit_statistics, shift_ima
 from replay_of_noise import PROFILE, make_replay
 
 SMALL = dataclasses.replace(
-    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=8
+    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
 )
 
 

@@ -57,7 +57,6 @@ def test_batch_agrees_with_single(policy):
 
 
 def test_the_instruction_reaches_the_action(policy):
-    torch.nn.init.normal_(policy.encoder.head.film.weight)
     red = policy.act(observation(1, 'restock the red can'), 0)
     tea = policy.act(observation(1, 'restock the tea'), 0)
     assert np.abs(red - tea).max() > 1e-3

@@ -24,6 +24,8 @@ def lwd_home() -> Path:
 class SftConfig:
     """Behaviour cloning of successful demonstrations, and the encoder's only training."""
 
+    vision: Literal['shipped', 'train'] = 'shipped'
+    """The pre-trained vision tower of the package, frozen, where there is one; or train it on the demonstrations."""
     steps: int = 1100
     """Steps that train encoder and expert together on images, at most."""
     seconds: float = 95.0

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import torch
 from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.policy.pretrained import load_vision
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.store import open_store
 
@@ -149,11 +150,14 @@ class TrainingRun:
             return self.stopping.is_set()
 
         def report_head(step: int, total: int, info: Info) -> bool:
-            done = self.status.fields['total_steps'] - config.sft.head_steps
+            done = max(0, self.status.fields['total_steps'] - config.sft.head_steps)
             self._log('sft', done + step, done + total, info)
             return self.stopping.is_set()
 
-        sft_stage.train_images(policy, self.replay, config.sft, config.seed, report)
+        shipped = config.sft.vision == 'shipped' and load_vision(policy)
+        log.info('vision tower: %s', 'the shipped one, frozen' if shipped else 'trained here')
+        if not shipped:
+            sft_stage.train_images(policy, self.replay, config.sft, config.seed, report)
         self._check_stop(save=False)
         self._freeze()
         assert self.features is not None

@@ -29,6 +29,10 @@ Report = Callable[[int, int, dict[str, float]], bool]
 """(step, total, info) -> True to stop."""
 
 
+LARGEST_SCALE_M = 0.05
+"""Largest unit of a label's error: which side of the table an item is on must not drown where on it."""
+
+
 class LabelScale:
     """Mean and scale of the simulator's labels; rows without labels (NaN) are left out of the
     loss.
@@ -38,9 +42,8 @@ class LabelScale:
         """Take the statistics of labels (N, L)."""
         if labels.shape[0] and labels.shape[1] and np.isfinite(labels).any():
             self.mean = torch.from_numpy(np.nan_to_num(np.nanmean(labels, 0)).astype(np.float32))
-            self.scale = torch.from_numpy(
-                np.nan_to_num(np.nanstd(labels, 0), nan=1.0).astype(np.float32)
-            ).clamp(min=0.01)
+            spread = np.nan_to_num(np.nanstd(labels, 0), nan=1.0).astype(np.float32)
+            self.scale = torch.from_numpy(spread).clamp(0.01, LARGEST_SCALE_M)
         else:
             self.mean, self.scale = torch.zeros(labels.shape[1]), torch.ones(labels.shape[1])
 

@@ -45,7 +45,7 @@ class PolicyConfig:
     """
     control_rate_hz: float
     """Rate of the chunk's steps, Hz."""
-    vision_width: int = 64
+    vision_width: int = 112
     """Features that each camera contributes to the prefix."""
     text_width: int = 32
     """Width that the sentence embedding is projected to."""

@@ -14,45 +14,60 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lwd_policy_node.policy.config import TEXT_WIDTH, PolicyConfig
+from lwd_policy_node.policy.config import TEXT_WIDTH, PolicyConfig, PolicyError
 
 TIME_WIDTH = 64
 
 
 class CameraTower(nn.Module):
-    """A small CNN on one camera, told by the instruction what to look for (FiLM on its last two
-    layers).
+    """A small CNN on one camera that looks for what the instruction names.
 
-    A stem of stride 4 costs a third of two layers of stride 2, and on a CPU the cameras are what
-    training waits for.
+    Attention heads score every place of the last feature map, most of them against a query made from the
+    instruction; a head's feature is where it looks (the mean position under its softmax), the queried ones also
+    say what is there. A squeezed map adds what no head looks at. Positions rather than maps are what lets few
+    scenes suffice.
     """
 
-    WIDTHS = (32, 64, 64)
+    WIDTHS = (16, 32, 32)
+    QUERIED, FREE = 8, 16  # heads
+    KEY, VALUE = 16, 4  # channels of a queried head
+    SQUEEZED = 8  # channels of the map
 
     def __init__(self, text_width: int, out: int, image_size: tuple[int, int]) -> None:
         super().__init__()
-        height, width = (((side - 4) // 4 + 2) // 2 for side in image_size)
         first, second, third = self.WIDTHS
-        self.conv1 = nn.Conv2d(3, first, 6, stride=4, padding=1)
-        self.conv2 = nn.Conv2d(first, second, 3, stride=2, padding=1)
+        rows, columns = (side // 4 for side in image_size)
+        looked = 2 * (self.QUERIED + self.FREE) + self.QUERIED * self.VALUE
+        if out <= looked:
+            raise PolicyError(f'vision_width={out} must be over {looked}')
+        self.conv1 = nn.Conv2d(3, first, 4, stride=2, padding=1)
+        self.conv2 = nn.Conv2d(first, second, 4, stride=2, padding=1)
         self.conv3 = nn.Conv2d(second, third, 3, padding=1)
-        self.film = nn.Linear(text_width, 2 * (second + third))
-        self.squeeze = nn.Conv2d(third, 16, 1)
-        self.out = nn.Linear(16 * height * width, out)
-        nn.init.zeros_(self.film.weight)
-        nn.init.zeros_(self.film.bias)
+        self.key = nn.Conv2d(third, self.QUERIED * self.KEY, 1)
+        self.query = nn.Linear(text_width, self.QUERIED * self.KEY)
+        self.free = nn.Conv2d(third, self.FREE, 1)
+        self.value = nn.Conv2d(third, self.QUERIED * self.VALUE, 1)
+        self.squeeze = nn.Conv2d(third, self.SQUEEZED, 1)
+        self.out = nn.Linear(self.SQUEEZED * (rows // 2) * (columns // 2), out - looked)
+        self.register_buffer('y', torch.linspace(-1, 1, rows), persistent=False)
+        self.register_buffer('x', torch.linspace(-1, 1, columns), persistent=False)
 
     def forward(self, image: Tensor, text: Tensor) -> Tensor:
         """Image (B, 3, h, w) and projected text (B, W) -> features (B, out)."""
-        _, second, third = self.WIDTHS
-        scale2, shift2, scale3, shift3 = (
-            part[:, :, None, None]
-            for part in self.film(text).split([second, second, third, third], dim=-1)
-        )
-        x = functional.silu(self.conv1(image))
-        x = functional.silu(self.conv2(x) * (1 + scale2) + shift2)
-        x = functional.silu(self.conv3(x) * (1 + scale3) + shift3)
-        return torch.tanh(self.out(functional.silu(self.squeeze(x)).flatten(1)))
+        z = functional.silu(self.conv1(image))
+        z = functional.silu(self.conv2(z))
+        z = functional.silu(self.conv3(z))
+        batch, _, rows, columns = z.shape
+        keys = self.key(z).view(batch, self.QUERIED, self.KEY, -1)
+        query = self.query(text).view(batch, self.QUERIED, 1, self.KEY)
+        queried = (query @ keys)[:, :, 0] / self.KEY**0.5
+        weights = torch.cat([queried, self.free(z).flatten(2)], 1).softmax(-1)
+        maps = weights.view(batch, -1, rows, columns)
+        across, down = (maps.sum(2) * self.x).sum(-1), (maps.sum(3) * self.y).sum(-1)
+        values = self.value(z).view(batch, self.QUERIED, self.VALUE, -1)
+        seen = torch.einsum('bhn,bhvn->bhv', weights[:, : self.QUERIED], values).flatten(1)
+        rest = functional.silu(self.squeeze(functional.avg_pool2d(z, 2))).flatten(1)
+        return torch.cat([across, down, seen, torch.tanh(self.out(rest))], 1)
 
 
 class VisionEncoder(nn.Module):
