@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from dataclasses import dataclass, field
@@ -54,9 +55,13 @@ def main() -> None:
         for task in options.tasks:
             bar = progress.add_task(f'scenes of {task}', total=options.scenes)
             glimpses[task] = collect(
-                options.profile, task, options.scenes, frames=options.frames,
-                workers=options.workers, advance=lambda done, bar=bar: progress.advance(bar, done),
-            )  # fmt: skip
+                options.profile,
+                task,
+                options.scenes,
+                frames=options.frames,
+                workers=options.workers,
+                advance=functools.partial(progress.advance, bar),
+            )
         policy = Policy(preset(options.preset, load_profile(options.profile)))
         training = VisionPretraining(policy, glimpses, Fit(steps=options.steps))
         bar = progress.add_task('training', total=options.steps)

@@ -27,7 +27,7 @@ class SftConfig:
     vision: Literal['shipped', 'train'] = 'shipped'
     """The pre-trained vision tower of the package, frozen, where there is one; or train it on the demonstrations."""
     steps: int = 1100
-    """Steps that train encoder and expert together on images, at most."""
+    """Steps that train encoder and expert together on images, at most; none with a shipped vision tower."""
     seconds: float = 95.0
     """Wall time of those steps, at most."""
     batch_size: int = 96
@@ -40,13 +40,13 @@ class SftConfig:
     """AdamW weight decay."""
     label_weight: float = 1.0
     """Weight of the auxiliary loss on object positions; 0 trains the encoder by cloning alone."""
-    image_shift_px: int = 3
-    """Images are shifted by up to so many pixels, a shift per camera and sample."""
+    image_shift_px: int = 0
+    """Images are shifted by up to so many pixels. A pixel is over a centimetre on the table: shifts blur positions."""
     state_noise: float = 0.02
     """Noise added to normalised states in training."""
-    head_steps: int = 500
+    head_steps: int = 2000
     """Steps that train the expert alone on the frozen encoder's features, at most."""
-    head_seconds: float = 25.0
+    head_seconds: float = 80.0
     """Wall time of those, at most."""
 
 

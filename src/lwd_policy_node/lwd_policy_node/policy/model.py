@@ -33,6 +33,9 @@ class CameraTower(nn.Module):
     KEY, VALUE = 16, 4  # channels of a queried head
     SQUEEZED = 8  # channels of the map
 
+    x: Tensor
+    y: Tensor
+
     def __init__(self, text_width: int, out: int, image_size: tuple[int, int]) -> None:
         super().__init__()
         first, second, third = self.WIDTHS
