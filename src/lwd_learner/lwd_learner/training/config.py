@@ -41,7 +41,7 @@ class SftConfig:
     label_weight: float = 1.0
     """Weight of the auxiliary loss on object positions; 0 trains the encoder by cloning alone."""
     image_shift_px: int = 0
-    """Images are shifted by up to so many pixels. A pixel is over a centimetre on the table: shifts blur positions."""
+    """Images are shifted by up to so many pixels, a shift per camera and sample."""
     state_noise: float = 0.02
     """Noise added to normalised states in training."""
     head_steps: int = 2000
