@@ -124,6 +124,8 @@ class OnlineConfig:
     """Wall time between two checkpoints."""
     wait_for_episodes: int = 4
     """Online episodes before the first update."""
+    nice: int = 10
+    """Niceness of the updates: robots that share the machine must not wait for them."""
     updates_per_frame: float = 0.0
     """Cap on updates per online control step; 0 for none: as many as the machine gives."""
 

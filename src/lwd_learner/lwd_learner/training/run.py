@@ -191,6 +191,8 @@ class TrainingRun:
         assert self.learner is not None
         config, limits = self.config, self.config.online
         self._threads(config.online_threads)
+        # Of this thread alone: robots on the same machine infer first, and weights are served at once.
+        os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
         data = self._data(limits.n_step, limits.online_share, config.seed + 20)
         self._say('waiting for the first episodes', stage='online')
         if self.progress.version == 0:
