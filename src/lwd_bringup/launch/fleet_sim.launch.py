@@ -10,6 +10,7 @@ FORWARDED = (
     ('profile', 'g1_laptop', 'Robot profile of every robot.'),
     ('tasks', "['restock']", 'Tasks that every robot runs in turn, as a YAML list.'),
     ('max_episodes', '0', 'Each robot stops after so many episodes; 0: never.'),
+    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit."),
     ('shift', 'trained', 'Randomisation of the scenes: trained or shift.'),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.'),
     ('teleop', 'scripted', 'Who may take over: a teleop source, or none.'),

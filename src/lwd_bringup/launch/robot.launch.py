@@ -21,6 +21,7 @@ ARGUMENTS = (
     ('tasks', "['restock']", 'Tasks that episode_node runs in turn, as a YAML list.', None),
     ('auto', 'true', 'Start the next episode by itself (simulation only).', ['true', 'false']),
     ('max_episodes', '0', 'Stop after so many episodes; 0: never.', None),
+    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
     ('seed', '0', 'First scene seed of the simulator; 0: made from robot_id.', None),
     ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
@@ -84,6 +85,7 @@ def generate_launch_description() -> LaunchDescription:
             auto=ParameterValue(AndSubstitution(in_simulation, LaunchConfiguration('auto')), value_type=bool),
             tasks=ParameterValue(LaunchConfiguration('tasks'), value_type=list[str]),
             seed=_number('seed', int), max_episodes=_number('max_episodes', int),
+            time_limit_s=_number('time_limit_s', float),
             wait_for_recorder=_flag('record'),
         ),
     ])  # fmt: skip

@@ -30,6 +30,7 @@ LOG_EVERY_S = 10.0  # when the output is not a terminal
 RESTARTS = 5  # of one command, before the demo gives up
 DRAIN_S = 60.0  # for the last episodes to end, upload and become sampleable
 LAST_EPISODES_S = 10.0  # before the learner's time is up no episode begins any more
+TIME_LIMIT_S = 12.0  # of a deployed episode: a rescue that begins late needs time to succeed
 FLEET_SEED = 1_000_000  # scenes of the fleet; demonstrations count from 0, evaluation has its own
 
 
@@ -136,6 +137,7 @@ class Story:
         arguments = {
             'robots': options.robots, 'profile': options.profile, 'tasks': f"['{options.task}']",
             'real_time_factor': options.real_time_factor, 'seed': FLEET_SEED, 'store': self._home.store,
+            'time_limit_s': TIME_LIMIT_S,
         }  # fmt: skip
         command = ['ros2', 'launch', 'lwd_bringup', 'fleet_sim.launch.py']
         command += [f'{name}:={value}' for name, value in arguments.items()]
