@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lwd_recorder.bag import read_bag
 from lwd_recorder.manifest import EpisodeManifest
+from rosbags.highlevel import AnyReader
 
 
 def make(store: Path, *arguments: str) -> dict[str, int]:
@@ -49,6 +50,11 @@ def test_bags_hold_what_a_robot_records_and_a_second_run_makes_only_what_is_miss
         for camera in ('head', 'hand_left', 'hand_right'):
             assert abs(counts[f'camera/{camera}/image/compressed'] - ticks / 3) <= 1
         assert counts['episode'] == 2
+        with AnyReader(
+            [folder]
+        ) as strict:  # decodes with the bag's own definitions, to the last byte
+            for connection, _, data in strict.messages():
+                strict.deserialize(data, connection.msgtype)
 
 
 def test_unknown_task_is_refused_by_name(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from lwd_policy_node.profile import RobotProfile
 from lwd_recorder.bag import BagWriter
 from lwd_recorder.manifest import OUTCOMES, EpisodeManifest
 from rclpy.serialization import serialize_message
+from sensor_msgs.msg import JointState
 
 from lwd_msgs.msg import ControlMode, Episode, ExecutedAction
+from lwd_sim.data.exact_cdr import joint_state_size
 from lwd_sim.nodes.robot_messages import RobotMessages, doubles, stamp_of
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks import Shift
@@ -185,4 +187,7 @@ class _Tape:
 
     def _write(self, name: str, type_name: str, message: object, stamp_ns: int) -> None:
         serialize: Callable[[object], bytes] = serialize_message
-        self._bag.write(f'/{self._plan.robot_id}/{name}', type_name, serialize(message), stamp_ns)
+        data = serialize(message)
+        if isinstance(message, JointState):
+            data = data[: joint_state_size(message)]
+        self._bag.write(f'/{self._plan.robot_id}/{name}', type_name, data, stamp_ns)
