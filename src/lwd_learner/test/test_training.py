@@ -58,7 +58,7 @@ def small_config(folder: Path, **changes: object) -> TrainConfig:
             batch_size=16, critic_hidden=16, clone_batch_size=8, actor_batch_size=4, actor_every=1
         ),
         offline=OfflineConfig(steps=3),
-        online=OnlineConfig(publish_steps=1, publish_seconds=0.2, wait_for_episodes=1),
+        online=OnlineConfig(publish_steps=1, publish_seconds=0.2, wait_for_episodes=1, nice=0),
         threads=1,
     )
     return dataclasses.replace(config, **changes)
