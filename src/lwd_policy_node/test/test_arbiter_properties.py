@@ -151,7 +151,7 @@ class Storm:
         if output.source is Source.POLICY:
             chunk = self.sent[output.chunk_id]
             assert self.episode.running and chunk.episode_id == self.episode.episode_id
-            assert chunk.stamp_s >= self.released_s
+            assert chunk.stamp_s >= self.released_s - 1e-9  # stamps are whole nanoseconds
             assert output.policy_version == chunk.policy_version
             np.testing.assert_array_equal(output.wish, chunk.actions[output.chunk_step])
             assert output.observation_age_s == pytest.approx(self.now - chunk.stamp_s)

@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 from std_msgs.msg import String, UInt32
 
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, SimState
+from lwd_msgs.srv import EndEpisode
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 IMAGE = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -66,6 +67,8 @@ class RobotDriver:
         self.node.create_subscription(
             UInt32, 'recorder/backlog', lambda m: self.backlog.append(m.data), LATCHED
         )
+        self.asked_to_end: list[tuple[int, str]] = []
+        self.node.create_service(EndEpisode, 'episode/end', self._on_end_request)
         self.heard: dict[str, int] = {}
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.robot_id = robot_id
@@ -95,6 +98,13 @@ class RobotDriver:
         while not all(self.heard.get(name, 0) > 0 for name in RECORDED):
             assert time.monotonic() < deadline_s, f'the recorder heard {self.heard} in 60 s'
             self.run(3)
+
+    def _on_end_request(
+        self, request: EndEpisode.Request, reply: EndEpisode.Response
+    ) -> EndEpisode.Response:
+        self.asked_to_end.append((request.outcome, request.ended_by))
+        reply.ok = True
+        return reply
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -16,6 +16,8 @@ from lwd_recorder.recording.cdr import stamp_ns
 from lwd_recorder.spool import Spool, State
 from recorded_robot import CAMERAS, RobotDriver
 
+from lwd_msgs.msg import Episode
+
 pytestmark = pytest.mark.launch
 
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -136,7 +138,7 @@ def test_every_message_of_three_episodes_arrives(
 def test_killed_recorder_comes_back(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
-    """kill -9 in mid-episode: that one is set aside, the next one is whole; SIGTERM closes one as aborted."""
+    """kill -9 in mid-episode: that one is set aside and asked to end; the next is whole; SIGTERM aborts one."""
     driver = make_driver(133)
     first = start('recorder_node', 133)
     driver.wait_for_recorder()
@@ -148,8 +150,11 @@ def test_killed_recorder_comes_back(
     driver.run(40)
     first.send_signal(signal.SIGKILL)
     first.wait()
+    assert driver.asked_to_end == []
     again = start('recorder_node', 133)
     driver.wait_for_recorder()
+    driver.wait_for(lambda: driver.asked_to_end != [], 'request to end the episode')
+    assert driver.asked_to_end == [(Episode.OUTCOME_ABORTED, 'recorder')]
     driver.begin('g1_01-next')
     driver.run(40)
     driver.end()

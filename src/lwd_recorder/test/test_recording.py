@@ -189,6 +189,7 @@ def test_episode_under_way_at_the_start_is_skipped_and_named(make_rig: Any, mess
     rig.poll(15.0, wall_s=2.0)
     assert rig.closed(1, 15.0) == ['next']
     assert rig.errors().count('episode part is not recorded') == 1
+    assert [one.missed for one in rig.notices if one.missed] == ['part']
     assert not (rig.root / 'episodes' / 'part').exists()
 
 

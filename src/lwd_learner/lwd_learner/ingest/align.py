@@ -19,6 +19,7 @@ from lwd_recorder.manifest import EpisodeManifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
 from lwd_learner.ingest.streams import Command, EpisodeStreams, Stream
 from lwd_learner.replay.frames import EpisodeFrames
+from lwd_learner.replay.segments import CUT, ending_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class AlignConfig:
     max_gap_ticks: int = 3
     """Missing ticks that are filled with the command in force; more of them cut the segment."""
     max_tail_s: float = 1.0
-    """Silence of executed_action before the episode's end that is believed; with more, the outcome has no
-    frame to stand at and the episode is refused."""
+    """Silence of executed_action before the end of a success or a failure that is believed; with more, the
+    outcome has no frame to stand at and the episode is refused."""
 
 
 def align(
@@ -49,7 +50,8 @@ def align(
     stamps, commands = _ticks(
         streams.commands, started_ns, ended_ns, period_ns, config.max_gap_ticks
     )
-    if ended_ns - int(stamps[-1]) > config.max_tail_s * 1e9 + period_ns:
+    decided = ending_of(manifest.kind, manifest.outcome) != CUT
+    if decided and ended_ns - int(stamps[-1]) > config.max_tail_s * 1e9 + period_ns:
         raise DamagedEpisodeError(
             f'the last executed_action is {(ended_ns - int(stamps[-1])) / 1e9:.2f} s before the end'
         )

@@ -33,7 +33,7 @@ from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import run_node
+from lwd_policy_node.nodes.process import Leaving, run_node
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
 
@@ -88,9 +88,9 @@ class ArbiterNode(Node):
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
 
-    def run(self, executor: Executor) -> None:
-        """Tick until the context is shut down."""
-        self._loop.run(executor)
+    def run(self, executor: Executor, leaving: Leaving) -> None:
+        """Tick until the process is asked to leave."""
+        self._loop.run(executor, leaving)
 
     # Inputs -------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from rclpy.subscription import Subscription
 from rosgraph_msgs.msg import Clock
 
 from lwd_policy_node.nodes.polling import NotWoken
+from lwd_policy_node.nodes.process import Leaving
 
 SERVICE_PERIOD_S = 0.05  # wall clock
 _CALLBACKS_PER_LOOK = 8  # most callbacks run between two ticks
@@ -40,17 +41,17 @@ class ControlLoop:
         self._on_wall = on_wall
         self._looked_s = 0.0
 
-    def run(self, executor: Executor) -> None:
-        """Tick until the context is shut down; `executor` holds the node."""
+    def run(self, executor: Executor, leaving: Leaving) -> None:
+        """Tick until the process is asked to leave; `executor` holds the node."""
         clock = self._clock_subscription()
         if clock is None:
-            self._run_on_wall(executor)
+            self._run_on_wall(executor, leaving)
         else:
-            self._run_on_clock(executor, clock)
+            self._run_on_clock(executor, clock, leaving)
 
-    def _run_on_wall(self, executor: Executor) -> None:
+    def _run_on_wall(self, executor: Executor, leaving: Leaving) -> None:
         due_s = time.monotonic()
-        while self._node.context.ok():
+        while not leaving():
             left_s = due_s - time.monotonic()
             if left_s > 0.0:
                 time.sleep(left_s)
@@ -59,12 +60,14 @@ class ControlLoop:
             due_s = max(due_s + self._period_s, time.monotonic())
             self._look_around(executor)
 
-    def _run_on_clock(self, executor: Executor, clock: Subscription) -> None:
+    def _run_on_clock(
+        self, executor: Executor, clock: Subscription, leaving: Leaving
+    ) -> None:
         """Simulated time: /clock is read here, and handed to the node's own time source."""
         clock.callback_group = NotWoken()
         waiting = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, self._node.context.handle)
         last_ns = due_ns = 0
-        while self._node.context.ok():
+        while not leaving():
             with clock.handle:
                 waiting.clear_entities()
                 waiting.add_subscription(clock.handle)

@@ -39,7 +39,7 @@ from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
 from lwd_policy_node.nodes.wire import seconds, stamp_of
 
@@ -107,9 +107,9 @@ class EpisodeNode(Node):
         self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
         self._loop = ControlLoop(self, WALL_TICK_S, self._on_wall_tick, on_wall=True)
 
-    def run(self, executor: Executor) -> None:
-        """Tick until the context is shut down."""
-        self._loop.run(executor)
+    def run(self, executor: Executor, leaving: Leaving) -> None:
+        """Tick until the process is asked to leave."""
+        self._loop.run(executor, leaving)
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values

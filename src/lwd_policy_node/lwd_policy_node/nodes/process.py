@@ -1,8 +1,14 @@
-"""Run one node in one process: spin, and leave cleanly with code 0 on SIGINT and SIGTERM."""
+"""Run one node in one process: work until SIGINT or SIGTERM, finish the work in hand, leave with code 0.
+
+rclpy's own signal handlers tear the context down at once, in the middle of a tick: what publishes then raises.
+Here a signal is a flag that the node's loop looks at, and the context lives until the loop has ended.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -13,8 +19,14 @@ from rclpy.exceptions import (
     ParameterException,
 )
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+
+Leaving = Callable[[], bool]
+"""True once the process has been asked to leave."""
+
+_LOOK_S = 0.1
 
 
 class StartError(RuntimeError):
@@ -24,16 +36,16 @@ class StartError(RuntimeError):
 NodeT = TypeVar('NodeT', bound=Node)
 
 
-def spin(node: Node, executor: Executor) -> None:
+def spin(node: Node, executor: Executor, leaving: Leaving) -> None:
     """Run callbacks as they come."""
-    executor.spin()
+    while not leaving():
+        executor.spin_once(timeout_sec=_LOOK_S)
 
 
 def run_node(
     factory: Callable[[], NodeT],
     args: Sequence[str] | None = None,
-    executor_factory: Callable[[], Executor] = SingleThreadedExecutor,
-    run: Callable[[NodeT, Executor], None] = spin,
+    run: Callable[[NodeT, Executor, Leaving], None] = spin,
 ) -> int:
     """Build the node, run it until a signal, destroy it.
 
@@ -41,18 +53,20 @@ def run_node(
         The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr,
         without a traceback).
     """
-    rclpy.init(args=None if args is None else list(args))
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
+    rclpy.init(
+        args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
+    )
     node: NodeT | None = None
-    executor = executor_factory()
+    executor = SingleThreadedExecutor()
     try:
         node = factory()
         executor.add_node(node)
-        run(node, executor)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # the way a node is asked to leave
-    except rclpy_implementation.RCLError:
-        if rclpy.ok():
-            raise  # else the signal fell between the executor's look at the context and its wait
+        run(node, executor, asked.is_set)
+    except ExternalShutdownException:
+        pass  # whoever embeds the node has shut the context down
     except (
         StartError,
         ParameterException,

@@ -16,7 +16,7 @@ from lwd_msgs.msg import TeleopCommand
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import Parameter, declare
-from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.wire import doubles
 from lwd_policy_node.profile import load_profile
 from lwd_policy_node.teleop import SourceError, load_source
@@ -51,9 +51,9 @@ class TeleopNode(Node):
         )
         self._loop = ControlLoop(self, profile.control_period_s, self._on_tick)
 
-    def run(self, executor: Executor) -> None:
-        """Tick until the context is shut down."""
-        self._loop.run(executor)
+    def run(self, executor: Executor, leaving: Leaving) -> None:
+        """Tick until the process is asked to leave."""
+        self._loop.run(executor, leaving)
 
     def _on_tick(self) -> None:
         now = self.get_clock().now()

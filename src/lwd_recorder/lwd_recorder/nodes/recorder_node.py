@@ -2,7 +2,9 @@
 
 Log time is the receive time on the robot clock (to one beat), publish time the header stamp. Publishes the
 latched topics `recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that
-are not in the store; first published when the robot's clock is known, so it also says: ready).
+are not in the store; first published when the robot's clock is known, so it also says: ready). Calls
+`episode/end` for an episode that began before the recorder did, e.g. after a crash: nobody is to work for a
+recording that does not exist.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from rclpy.serialization import deserialize_message
 from std_msgs.msg import String, UInt32
 
 from lwd_msgs.msg import Episode
+from lwd_msgs.srv import EndEpisode
 from lwd_recorder.bag import SchemaError
 from lwd_recorder.manifest import OUTCOMES
 from lwd_recorder.nodes import qos
@@ -119,6 +122,8 @@ class RecorderNode(Node):
         )
         self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
         self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.LATCHED)
+        self._end_episode = self.create_client(EndEpisode, 'episode/end')
+        self._missed = ''
         self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
         for notice in self._recorder.start():
             self._announce(notice)
@@ -145,6 +150,7 @@ class RecorderNode(Node):
         self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.poll(self._now_ns):
             self._announce(notice)
+        self._abort_missed()
         if time.monotonic() >= self._next_status_s:
             self._next_status_s = time.monotonic() + _STATUS_PERIOD_S
             if self._now_ns > 0:  # the first backlog says: ready to record
@@ -166,6 +172,8 @@ class RecorderNode(Node):
 
     def _take_episode(self, data: bytes) -> None:
         message = deserialize_message(data, Episode)
+        if message.state != Episode.RUNNING or message.episode_id != self._missed:
+            self._missed = ''
         if message.state == Episode.RUNNING:
             start = EpisodeStart(
                 episode_id=message.episode_id,
@@ -192,9 +200,18 @@ class RecorderNode(Node):
 
     def _announce(self, notice: Notice) -> None:
         say(self, notice.level, notice.text)
+        self._missed = notice.missed or self._missed
         if notice.closed:
             self._publish_backlog()
             self._closed.publish(String(data=notice.closed))
+
+    def _abort_missed(self) -> None:
+        """Ask once, as soon as the episode node is there to hear it."""
+        if self._missed and self._end_episode.service_is_ready():
+            self._missed = ''
+            self._end_episode.call_async(
+                EndEpisode.Request(outcome=Episode.OUTCOME_ABORTED, ended_by='recorder')
+            )
 
     def _publish_backlog(self) -> None:
         try:

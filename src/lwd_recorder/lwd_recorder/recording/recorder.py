@@ -164,8 +164,11 @@ class Recorder:
         self.trouble = reason
         if reason:
             self._refused = start.episode_id
+            missed = start.episode_id if self._is_late(start) else ''
             self._notices.append(
-                Notice('error', f'episode {start.episode_id} is not recorded: {reason}')
+                Notice(
+                    'error', f'episode {start.episode_id} is not recorded: {reason}', missed=missed
+                )
             )
             return
         first_ns = start.started_ns - round(self._config.preroll_s * _NS)
@@ -244,12 +247,15 @@ class Recorder:
         """Let go of the spool, after `shutdown`."""
         self._spool.close()
 
+    def _is_late(self, start: EpisodeStart) -> bool:
+        return start.started_ns < self._listening_since_ns
+
     def _reason_to_refuse(self, start: EpisodeStart) -> str:
         if not is_identifier(start.episode_id) or not is_identifier(start.robot_id):
             return f'episode_id or robot_id {start.robot_id!r} cannot name a folder'
         if start.kind not in KINDS:
             return f'kind is {start.kind!r}, not one of {", ".join(KINDS)}'
-        if start.started_ns < self._listening_since_ns:
+        if self._is_late(start):
             late_s = (self._listening_since_ns - start.started_ns) / _NS
             return f'it began {late_s:.2f} s before the recorder; waiting for the next one'
         try:

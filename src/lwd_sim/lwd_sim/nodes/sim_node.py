@@ -14,17 +14,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import rclpy
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
+from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.wire import JointOrder
 from lwd_policy_node.profile import ProfileError, load_profile
-from rclpy.exceptions import (
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-    ParameterException,
-)
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 from rosgraph_msgs.msg import Clock
@@ -40,13 +35,6 @@ from lwd_sim.nodes.sim_parameters import PARAMETERS
 from lwd_sim.rendering.gl_backend import RenderingUnavailableError
 from lwd_sim.world import World
 
-_CONFIGURATION_ERRORS = (
-    ProfileError,
-    RenderingUnavailableError,
-    ParameterException,
-    InvalidParameterTypeException,
-    InvalidParameterValueException,
-)
 _SETTLE_S = 1.0  # after a reset, commands made for the old pose are refused for at most this long (simulated)
 _SETTLE_ERROR = (
     0.25  # rad or gripper fraction: nearer than this, a command is made for the new pose
@@ -63,8 +51,11 @@ class SimNode(Node):
         super().__init__('sim_node', parameter_overrides=[own_time])
         self.values = declare(self, PARAMETERS)
         on_change(self, PARAMETERS, self._on_change)
-        profile = load_profile(self.values['profile'])
-        self._world = World(profile, render=self.values['render'])
+        try:
+            profile = load_profile(self.values['profile'])
+            self._world = World(profile, render=self.values['render'])
+        except (ProfileError, RenderingUnavailableError) as error:
+            raise StartError(str(error)) from error
         self._messages = RobotMessages(profile)
         self._order = JointOrder(profile.joint_names)
         self._period_ns = round(1e9 / profile.control_rate_hz)
@@ -126,9 +117,23 @@ class SimNode(Node):
     def _order_names(self) -> tuple[str, ...]:
         return self._world.profile.joint_names
 
-    def close(self) -> None:
-        """Free the OpenGL context."""
-        self._world.close()
+    def run(self, executor: Executor, leaving: Leaving) -> None:
+        """Tick until the process is asked to leave, then free the OpenGL context."""
+        try:
+            self._work(executor, leaving)
+        finally:
+            self._world.close()
+
+    def _work(self, executor: Executor, leaving: Leaving) -> None:
+        served_s = 0.0
+        while not leaving():
+            self.publish()
+            now_s = time.monotonic()
+            if now_s - served_s >= self.values['service_period_s']:
+                served_s = now_s
+                executor.spin_once(timeout_sec=0.0)
+            self.wait()
+            self.step()
 
     def _await_command(self) -> None:
         before, until = self._commands, time.monotonic() + self.values['lockstep_timeout_s']
@@ -181,37 +186,7 @@ class SimNode(Node):
 
 def main(args: Sequence[str] | None = None) -> int:
     """Entry point of ``ros2 run lwd_sim sim_node``."""
-    rclpy.init(args=None if args is None else list(args))
-    node: SimNode | None = None
-    executor = SingleThreadedExecutor()
-    try:
-        node = SimNode()
-        executor.add_node(node)
-        _run(node, executor)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass  # the way a node is asked to leave
-    except _CONFIGURATION_ERRORS as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
-        return 2
-    finally:
-        if node is not None:
-            node.close()
-            node.destroy_node()
-        executor.shutdown()
-        rclpy.try_shutdown()
-    return 0
-
-
-def _run(node: SimNode, executor: SingleThreadedExecutor) -> None:
-    served_s = 0.0
-    while rclpy.ok():
-        node.publish()
-        now_s = time.monotonic()
-        if now_s - served_s >= node.values['service_period_s']:
-            served_s = now_s
-            executor.spin_once(timeout_sec=0.0)
-        node.wait()
-        node.step()
+    return run_node(SimNode, args, run=SimNode.run)
 
 
 if __name__ == '__main__':
