@@ -18,9 +18,23 @@ from lwd_sim.rendering.camera_renderer import CameraRenderer, View
 from lwd_sim.robot.g1_model import BODY_POSE, FINGER_STROKE_M, model_xml
 from lwd_sim.tasks import SHIFTS, Shift, Task, make_task
 from lwd_sim.tasks.scene import Scene
+from lwd_sim.tasks.score import StageScore
 
 PHYSICS_RATE_HZ = 480
-_MODEL_FIELDS = ('body_pos', 'geom_rgba', 'geom_size', 'cam_pos', 'light_diffuse', 'light_dir')
+_MODEL_FIELDS = (
+    'body_pos',
+    'body_quat',
+    'body_mass',
+    'body_inertia',
+    'geom_pos',
+    'geom_size',
+    'geom_rgba',
+    'geom_friction',
+    'cam_pos',
+    'cam_quat',
+    'light_diffuse',
+    'light_dir',
+)  # what tasks may randomise
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +64,8 @@ class _Stage:
 
     def __init__(self, name: str, profile: RobotProfile, render: bool) -> None:
         self.task: Task = make_task(name)
-        model = mujoco.MjModel.from_xml_string(model_xml(self.task.scene_xml()))
+        xml = model_xml(self.task.scene_xml(), equality=self.task.equality_xml())
+        model = mujoco.MjModel.from_xml_string(xml)
         self.scene = Scene(model)
         self.pristine = {field: getattr(model, field).copy() for field in _MODEL_FIELDS}
         views = [View(camera.name, camera.width, camera.height) for camera in profile.cameras]
@@ -72,6 +87,7 @@ class World:
         self._stage: _Stage | None = None
         self._built: tuple[str, int, str] | None = None
         self._actions = len(profile.joints)
+        self._score = StageScore(1)
         self.tick = 0
 
     def reset(self, task: str, seed: int, shift: Shift = 'trained') -> Observation:
@@ -79,6 +95,7 @@ class World:
         self._build(task, seed, shift)
         self.tick = 0
         mujoco.mj_forward(self.scene.model, self.scene.data)
+        self._score = StageScore(len(self.task.stages))
         return self.observe()
 
     def step(self, action: npt.NDArray[np.float64], images: bool = True) -> Observation:
@@ -100,7 +117,9 @@ class World:
         data.ctrl[: self._actions] = np.clip(targets, limits[:, 0], limits[:, 1])
         mujoco.mj_step(model, data, nstep=self._substeps)
         mujoco.mj_kinematics(model, data)  # mj_step leaves poses one substep behind qpos
+        self.task.after_step(self.scene)
         self.tick += 1
+        self._score.update(self.task.stages_done(self.scene))
         return self.observe(images=images and self.tick % self._image_every == 0)
 
     def observe(self, images: bool = True) -> Observation:
@@ -173,6 +192,11 @@ class World:
         """Share of the task's stages done, 0 .. 1."""
         return self.task.progress(self.scene)
 
+    @property
+    def score(self) -> float:
+        """Mean over the stages of this episode: 1 done, 0.5 done again after it was lost, 0 not done."""
+        return self._score.value
+
     def label(self) -> npt.NDArray[np.float32]:
         """Privileged supervision, (L,) m in the base frame."""
         return self.task.label(self.scene)
@@ -206,7 +230,9 @@ class World:
         for field, values in stage.pristine.items():
             getattr(model, field)[:] = values
         mujoco.mj_resetData(model, data)
-        targets = np.concatenate([self.profile.home, list(BODY_POSE.values())])
+        targets = np.concatenate(
+            [self.profile.home, list((BODY_POSE | stage.task.body_pose).values())]
+        )
         data.ctrl[:] = targets
         targets[14:16] *= FINGER_STROKE_M
         data.qpos[stage.scene.actuator_qpos] = targets

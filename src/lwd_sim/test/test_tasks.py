@@ -13,6 +13,7 @@ from lwd_sim.robot.g1_model import FINGER_STROKE_M
 from lwd_sim.tasks import SHIFTS, TASKS, Shift
 from lwd_sim.tasks.handover import Handover
 from lwd_sim.tasks.restock import ITEMS, Restock
+from lwd_sim.tasks.score import StageScore
 from lwd_sim.world import World
 
 
@@ -76,6 +77,35 @@ def test_the_label_names_where_item_and_goal_are(world: World, task: str, shift:
         assert 0.3 < abs(label['goal.y']) < 0.4
         same_side = label['item.y'] * label['goal.y'] > 0
         assert same_side == (task == 'restock')
+
+
+def test_a_stage_that_was_lost_counts_half() -> None:
+    score = StageScore(4)
+    for done, value in (
+        (0, 0.0),
+        (2, 0.5),
+        (1, 0.25),
+        (2, 0.375),
+        (4, 0.875),
+        (3, 0.625),
+        (4, 0.75),
+    ):
+        score.update(done)
+        assert score.value == value
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_held_out_phrases_come_at_shift_alone(world: World, task: str) -> None:
+    of = TASKS[task]
+    assert len(set(of.phrases)) >= 3 and len(set(of.held_out_phrases)) >= 2
+    assert not set(of.phrases) & set(of.held_out_phrases)
+    said: dict[Shift, set[str]] = {}
+    for shift in SHIFTS:
+        for seed in range(20):
+            world.reset(task, seed, shift)
+            said.setdefault(shift, set()).add(world.instruction)
+            assert '{' not in world.instruction
+    assert not said['trained'] & said['shift']
 
 
 def test_the_instruction_names_the_item_to_restock(world: World) -> None:

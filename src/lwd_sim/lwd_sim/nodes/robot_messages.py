@@ -62,6 +62,7 @@ class RobotMessages:
         message.label = array('f', world.label().tobytes())
         message.success = world.success
         message.progress = world.progress
+        message.score = world.score
         return message
 
     def image(self, camera: str, pixels: npt.NDArray[np.uint8], stamp: Time) -> CompressedImage:

@@ -99,11 +99,18 @@ def actuator_xml() -> str:
     return f'<actuator>{"".join(rows)}</actuator>'
 
 
-def model_xml(scene: str, *, pretty: bool = False, offscreen: tuple[int, int] = (640, 480)) -> str:
+def model_xml(
+    scene: str,
+    *,
+    equality: str = '',
+    pretty: bool = False,
+    offscreen: tuple[int, int] = (640, 480),
+) -> str:
     """A complete MJCF document: the G1 plus ``scene``, the XML of bodies and lights that a task adds.
 
     Args:
         scene: elements for ``<worldbody>``.
+        equality: elements for ``<equality>``: welds that a task may break.
         pretty: shadows and smooth shapes for pictures, 20 times slower on a CPU.
         offscreen: largest picture that can be rendered, (width, height) px.
     """
@@ -133,7 +140,7 @@ def model_xml(scene: str, *, pretty: bool = False, offscreen: tuple[int, int] = 
   <default><geom solref="0.006 1" friction="1.0 0.01 0.001" condim="3"/></default>
   <worldbody>{robot_xml()}{scene}</worldbody>
   <contact>{fingers}</contact>
-  <equality>{coupled}</equality>
+  <equality>{coupled}{equality}</equality>
   {actuator_xml()}
 </mujoco>"""
 

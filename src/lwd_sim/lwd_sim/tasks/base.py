@@ -57,6 +57,13 @@ class Task(ABC):
     """Names of the stages; `progress` is the share of them that is done."""
     label_names: ClassVar[tuple[str, ...]]
     """Columns of `label`, the same for every seed."""
+    phrases: ClassVar[tuple[str, ...]]
+    """Instructions, with {fields} that `randomise` fills in."""
+    held_out_phrases: ClassVar[tuple[str, ...]]
+    """Other words for the same, used at `shift` only: no training data has them."""
+
+    body_pose: ClassVar[dict[str, float]] = {}
+    """Joints of lift, waist and head that stand elsewhere than in `BODY_POSE`: rad, m."""
 
     error_scale: ClassVar[float] = 1.0
     """Multiplies the errors of a clumsy operator: a long task forgives less at each step."""
@@ -67,6 +74,13 @@ class Task(ABC):
     @abstractmethod
     def scene_xml(self) -> str:
         """Table, items, lights: elements for ``<worldbody>``. The same for every seed."""
+
+    def equality_xml(self) -> str:
+        """Elements for ``<equality>``: welds that `after_step` may break (``data.eq_active``)."""
+        return ''
+
+    def after_step(self, scene: Scene) -> None:  # noqa: B027
+        """What physics does not do by itself, once a control tick: break a weld, set a latch."""
 
     @abstractmethod
     def randomise(self, scene: Scene, rng: np.random.Generator, shift: Shift) -> None:
@@ -122,6 +136,11 @@ class Task(ABC):
             float(np.linalg.norm(goal.position - scene.tcp(side))) for side, goal in goals.items()
         )
         return len(self.stages) - self.stages_done(scene) + min(metres, 0.99)
+
+    def phrase(self, rng: np.random.Generator, shift: Shift) -> str:
+        """One of the phrasings that belong to the level."""
+        of = self.held_out_phrases if shift == 'shift' else self.phrases
+        return of[int(rng.integers(len(of)))]
 
     def progress(self, scene: Scene) -> float:
         """Share of stages done, 0 .. 1."""

@@ -33,11 +33,6 @@ ITEMS = (
     ItemKind('red_bottle', 'red bottle', (0.85, 0.10, 0.08), 'cylinder', 0.027, 0.10),
     ItemKind('blue_bottle', 'blue bottle', (0.10, 0.25, 0.85), 'cylinder', 0.027, 0.10),
 )
-PHRASES = (
-    'pass the {item} to your {hand} hand and put it into the {hand} bin',
-    'hand the {item} over and place it in the bin on the {hand}',
-    'move the {item} to the {hand} bin, from hand to hand',
-)
 _OTHER = {'l': 'r', 'r': 'l'}
 _SIGN = {'l': 1.0, 'r': -1.0}
 _HAND = {'l': 'left', 'r': 'right'}
@@ -66,6 +61,15 @@ class Handover(Task):
         'in the other hand',
         'over the bin',
         'in the bin',
+    )
+    phrases: ClassVar[tuple[str, ...]] = (
+        'pass the {item} to your {hand} hand and put it into the {hand} bin',
+        'hand the {item} over and place it in the bin on the {hand}',
+        'move the {item} to the {hand} bin, from hand to hand',
+    )
+    held_out_phrases: ClassVar[tuple[str, ...]] = (
+        'your {hand} hand should drop the {item} in the {hand} bin: give it over first',
+        'swap the {item} across and leave it in the {hand} bin',
     )
     label_names: ClassVar[tuple[str, ...]] = (
         'item.x',
@@ -111,7 +115,7 @@ class Handover(Task):
         sign = _SIGN[self.giver]
         self._stand(scene, self.target, rng.uniform(*x_range), sign * rng.uniform(*y_range), rng)
         self._stand(scene, other, rng.uniform(1.08, 1.12), rng.uniform(-0.15, 0.15), rng)
-        phrase = PHRASES[int(rng.integers(len(PHRASES)))]
+        phrase = self.phrase(rng, shift)
         self.instruction = phrase.format(item=self.target.words, hand=_HAND[self.taker])
 
     def success(self, scene: Scene) -> bool:

@@ -30,12 +30,6 @@ ITEMS = (
     ItemKind('blue_box', 'blue box', (0.10, 0.25, 0.85), 'box', 0.027, 0.045),
     ItemKind('yellow_can', 'yellow can', (0.92, 0.78, 0.08), 'cylinder', 0.029, 0.042),
 )
-PHRASES = (
-    'restock the {item}',
-    'put the {item} into its bin',
-    'place the {item} in the bin beside it',
-    'take the {item} and drop it into the bin',
-)
 
 
 class Restock(Task):
@@ -46,6 +40,16 @@ class Restock(Task):
     name: ClassVar[str] = 'restock'
     time_limit_s: ClassVar[float] = 8.0
     stages: ClassVar[tuple[str, ...]] = ('reached', 'grasped', 'over the bin', 'in the bin')
+    phrases: ClassVar[tuple[str, ...]] = (
+        'restock the {item}',
+        'put the {item} into its bin',
+        'place the {item} in the bin beside it',
+        'take the {item} and drop it into the bin',
+    )
+    held_out_phrases: ClassVar[tuple[str, ...]] = (
+        'could you tidy the {item} away into the bin next to it?',
+        'the {item} goes in the bin on its side',
+    )
     label_names: ClassVar[tuple[str, ...]] = (
         *(f'{thing}.{axis}' for thing in ('item', 'goal') for axis in 'xyz'),
         *(f'{kind.name}.{axis}' for kind in ITEMS for axis in 'xyz'),
@@ -88,7 +92,7 @@ class Restock(Task):
         self._stand(scene, order[2], between, rng.uniform(-0.2, 0.2))
         self.target = order[int(rng.integers(2))]
         self.side = self.sides[self.target.name]
-        self.instruction = PHRASES[int(rng.integers(len(PHRASES)))].format(item=self.target.words)
+        self.instruction = self.phrase(rng, shift).format(item=self.target.words)
 
     def success(self, scene: Scene) -> bool:
         """The named item lies in its bin, let go and at rest."""

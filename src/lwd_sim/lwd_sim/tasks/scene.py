@@ -73,6 +73,20 @@ class Scene:
         at = self.item(name).qvel
         return float(np.linalg.norm(self.data.qvel[at : at + 3]))
 
+    def slide(self, joint: str) -> float:
+        """Position of a hinge or slide of the furniture (a door, a lid): rad or m."""
+        return float(self.data.qpos[self.model.joint(joint).qposadr[0]])
+
+    def latched(self, name: str) -> bool:
+        """Whether a latch (:func:`latch_xml`) is set."""
+        return self.slide(name) > 0.5
+
+    def latch(self, name: str, value: bool = True) -> None:
+        """Set or clear a latch."""
+        joint = self.model.joint(name)
+        self.data.qpos[joint.qposadr[0]] = float(value)
+        self.data.qvel[joint.dofadr[0]] = 0.0
+
     def tcp(self, side: str) -> Array:
         """Tool centre of one hand (``l`` or ``r``), (3,) m in the base frame."""
         centre: Array = self.data.site_xpos[self._tcp[side]].copy()
@@ -94,6 +108,18 @@ class Scene:
             return False
         across, third, along = self.tool_axes(side).T @ (point - self.tcp(side))
         return bool(abs(across) < 0.015 and abs(third) < 0.03 and abs(along) < 0.04)
+
+
+def latch_xml(name: str) -> str:
+    """One remembered yes or no, as the position of a weightless slide that nothing touches.
+
+    What an episode must remember (shaken enough, cut through) stands in qpos like everything else, so that whoever
+    shadows a world by its qpos knows it too.
+    """
+    return (
+        f'<body name="{name}_latch" pos="0 0 -9" gravcomp="1"><joint name="{name}" type="slide" damping="1000"/>'
+        '<inertial pos="0 0 0" mass="1" diaginertia="1 1 1"/></body>'
+    )
 
 
 def grasp_axes(side: str, tilt: float, yaw: float = 0.0) -> Array:
