@@ -60,9 +60,7 @@ class ControlLoop:
             due_s = max(due_s + self._period_s, time.monotonic())
             self._look_around(executor)
 
-    def _run_on_clock(
-        self, executor: Executor, clock: Subscription, leaving: Leaving
-    ) -> None:
+    def _run_on_clock(self, executor: Executor, clock: Subscription, leaving: Leaving) -> None:
         """Simulated time: /clock is read here, and handed to the node's own time source."""
         clock.callback_group = NotWoken()
         waiting = rclpy_implementation.WaitSet(1, 0, 0, 0, 0, 0, self._node.context.handle)

@@ -22,7 +22,6 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-
 Leaving = Callable[[], bool]
 """True once the process has been asked to leave."""
 
