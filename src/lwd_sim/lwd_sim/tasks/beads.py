@@ -1,0 +1,152 @@
+"""Liquids and leaves as a few small spheres, and the open vessels that they are poured from and into.
+
+A bead slides but does not turn (3 degrees of freedom, not 6) and has no friction: it flows like a liquid and costs
+half. A little damping lets what was spilt come to rest.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from lwd_sim.robot.g1_model import ITEM_CONTACT, NO_CONTACT
+from lwd_sim.tasks.scene import Array, Scene
+
+BEAD_RADIUS_M = 0.009
+_BEAD_MASS = 0.003  # kg
+_BEAD_DAMPING = 0.006  # N*s/m: what was spilt stops within a second
+_WALL_M = 0.005  # thickness
+HANDLE_WIDTH_M = 0.024  # between the pads
+
+
+@dataclass(frozen=True, slots=True)
+class Vessel:
+    """An open vessel with ``sides`` flat walls. Its body frame is the centre of its underside, z up; m, kg.
+
+    A vessel with a handle has an upright bar on its near side (-x), ``reach_m`` from the axis.
+    """
+
+    name: str  # body name
+    words: str  # in instructions
+    rgba: tuple[float, float, float]
+    inner: float  # from the axis to a wall
+    height: float  # outside
+    sides: int = 8
+    handle: bool = False
+    mass: float = 0.10
+
+    @property
+    def width(self) -> float:
+        """Outside, between opposite walls, m."""
+        return 2 * (self.inner + _WALL_M)
+
+    @property
+    def reach_m(self) -> float:
+        """From the axis to the middle of the handle, m."""
+        return self.inner + _WALL_M + 0.030
+
+    @property
+    def grip(self) -> Array:
+        """Where a hand takes it, (3,) m in its frame: the handle, or the body."""
+        if self.handle:
+            return np.array([-self.reach_m, 0.0, 0.55 * self.height])
+        return np.array([0.0, 0.0, 0.55 * self.height])
+
+    @property
+    def grip_width(self) -> float:
+        """Between the pads, m."""
+        return HANDLE_WIDTH_M if self.handle else self.width
+
+
+def cup_xml(vessel: Vessel, *, free: bool = True) -> str:
+    """The body of a vessel; ``free`` with the joint ``<name>_free``, else furniture that does not move."""
+    inner, half, thick = vessel.inner, vessel.height / 2, _WALL_M / 2
+    rgba = ' '.join(str(c) for c in vessel.rgba) + ' 1'
+    share = vessel.mass / (vessel.sides + 1)
+    common = f'mass="{share}" rgba="{rgba}" friction="0.9 0.02 0.002" {ITEM_CONTACT}'
+    long = (inner + _WALL_M) * np.tan(np.pi / vessel.sides)
+    walls = ''
+    for k in range(vessel.sides):
+        turn = (
+            2 * np.pi * (k + 0.5) / vessel.sides
+            if vessel.sides % 4
+            else 2 * np.pi * k / vessel.sides
+        )
+        x, y = (inner + thick) * np.cos(turn), (inner + thick) * np.sin(turn)
+        # walls end a little above the underside: the floor alone carries, with four contacts
+        walls += (
+            f'<geom type="box" size="{thick} {long:.5f} {half - 0.001}" pos="{x:.5f} {y:.5f} {half + 0.001}" '
+            f'euler="0 0 {turn:.5f}" {common}/>'
+        )
+    flat = (inner + _WALL_M) * (1.0 if vessel.sides == 4 else 0.75)
+    floor = (
+        f'<geom name="{vessel.name}" type="box" size="{flat:.5f} {flat:.5f} {thick}" pos="0 0 {thick}" {common}/>'
+        f'<geom type="cylinder" size="{inner:.5f} {thick}" pos="0 0 {thick + 0.001}" mass="0" rgba="{rgba}" '
+        f'{NO_CONTACT}/>'
+    )
+    bar = ''
+    if vessel.handle:
+        x, wide, long_half = -vessel.reach_m, HANDLE_WIDTH_M / 2, 0.40 * vessel.height
+        bridge = 0.5 * (vessel.reach_m - inner)
+        bar = (
+            f'<geom type="box" size="0.008 {wide} {long_half}" pos="{x} 0 {vessel.grip[2]}" mass="0.02" '
+            f'friction="0.9 0.02 0.002" rgba="0.16 0.16 0.18 1" {ITEM_CONTACT}/>'
+            f'<geom type="box" size="{bridge} 0.006 0.006" pos="{x + bridge} 0 {vessel.grip[2]}" mass="0.005" '
+            f'rgba="0.16 0.16 0.18 1" {NO_CONTACT}/>'
+        )
+    joint = f'<joint name="{vessel.name}_free" type="free" damping="0.0005"/>' if free else ''
+    return f'<body name="{vessel.name}">{joint}{floor}{walls}{bar}</body>'
+
+
+def beads_xml(name: str, count: int, rgba: str) -> str:
+    """``count`` beads called ``<name>0`` and so on; place them with :meth:`Beads.fill`."""
+    return ''.join(
+        f'<body name="{name}{i}" pos="0 0 0">'
+        + ''.join(
+            f'<joint name="{name}{i}_{axis}" type="slide" axis="{way}" damping="{_BEAD_DAMPING}"/>'
+            for axis, way in (('x', '1 0 0'), ('y', '0 1 0'), ('z', '0 0 1'))
+        )
+        + f'<geom name="{name}{i}" type="sphere" size="{BEAD_RADIUS_M}" mass="{_BEAD_MASS}" condim="1" '
+        f'priority="2" rgba="{rgba}" {ITEM_CONTACT}/></body>'
+        for i in range(count)
+    )
+
+
+class Beads:
+    """Where the beads of one name are."""
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name, self.count = name, count
+        self._columns: npt.NDArray[np.int64] | None = None
+
+    def positions(self, scene: Scene) -> Array:
+        """Centres, (count, 3) m in the base frame."""
+        at: Array = scene.data.qpos[self._at(scene)]
+        return at
+
+    def fill(self, scene: Scene, vessel: Vessel, inside: int | None = None) -> None:
+        """Put all beads (or the first ``inside``) at rest above the vessel's floor, three to a layer."""
+        foot, axes = scene.position(vessel.name), scene.axes(vessel.name)
+        spread = min(1.2 * BEAD_RADIUS_M, vessel.inner - BEAD_RADIUS_M)
+        for i, columns in enumerate(self._at(scene)[:inside]):
+            layer, turn = divmod(i, 3)
+            angle = 2 * np.pi * (turn / 3 + layer / 6)
+            z = _WALL_M + BEAD_RADIUS_M * (1.1 + 1.9 * layer)
+            local = np.array([spread * np.cos(angle), spread * np.sin(angle), z])
+            scene.data.qpos[columns] = foot + axes @ local
+
+    def inside(self, scene: Scene, vessel: Vessel) -> int:
+        """How many are in a vessel, however it stands or is held."""
+        foot, axes = scene.position(vessel.name), scene.axes(vessel.name)
+        local = (self.positions(scene) - foot) @ axes
+        corner = vessel.inner / np.cos(np.pi / vessel.sides)
+        within = np.hypot(local[:, 0], local[:, 1]) < corner
+        return int(np.sum(within & (local[:, 2] > 0.0) & (local[:, 2] < vessel.height)))
+
+    def _at(self, scene: Scene) -> npt.NDArray[np.int64]:
+        if self._columns is None:
+            first = [scene.model.joint(f'{self._name}{i}_x').qposadr[0] for i in range(self.count)]
+            self._columns = np.asarray(first, dtype=np.int64)[:, None] + np.arange(3)
+        return self._columns
