@@ -90,13 +90,15 @@ class World:
         self._score = StageScore(1)
         self.tick = 0
 
-    def reset(self, task: str, seed: int, shift: Shift = 'trained') -> Observation:
+    def reset(
+        self, task: str, seed: int, shift: Shift = 'trained', images: bool = True
+    ) -> Observation:
         """Build the scene of (task, seed, shift), the robot in its start pose; return the first observation."""
         self._build(task, seed, shift)
         self.tick = 0
         mujoco.mj_forward(self.scene.model, self.scene.data)
         self._score = StageScore(len(self.task.stages))
-        return self.observe()
+        return self.observe(images)
 
     def step(self, action: npt.NDArray[np.float64], images: bool = True) -> Observation:
         """Advance one control tick under joint targets ``action`` (16,): rad, grippers 0 open .. 1 closed.
