@@ -15,7 +15,8 @@ import numpy.typing as npt
 from lwd_policy_node.profile import RobotProfile
 
 from lwd_sim.rendering.camera_renderer import CameraRenderer, View
-from lwd_sim.robot.g1_model import BODY_POSE, FINGER_STROKE_M, model_xml
+from lwd_sim.robot.g1_model import BODY_POSE, model_xml
+from lwd_sim.robot.shapes import FINGER_STROKE_M
 from lwd_sim.tasks import SHIFTS, Shift, Task, make_task
 from lwd_sim.tasks.scene import Scene
 from lwd_sim.tasks.score import StageScore

@@ -10,10 +10,24 @@ head pitch, waist pitch, lift. Gripper controls are fractions, 0 open .. 1 close
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import cos, sin
 from xml.sax.saxutils import quoteattr
 
 from lwd_sim.robot.kinematics import KinematicJoint, g1_joints
+from lwd_sim.robot.shapes import (
+    COLUMN,
+    DARK,
+    FINGER_STROKE_M,
+    FOOT_CENTRE,
+    FOOT_HALF_HEIGHT,
+    FOOT_RADIUS,
+    PALM,
+    Box,
+    Capsule,
+    camera_mount,
+    finger_boxes,
+    finger_sign,
+    link_capsule,
+)
 
 LEFT_ARM = tuple(f'idx2{i}_arm_l_joint{i}' for i in range(1, 8))
 RIGHT_ARM = tuple(f'idx6{i}_arm_r_joint{i}' for i in range(1, 8))
@@ -26,13 +40,6 @@ BODY_POSE = {
     'idx01_body_joint1': 0.42,
 }
 
-FINGER_STROKE_M = 0.05  # travel of one finger from open to closed
-FINGER_GAP_CLOSED_M = 0.004  # between the pads when fully closed
-_PAD_HALF = (0.013, 0.005, 0.024)  # m: across, along the closing axis, along the approach
-_PAD_CENTRE_Z = 0.138  # m from the flange
-_HEAD_TILT_UP_RAD = (
-    0.39  # mounting angle of the head camera: its axis meets the table top 0.9 m ahead
-)
 _ARM_GAIN = {1: 900.0, 2: 900.0, 3: 600.0, 4: 600.0, 5: 300.0, 6: 300.0, 7: 200.0}  # N*m/rad
 
 # Collision groups: hands touch hands, furniture and items; items touch everything; furniture rests.
@@ -40,25 +47,6 @@ HAND_CONTACT = 'contype="1" conaffinity="7"'
 ITEM_CONTACT = 'contype="2" conaffinity="7"'
 FURNITURE_CONTACT = 'contype="4" conaffinity="3"'
 NO_CONTACT = 'contype="0" conaffinity="0"'
-
-_SHELL = '0.82 0.83 0.85 1'
-_DARK = '0.20 0.21 0.24 1'
-_PAD = '0.95 0.45 0.05 1'  # a colour no item has, so that small pictures show the fingers
-
-# Link shapes: (from, to, radius, colour) capsules in the child link's frame, m. Looks and inertia only.
-_LINK_CAPSULES: dict[str, tuple[tuple[str, str, float, str], ...]] = {
-    'body_link1': (('0 0 -0.25', '0.1 0 0', 0.10, _DARK),),
-    'body_link2': (('0 -0.02 0', '0 -0.30 0', 0.09, _SHELL),),
-    'head_link1': (('0 0 0', '0 0 0.05', 0.045, _DARK),),
-    'head_link2': (('-0.03 -0.01 0.03', '-0.03 -0.01 -0.03', 0.06, _SHELL),),
-    'arm_l_link1': (('0 0 -0.12', '0 0 0', 0.055, _SHELL),),
-    'arm_l_link2': (('0 0 0', '0 -0.20 0', 0.048, _SHELL),),
-    'arm_l_link3': (('0 0 0', '0 0 -0.10', 0.045, _DARK),),
-    'arm_l_link4': (('0 0 0', '0 -0.10 0', 0.042, _SHELL),),
-    'arm_l_link5': (('0 0 0', '0 0 -0.09', 0.040, _DARK),),
-    'arm_l_link6': (('0 0 0', '0 -0.11 0', 0.038, _SHELL),),
-    'arm_l_end_link': (('0 0 -0.04', '0 0 0.01', 0.034, _DARK),),
-}
 
 
 def robot_xml() -> str:
@@ -68,8 +56,8 @@ def robot_xml() -> str:
         children.setdefault(joint.parent, []).append(joint)
     tree = ''.join(_body(joint, children) for joint in children['base_link'])
     base = (
-        f'<geom type="cylinder" size="0.24 0.09" pos="0 0 0.12" rgba="{_DARK}" {NO_CONTACT}/>'
-        f'<geom type="capsule" fromto="0 0 0.2 0 0 0.75" size="0.08" rgba="{_SHELL}" {NO_CONTACT}/>'
+        f'<geom type="cylinder" size="{FOOT_RADIUS} {FOOT_HALF_HEIGHT}" pos="{_text(FOOT_CENTRE)}" rgba="{DARK}" '
+        f'{NO_CONTACT}/>{_capsule(COLUMN)}'
     )
     return f'<body name="base_link">{base}{tree}</body>'
 
@@ -167,45 +155,46 @@ def _link(joint: KinematicJoint) -> str:
             f'armature="{armature}"/>'
         )
         parts += '<inertial pos="0 0 0" mass="1.0" diaginertia="0.004 0.004 0.004"/>'
-    for start, end, radius, colour in _LINK_CAPSULES.get(
-        joint.child.replace('arm_r', 'arm_l'), ()
-    ):
-        parts += f'<geom type="capsule" fromto="{start} {end}" size="{radius}" rgba="{colour}" {NO_CONTACT}/>'
-    return parts + _cameras_and_sites(joint.child)
+    capsule = link_capsule(joint.child)
+    return parts + (_capsule(capsule) if capsule else '') + _cameras_and_sites(joint.child)
 
 
 def _cameras_and_sites(link: str) -> str:
-    if link == 'head_link2':
-        s, c = sin(_HEAD_TILT_UP_RAD), cos(_HEAD_TILT_UP_RAD)
-        return f'<camera name="head" pos="0.06 -0.02 0" xyaxes="0 0 -1 {-s} {-c} 0" fovy="66"/>'
+    parts = ''
     if link.startswith('gripper_') and link.endswith('base_link'):
-        side = link[8]
-        name, above = {'l': ('hand_left', 1), 'r': ('hand_right', -1)}[side]
-        axes = f'0 {above} 0 {0.788 * above} 0 0.616'
-        return (
-            f'<geom name="palm_{side}" type="box" size="0.025 0.055 0.025" pos="0 0 0.065" mass="0.4" '
-            f'rgba="{_DARK}" {HAND_CONTACT}/>'
-            f'<camera name="{name}" pos="{0.078 * above} 0 0.08" xyaxes="{axes}" fovy="78"/>'
-        )
+        parts += _box(PALM, f'name="palm_{link[8]}" mass="0.4" {HAND_CONTACT}')
     if link.startswith('gripper_') and link.endswith('center_link'):
-        return f'<site name="tcp_{link[8]}" size="0.004" rgba="0 0 0 0"/>'
-    return ''
+        parts += f'<site name="tcp_{link[8]}" size="0.004" rgba="0 0 0 0"/>'
+    mount = camera_mount(link)
+    if mount is not None:
+        parts += (
+            f'<camera name="{mount.camera}" pos="{_text(mount.place)}" xyaxes="{_text(mount.right + mount.up)}" '
+            f'fovy="{mount.fovy}"/>'
+        )
+    return parts
 
 
 def _finger(joint: KinematicJoint) -> str:
-    side, inner = joint.child[8], 'inner' in joint.child
-    sign = -1.0 if inner else 1.0
-    name = f'gripper_{side}' if inner else f'gripper_{side}_outer'
-    y_open = sign * (FINGER_STROKE_M + FINGER_GAP_CLOSED_M / 2 + _PAD_HALF[1])
-    sx, sy, sz = _PAD_HALF
+    side, sign = joint.child[8], finger_sign(joint.child)
+    name = f'gripper_{side}' if sign < 0 else f'gripper_{side}_outer'
+    pad, shank = finger_boxes(sign)
+    grip = 'friction="2.0 0.02 0.001" solref="0.008 1" priority="1" condim="4"'
     return (
         f'<joint name="{name}" type="slide" axis="0 {-sign:g} 0" range="0 {FINGER_STROKE_M}" armature="0.1" '
         f'damping="2"/>'
-        f'<geom name="pad_{name}" type="box" size="{sx} {sy} {sz}" pos="0 {y_open} {_PAD_CENTRE_Z}" mass="0.05" '
-        f'friction="2.0 0.02 0.001" solref="0.008 1" priority="1" condim="4" rgba="{_PAD}" {HAND_CONTACT}/>'
-        f'<geom type="box" size="0.009 0.005 0.028" pos="0 {y_open + sign * 0.004} 0.095" mass="0.02" '
-        f'rgba="{_SHELL}" {NO_CONTACT}/>'
+        + _box(pad, f'name="pad_{name}" mass="0.05" {grip} {HAND_CONTACT}')
+        + _box(shank, f'mass="0.02" {NO_CONTACT}')
     )
+
+
+def _capsule(shape: Capsule) -> str:
+    ends = _text(shape.start + shape.end)
+    return f'<geom type="capsule" fromto="{ends}" size="{shape.radius}" rgba="{shape.rgba}" {NO_CONTACT}/>'
+
+
+def _box(shape: Box, attributes: str) -> str:
+    size, centre = _text(shape.half), _text(shape.centre)
+    return f'<geom type="box" size="{size}" pos="{centre}" rgba="{shape.rgba}" {attributes}/>'
 
 
 def _text(values: Iterable[float]) -> str:

@@ -12,7 +12,8 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 
-from lwd_sim.robot.g1_model import ACTUATORS, FINGER_GAP_CLOSED_M, FINGER_STROKE_M
+from lwd_sim.robot.g1_model import ACTUATORS
+from lwd_sim.robot.shapes import FINGER_GAP_CLOSED_M, FINGER_STROKE_M
 
 Array = npt.NDArray[np.float64]
 SIDES = ('l', 'r')
