@@ -16,7 +16,7 @@ from lwd_bringup.demo.fleet import EpisodeView, Fleet
 from lwd_bringup.demo.home import HomeError, open_home
 from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
 from lwd_bringup.demo.records import JsonLines, Records, percentile
-from lwd_bringup.demo.report import make_report, verdict, wilson
+from lwd_bringup.demo.report import make_report, verdict
 
 
 def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
@@ -57,11 +57,6 @@ def test_verdict_claims_a_rise_only_when_intervals_part() -> None:
     assert 'overlap' in verdict({**figures, 'online': {'n': 100, 'k': 55}})
     assert 'did not rise' in verdict({**figures, 'online': {'n': 100, 'k': 50}})
     assert verdict({}).startswith('Not evaluated')
-
-
-def test_wilson_interval_matches_the_published_example() -> None:
-    low, high = wilson(81, 263)  # Newcombe 1998, table I
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
 
 
 def test_percentile_is_nearest_rank() -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import rclpy
 import simplejpeg
+from lwd_policy_node.nodes import qos
 from lwd_policy_node.profile import RobotProfile
-from lwd_sim.nodes import qos
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.world import World
 from rclpy.context import Context

@@ -10,9 +10,10 @@ import matplotlib as mpl
 
 mpl.use('svg')
 import matplotlib.pyplot as plt
+from lwd_learner.evaluation.wilson import wilson
 from matplotlib.figure import Figure
 
-from lwd_bringup.demo.report import STAGES, wilson
+from lwd_bringup.demo.report import STAGES
 
 WINDOW = 20  # episodes of the sliding mean
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import os
 import platform
 from pathlib import Path
 from typing import Any
+
+from lwd_learner.evaluation.wilson import wilson
 
 from lwd_bringup.demo.fleet import Fleet
 from lwd_bringup.demo.records import Records, loaded_s, read_status, sampleable_s, spread
@@ -54,16 +55,6 @@ def make_report(fleet: Fleet, records: Records, wall_s: float, notes: list[str])
         'machine': machine(),
         'notes': list(notes),
     }
-
-
-def wilson(k: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """95 % confidence interval of a share (Wilson 1927); (0, 1) of nothing."""
-    if n == 0:
-        return 0.0, 1.0
-    p = k / n
-    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return centre - half, centre + half
 
 
 def verdict(evaluations: dict[str, dict[str, int]]) -> str:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from lwd_learner.evaluation.wilson import wilson
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from lwd_bringup.demo.fleet import Fleet
 from lwd_bringup.demo.records import Records, loaded_s, sampleable_s, spread
-from lwd_bringup.demo.report import STAGES, wilson
+from lwd_bringup.demo.report import STAGES
 
 MODE_STYLE = {'policy': 'green', 'human': 'yellow', 'hold': 'dim', 'e-stop': 'bold red'}
 SILENT_S = 5.0  # without a status for longer, a robot is shown as silent

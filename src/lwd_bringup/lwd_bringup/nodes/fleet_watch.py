@@ -7,20 +7,14 @@ import threading
 import time
 
 import rclpy
+from lwd_policy_node.nodes import qos
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 
 from lwd_bringup.demo.fleet import MODES, EpisodeView, Fleet
 from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
 
-LATCHED = QoSProfile(
-    depth=10,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
-RELIABLE = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
 OUTCOMES = ('unknown', 'success', 'failure', 'aborted')
 
 
@@ -35,17 +29,17 @@ class FleetWatch:
         rclpy.init(context=self._context, domain_id=domain_id)
         self._node = rclpy.create_node('fleet_watch', context=self._context)
         subscribe = self._node.create_subscription
-        subscribe(RobotStatus, '/lwd/robot_status', self._on_status, RELIABLE)
-        subscribe(WeightsStatus, '/lwd/weights_status', self._on_weights, RELIABLE)
+        subscribe(RobotStatus, '/lwd/robot_status', self._on_status, qos.ROBOT_STATUS)
+        subscribe(WeightsStatus, '/lwd/weights_status', self._on_weights, qos.WEIGHTS_STATUS)
         self._pause = {}
         for robot_id in robot_ids:
             self._fleet.robot(robot_id)
-            subscribe(Episode, f'/{robot_id}/episode', self._on_episode, LATCHED)
+            subscribe(Episode, f'/{robot_id}/episode', self._on_episode, qos.EPISODE_READER)
             subscribe(
                 ControlMode,
                 f'/{robot_id}/control_mode',
                 lambda message, robot_id=robot_id: self._on_mode(robot_id, message),
-                LATCHED,
+                qos.CONTROL_MODE,
             )
             service = f'/{robot_id}/episode_node/set_parameters'
             self._pause[robot_id] = self._node.create_client(SetParameters, service)

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 import rclpy
+from lwd_policy_node.nodes import qos
 from lwd_policy_node.weights import Manifest, load_private_key
 from lwd_policy_node.weights.checks import CONFIG_HASH_KEY
 from lwd_policy_node.weights.tensors import check_finite, read_header
@@ -24,7 +25,6 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from lwd_learner.publish import qos
 from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.fleet_log import EVENTS, FleetLog, RobotReport, WeightsEvent
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
@@ -86,7 +86,7 @@ class Publisher:
             self._node_name, context=self._context, enable_rosout=False, use_global_arguments=False
         )
         self._announcement = self._node.create_publisher(
-            WeightsManifest, '/lwd/weights', qos.LATCHED
+            WeightsManifest, '/lwd/weights', qos.WEIGHTS
         )
         self._node.create_service(GetWeights, '/lwd/get_weights', self._serve)
         self._node.create_subscription(

@@ -47,6 +47,7 @@ def teleop_writer(lifespan_s: float) -> QoSProfile:
     return profile
 
 
+CLOCK = reliable(1)  # a tick that is lost is a control tick that is lost
 CAMERA = best_effort(5)
 JOINT_STATES = reliable(10)
 JOINT_STATES_READER = reliable(1)  # the arbiter wants the newest only

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import Parameter, declare
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.qos import EPISODE_READER
@@ -18,7 +19,6 @@ from lwd_policy_node.profile import load_profile
 from rclpy.node import Node
 
 from lwd_msgs.msg import Episode, SimState
-from lwd_sim.nodes import qos
 from lwd_sim.operator import Operator, Patience, Skill, TakeoverMonitor
 from lwd_sim.tasks import SHIFTS, Shift
 from lwd_sim.world import World

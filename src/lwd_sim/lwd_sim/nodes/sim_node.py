@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node
@@ -28,7 +29,6 @@ from trajectory_msgs.msg import JointTrajectory
 
 from lwd_msgs.msg import SimState
 from lwd_msgs.srv import ResetSim
-from lwd_sim.nodes import qos
 from lwd_sim.nodes.robot_messages import RobotMessages, stamp_of
 from lwd_sim.nodes.sim_clock import Pacer, first_stamp_ns
 from lwd_sim.nodes.sim_parameters import PARAMETERS
