@@ -22,6 +22,7 @@ setup(
             'make_data = lwd_sim.data.make_data:main',
             'sim_node = lwd_sim.nodes.sim_node:main',
             'strip = lwd_sim.data.strip:main',
+            'urdf = lwd_sim.robot.urdf:main',
         ],
         'lwd.teleop_source': [
             'scripted = lwd_sim.nodes.scripted_source:ScriptedOperatorSource',
