@@ -26,11 +26,11 @@ class Options:
 
     tasks: tuple[str, ...] = ('restock', 'handover')
     """Whose scenes."""
-    scenes: int = 3500
+    scenes: int = 10_000
     """Scenes of each task."""
-    frames: int = 3
+    frames: int = 2
     """Glimpses of each scene."""
-    steps: int = 1800
+    steps: int = 6000
     """Training steps."""
     preset: str = 'tiny'
     """Size of the policy."""

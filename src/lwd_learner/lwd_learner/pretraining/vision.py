@@ -20,16 +20,15 @@ from torch import Tensor, nn
 
 from lwd_learner.training.sft_stage import LabelScale, shift_images
 
-IMAGE_SHIFT_PX = 2
-HIDDEN = 128
+IMAGE_SHIFT_PX = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
     """How to train."""
 
-    steps: int = 1200
-    batch_size: int = 96
+    steps: int = 6000
+    batch_size: int = 64
     lr: float = 2e-3
     seed: int = 0
 
@@ -55,13 +54,10 @@ class VisionPretraining:
             ]
             for task, g in glimpses.items()
         }
-        width = policy.config.feature_dim
-        self._readouts = nn.ModuleDict({
-            task: nn.Sequential(
-                nn.Linear(width, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, g.labels.shape[1])
-            )
-            for task, g in glimpses.items()
-        })  # fmt: skip
+        self._width = policy.config.trunk_width
+        self._readouts = nn.ModuleDict(
+            {task: nn.Linear(self._width, g.labels.shape[1]) for task, g in glimpses.items()}
+        )
 
     def run(self, report: Callable[[int, float], None] = lambda step, loss: None) -> None:
         """Train; `report(step, loss)` after each step."""
@@ -101,7 +97,6 @@ class VisionPretraining:
         return found
 
     def _predict(self, task: str, images: np.ndarray, rows: np.ndarray) -> Tensor:  # type: ignore[type-arg]
-        predicted: Tensor = self._readouts[task](
-            self._encoder(image_tensor(images), self._text[task][rows])
-        )
+        features = self._encoder(image_tensor(images), self._text[task][rows])
+        predicted: Tensor = self._readouts[task](features[:, -self._width :])
         return predicted

@@ -17,6 +17,7 @@ import torch
 from lwd_policy_node.policy import Policy
 from lwd_policy_node.policy.normalisation import image_tensor
 from torch import Tensor
+from torch.nn import functional
 
 from lwd_learner.algorithms.sft import CleanHead, flow_matching_loss
 from lwd_learner.replay import Replay, Sampler, SamplerConfig, everything, successful
@@ -31,6 +32,9 @@ Report = Callable[[int, int, dict[str, float]], bool]
 
 LARGEST_SCALE_M = 0.05
 """Largest unit of a label's error: which side of the table an item is on must not drown where on it."""
+
+HUBER = 0.2
+"""Where a label's error stops to count quadratically: what is found at all is to be found precisely."""
 
 
 class LabelScale:
@@ -48,13 +52,14 @@ class LabelScale:
             self.mean, self.scale = torch.zeros(labels.shape[1]), torch.ones(labels.shape[1])
 
     def loss(self, predicted: Tensor, labels: npt.NDArray[Any]) -> Tensor:
-        """Mean squared error in units of the labels' spread."""
+        """Huber loss in units of the labels' spread."""
         if labels.shape[1] == 0:
             return predicted.sum() * 0.0
         target = (torch.from_numpy(labels) - self.mean) / self.scale
         known = torch.isfinite(target)
-        error = torch.where(known, predicted - target.nan_to_num(), 0.0).square()
-        return error.sum() / known.sum().clamp(min=1)
+        error = torch.where(known, predicted - target.nan_to_num(), 0.0)
+        huber = functional.huber_loss(error, torch.zeros_like(error), reduction='sum', delta=HUBER)
+        return huber / (HUBER * known.sum().clamp(min=1))
 
 
 def shift_images(

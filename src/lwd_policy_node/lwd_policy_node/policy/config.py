@@ -47,6 +47,8 @@ class PolicyConfig:
     """Rate of the chunk's steps, Hz."""
     vision_width: int = 112
     """Features that each camera contributes to the prefix."""
+    trunk_width: int = 128
+    """Features of all cameras together, from which positions can be read off linearly."""
     text_width: int = 32
     """Width that the sentence embedding is projected to."""
     hidden: int = 512
@@ -66,8 +68,8 @@ class PolicyConfig:
 
     @property
     def feature_dim(self) -> int:
-        """F, width of the frozen vision features: all cameras side by side."""
-        return self.vision_width * len(self.cameras)
+        """F, width of the frozen vision features: all cameras side by side, and the trunk."""
+        return self.vision_width * len(self.cameras) + self.trunk_width
 
     @property
     def chunk_dim(self) -> int:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from lwd_policy_node.policy.config import TEXT_WIDTH, PolicyConfig, PolicyError
 
 TIME_WIDTH = 64
+TRUNK_HIDDEN = 256
 
 
 class CameraTower(nn.Module):
@@ -76,6 +77,9 @@ class CameraTower(nn.Module):
 class VisionEncoder(nn.Module):
     """Head camera and wrist cameras (one tower shared by all wrists) -> features, and labels in
     training.
+
+    Places in images are not places in the world: the trunk turns what all cameras see into something
+    that pre-training makes linear in metres, so that few demonstrations suffice behind it.
     """
 
     def __init__(self, config: PolicyConfig) -> None:
@@ -83,6 +87,12 @@ class VisionEncoder(nn.Module):
         self.text = nn.Linear(TEXT_WIDTH, config.text_width)
         self.head = CameraTower(config.text_width, config.vision_width, config.image_size)
         self.wrist = CameraTower(config.text_width, config.vision_width, config.image_size)
+        self.trunk = nn.Sequential(
+            nn.Linear(config.feature_dim - config.trunk_width, TRUNK_HIDDEN),
+            nn.SiLU(),
+            nn.Linear(TRUNK_HIDDEN, config.trunk_width),
+            nn.SiLU(),
+        )
         self.labels = nn.Sequential(
             nn.Linear(config.feature_dim + config.state_dim, 128),
             nn.SiLU(),
@@ -101,7 +111,8 @@ class VisionEncoder(nn.Module):
             wrists = _channels_last(images[:, 1:].flatten(0, 1))
             cues = cue.repeat_interleave(cameras - 1, dim=0)
             features.append(self.wrist(wrists, cues).view(batch, -1))
-        return torch.cat(features, dim=-1)
+        seen = torch.cat(features, dim=-1)
+        return torch.cat([seen, self.trunk(seen)], dim=-1)
 
     def predict_labels(self, features: Tensor, state: Tensor) -> Tensor:
         """Normalised simulator labels (B, L) from features and normalised state: the auxiliary

@@ -1,8 +1,8 @@
 """Single frames of many scenes, with what stands where: to pre-train a vision tower on.
 
 No physics: a scene is built, the robot is put into a posture that an operator really had, the named item is left
-standing, nudged, or put into a hand, and the cameras are rendered. Thousands of scenes a minute, where a hundred
-demonstrations show a hundred.
+standing, nudged, put near a hand or into it, and the cameras are rendered. Thousands of scenes a minute, where a
+hundred demonstrations show a hundred.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from lwd_sim.world import World
 
 POSTURE_SCENES = 24  # whose operator lends its postures
 POSTURE_NOISE_RAD = 0.03
-HELD, NUDGED = 0.35, 0.2  # shares of the frames
+HELD, APPROACHED, NUDGED = 0.25, 0.25, 0.15  # shares of the frames
 SCENES_A_JOB = 50
+NEAR_M = 0.2  # a hand's camera sees what is nearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,9 @@ class Glimpses:
 
     task: str
     images: npt.NDArray[np.uint8]  # (N, C, h, w, 3) RGB, cameras in the profile's order
-    labels: npt.NDArray[np.float32]  # (N, L) m
+    labels: npt.NDArray[
+        np.float32
+    ]  # (N, L) m: the task's, then the named item in the left and the right tool frame
     instructions: list[str]
 
 
@@ -115,7 +118,7 @@ def _glimpse(
             _disturb(world, bank, rng)
             seen = world.observe()
             images.append(np.stack([seen.images[camera.name] for camera in world.profile.cameras]))
-            labels.append(world.label())
+            labels.append(np.concatenate([world.label(), _from_hands(world)]))
             texts.append(seen.instruction)
     return np.stack(images), np.stack(labels), texts
 
@@ -124,6 +127,17 @@ def _named(world: World) -> str:
     """Body of the item that the instruction names."""
     name: str = world.task.target.name  # type: ignore[attr-defined]
     return name
+
+
+def _from_hands(world: World) -> npt.NDArray[np.float32]:
+    """The named item as each hand sees it, (6,) m in the tool frames; NaN for a hand that is far away."""
+    scene = world.scene
+    item = scene.position(_named(world))
+    seen = []
+    for side in SIDES:
+        offset = scene.tool_axes(side).T @ (item - scene.tcp(side))
+        seen.append(offset if np.linalg.norm(offset) < NEAR_M else np.full(3, np.nan))
+    return np.concatenate(seen).astype(np.float32)
 
 
 def _disturb(world: World, bank: npt.NDArray[np.float64], rng: np.random.Generator) -> None:
@@ -135,10 +149,12 @@ def _disturb(world: World, bank: npt.NDArray[np.float64], rng: np.random.Generat
     mujoco.mj_kinematics(model, data)
     address = scene.item(_named(world)).qpos
     chance = rng.random()
+    hand = SIDES[int(rng.integers(2))]
     if chance < HELD:
-        hand = SIDES[int(rng.integers(2))]
         data.qpos[address : address + 3] = scene.tcp(hand) + rng.normal(scale=0.006, size=3)
-    elif chance < HELD + NUDGED:
+    elif chance < HELD + APPROACHED:
+        data.qpos[address : address + 2] = scene.tcp(hand)[:2] + rng.normal(scale=0.035, size=2)
+    elif chance < HELD + APPROACHED + NUDGED:
         data.qpos[address : address + 2] += rng.normal(scale=0.02, size=2)
     mujoco.mj_kinematics(model, data)
     mujoco.mj_camlight(model, data)
