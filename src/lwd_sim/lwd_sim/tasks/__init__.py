@@ -1,10 +1,12 @@
 """The tasks, by name. A new one is a file in this folder and a line here."""
 
 from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.correct import Correct
+from lwd_sim.tasks.freezer import Freezer
 from lwd_sim.tasks.handover import Handover
 from lwd_sim.tasks.restock import Restock
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock, Handover)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock, Handover, Correct, Freezer)}
 
 
 def make_task(name: str) -> Task:
