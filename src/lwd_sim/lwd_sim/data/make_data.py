@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -11,15 +12,16 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
+from itertools import count, islice
 from pathlib import Path
 from typing import Literal
 
 import tyro
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.delivery.deliver import deliver
-from lwd_recorder.manifest import MANIFEST_NAME
+from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest
 from lwd_recorder.paths import default_store
 from lwd_recorder.store import open_store
 from rich.console import Console
@@ -38,9 +40,12 @@ class Options:
     """Write scripted episodes as bags into a store; those that are there already are not made again."""
 
     task: str = 'restock'
-    """Task, or several separated by commas."""
+    """Task, several separated by commas, or all."""
     episodes: int = 200
     """Episodes of each task."""
+    hours: float = 0.0
+    """Simulated hours in all, the same share for each task, instead of a number of episodes; the last episodes may
+    go a little beyond."""
     skill: Literal['expert', 'noisy', 'play'] = 'noisy'
     """How well the operator works; play is aimless motion, kept apart by its kind."""
     shift: str = 'trained'
@@ -59,24 +64,48 @@ class Options:
     """Print one JSON object at the end instead of a progress bar."""
 
 
-def plans(options: Options) -> Iterator[Plan]:
-    """Every episode that the options ask for; ids depend on nothing but the options.
+@dataclass(slots=True)
+class _Share:
+    """What is asked for of one task, and how far it is."""
+
+    task: str
+    plans: Iterator[Plan]
+    need_s: float  # simulated seconds; infinite where episodes are counted
+    have_s: float = 0.0
+    episodes: int = 0
+
+
+def shares(options: Options) -> list[_Share]:
+    """What the options ask for, by task; the ids of episodes depend on nothing but the options.
 
     Raises:
-        ValueError: an unknown task or shift.
+        ValueError: an unknown task or shift, or no time.
     """
     if options.shift not in SHIFTS:
         raise ValueError(f'--shift {options.shift!r} is not one of {", ".join(SHIFTS)}')
+    if not 0.0 <= options.hours < math.inf:
+        raise ValueError(f'--hours {options.hours}: give simulated hours, more than 0')
+    names = sorted(TASKS) if options.task == 'all' else options.task.split(',')
+    for name in names:
+        if name not in TASKS:
+            known = ', '.join(sorted(TASKS))
+            raise ValueError(f'--task {name!r} is not one of {known}, or all')
+    need_s = 3600 * options.hours / len(names) if options.hours else math.inf
+    return [_Share(name, _plans(options, name), need_s) for name in names]
+
+
+def _plans(options: Options, task: str) -> Iterator[Plan]:
     skill = {'expert': Skill.expert, 'noisy': Skill.noisy, 'play': Skill.play}[options.skill]()
     kind = 'play' if options.skill == 'play' else 'demonstration'
-    for task in options.task.split(','):
-        if task not in TASKS:
-            raise ValueError(f'--task {task!r} is not one of {", ".join(sorted(TASKS))}')
-        for seed in range(options.seed0, options.seed0 + options.episodes):
-            facts = json.dumps([task, options.shift, options.profile, asdict(skill), seed])
-            digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
-            episode_id = f'{options.robot_id}-{task}-{seed:07d}-{digest}'
-            yield Plan(episode_id, options.robot_id, task, seed, options.shift, kind, skill)  # type: ignore[arg-type]
+    for seed in count(options.seed0) if options.hours else _seeds(options):
+        facts = json.dumps([task, options.shift, options.profile, asdict(skill), seed])
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
+        episode_id = f'{options.robot_id}-{task}-{seed:07d}-{digest}'
+        yield Plan(episode_id, options.robot_id, task, seed, options.shift, kind, skill)  # type: ignore[arg-type]
+
+
+def _seeds(options: Options) -> range:
+    return range(options.seed0, options.seed0 + options.episodes)
 
 
 def main() -> None:
@@ -96,43 +125,89 @@ def main() -> None:
     else:
         console.print(
             f'{counts["made"]} episodes made, {counts["present"]} were there; '
-            f'{counts["success"]} of the new ones succeeded; store {options.out}'
+            f'{counts["success"]} of the new ones succeeded; {counts["hours"]:.2f} simulated h in all; '
+            f'store {options.out}'
         )
 
 
-def make(options: Options, console: Console) -> dict[str, int]:
-    """Make what is missing in the store; return counts of made, present and success."""
-    wanted = list(plans(options))
+def make(options: Options, console: Console) -> dict[str, float]:
+    """Make what is missing in the store; return counts of made, present and success, and all their simulated hours."""
+    asked = shares(options)
     store = open_store(options.out)
-    prefix = f'robots/{options.robot_id}/episodes/'
     present = {
-        found.key.split('/')[-2]
-        for found in store.list(prefix)
+        found.key.split('/')[-2]: found.key
+        for found in store.list(f'robots/{options.robot_id}/episodes/')
         if found.key.endswith(f'/{MANIFEST_NAME}')
     }
-    missing = [plan for plan in wanted if plan.episode_id not in present]
-    counts = {'made': 0, 'present': len(wanted) - len(missing), 'success': 0}
-    columns = (
-        TextColumn('demonstrations'),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-    )
+    counts = {'made': 0, 'present': 0, 'success': 0}
+    workers = max(1, options.workers)
     context = multiprocessing.get_context('spawn')
     with (
-        Progress(*columns, console=console, disable=options.json) as progress,
-        ProcessPoolExecutor(max(1, options.workers), context, _open_world, (options,)) as pool,
+        _bars(options, console) as progress,
+        ProcessPoolExecutor(workers, context, _open_world, (options,)) as pool,
     ):
-        bar = progress.add_task('', total=len(missing))
+        bars = {
+            share.task: progress.add_task(share.task, total=_total(share, options))
+            for share in asked
+        }
+
+        def advance(share: _Share, seconds: float) -> None:
+            share.have_s += seconds
+            share.episodes += 1
+            progress.update(bars[share.task], completed=_completed(share, options))
+
+        def missing() -> Iterator[tuple[_Share, Plan]]:
+            for share in asked:
+                for plan in share.plans:
+                    if share.have_s >= share.need_s:
+                        break
+                    if plan.episode_id in present:
+                        counts['present'] += 1
+                        there = EpisodeManifest.from_json(
+                            store.read_bytes(present[plan.episode_id])
+                        )
+                        advance(share, there.ended_s - there.started_s)
+                    else:
+                        yield share, plan
+
+        todo = missing()
+        running: dict[Future[tuple[str, float]], _Share] = {}
         try:
-            for done in as_completed([pool.submit(_one, plan) for plan in missing]):
-                counts['made'] += 1
-                counts['success'] += done.result() == 'success'
-                progress.advance(bar)
+            while True:
+                for share, plan in islice(todo, workers - len(running)):
+                    running[pool.submit(_one, plan)] = share
+                if not running:
+                    break
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    outcome, seconds = done.result()
+                    counts['made'] += 1
+                    counts['success'] += outcome == 'success'
+                    advance(running.pop(done), seconds)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    return counts
+    return {**counts, 'hours': sum(share.have_s for share in asked) / 3600}
+
+
+def _bars(options: Options, console: Console) -> Progress:
+    """One bar a task: episodes, or simulated minutes."""
+    unit = 'simulated min' if options.hours else 'episodes'
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=console, disable=options.json)
+
+
+def _total(share: _Share, options: Options) -> float:
+    return share.need_s / 60 if options.hours else options.episodes
+
+
+def _completed(share: _Share, options: Options) -> float:
+    return min(share.have_s, share.need_s) / 60 if options.hours else share.episodes
 
 
 _worker: tuple[World, Options]
@@ -144,7 +219,8 @@ def _open_world(options: Options) -> None:
     _worker = World(load_profile(options.profile)), options
 
 
-def _one(plan: Plan) -> str:
+def _one(plan: Plan) -> tuple[str, float]:
+    """Make and deliver one episode; return its outcome and its simulated seconds."""
     world, options = _worker
     scratch = Path(tempfile.mkdtemp(prefix='lwd_make_data_'))
     try:
@@ -153,7 +229,7 @@ def _one(plan: Plan) -> str:
         deliver(open_store(options.out), folder)
     finally:
         shutil.rmtree(scratch)
-    return manifest.outcome
+    return manifest.outcome, manifest.ended_s - manifest.started_s
 
 
 if __name__ == '__main__':
