@@ -17,7 +17,7 @@ from lwd_policy_node.profile import RobotProfile
 from lwd_sim.rendering.camera_renderer import CameraRenderer, View
 from lwd_sim.robot.g1_model import BODY_POSE, model_xml
 from lwd_sim.robot.shapes import FINGER_STROKE_M
-from lwd_sim.tasks import SHIFTS, Shift, Task, make_task
+from lwd_sim.tasks import SHIFTS, Shift, Task, make_task, variation
 from lwd_sim.tasks.scene import Scene
 from lwd_sim.tasks.score import StageScore
 
@@ -35,6 +35,7 @@ _MODEL_FIELDS = (
     'cam_quat',
     'light_diffuse',
     'light_dir',
+    *variation.MODEL_FIELDS,
 )  # what tasks may randomise
 
 
@@ -65,7 +66,8 @@ class _Stage:
 
     def __init__(self, name: str, profile: RobotProfile, render: bool) -> None:
         self.task: Task = make_task(name)
-        xml = model_xml(self.task.scene_xml(), equality=self.task.equality_xml())
+        scene_xml = self.task.scene_xml() + variation.decor_xml()
+        xml = model_xml(scene_xml, equality=self.task.equality_xml())
         model = mujoco.MjModel.from_xml_string(xml)
         self.scene = Scene(model)
         self.pristine = {field: getattr(model, field).copy() for field in _MODEL_FIELDS}
@@ -240,7 +242,9 @@ class World:
         targets[14:16] *= FINGER_STROKE_M
         data.qpos[stage.scene.actuator_qpos] = targets
         rng = np.random.default_rng([zlib.crc32(task.encode()), SHIFTS.index(shift), seed])
+        apart = rng.spawn(1)[0]  # what the task draws is the same with and without it
         stage.task.randomise(stage.scene, rng, shift)
+        variation.vary(stage.scene, apart, shift)
         self._built = (task, seed, shift)
 
     def _state_columns(self, stage: _Stage) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -55,6 +55,7 @@ class Mount:
 
 FOOT_RADIUS, FOOT_HALF_HEIGHT, FOOT_CENTRE = 0.24, 0.09, (0.0, 0.0, 0.12)  # the wheeled base
 COLUMN = Capsule((0, 0, 0.2), (0, 0, 0.75), 0.08, SHELL)
+CAMERAS = ('head', 'hand_left', 'hand_right')
 PALM = Box((0.025, 0.055, 0.025), (0, 0, 0.065), DARK)
 
 _LINK_CAPSULES = {

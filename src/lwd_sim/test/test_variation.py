@@ -1,0 +1,114 @@
+"""What varies in every task: weight and friction at both levels; the looks of the room at shift alone."""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+import pytest
+from lwd_sim.robot.shapes import CAMERAS
+from lwd_sim.tasks import SHIFTS, TASKS, Shift
+from lwd_sim.tasks.variation import FRICTION, MASS
+from lwd_sim.world import World
+
+DECOR = ('stripe', 'panel', 'thing')
+
+
+def decor(world: World) -> dict[str, int]:
+    """Visible decor geoms by name."""
+    model = world.scene.model
+    names = {model.geom(i).name: i for i in range(model.ngeom)}
+    return {
+        name: i
+        for name, i in names.items()
+        if name.startswith(DECOR) and model.geom_rgba[i, 3] > 0
+    }
+
+
+def items(model: mujoco.MjModel) -> np.ndarray:
+    free = model.jnt_type == mujoco.mjtJoint.mjJNT_FREE
+    return np.isin(model.body_rootid, model.jnt_bodyid[free])
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_trained_pictures_are_those_that_vision_was_trained_on(world: World, task: str) -> None:
+    turned = []
+    for seed in range(5):
+        world.reset(task, seed, 'trained')
+        assert not decor(world)
+        turned.append([world.scene.model.camera(name).quat.copy() for name in CAMERAS])
+    assert np.ptp(turned, axis=0).max() == 0.0
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_rooms_look_different_at_shift(world: World, task: str) -> None:
+    looks, turned = [], []
+    for seed in range(12):
+        world.reset(task, seed, 'shift')
+        looks.append(decor(world))
+        turned.append(world.scene.model.camera('head').quat.copy())
+    for kind in DECOR:
+        assert any(name.startswith(kind) for look in looks for name in look)
+    assert len({tuple(look) for look in looks}) >= 4
+    assert 0.001 < np.ptp(turned, axis=0).max() < 0.15
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_things_stand_beyond_every_hand_and_touch_nothing(world: World, task: str) -> None:
+    for seed in range(12):
+        world.reset(task, seed, 'shift')
+        model, data = world.scene.model, world.scene.data
+        mujoco.mj_kinematics(model, data)
+        lying = np.isin(model.geom_bodyid, np.flatnonzero(items(model)))
+        for name, i in decor(world).items():
+            assert not model.geom_contype[i] and not model.geom_conaffinity[i]
+            if name.startswith('thing'):
+                assert data.geom_xpos[i, 0] > 1.15
+                gaps = np.linalg.norm((data.geom_xpos[lying] - data.geom_xpos[i])[:, :2], axis=1)
+                assert gaps.min() > 0.02
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+@pytest.mark.parametrize('shift', SHIFTS)
+def test_weight_and_friction_vary_within_their_ranges_and_leave_no_trace(
+    world: World, task: str, shift: Shift
+) -> None:
+    world.reset(task, 0, shift)
+    model = world.scene.model
+    bodies = items(model)
+    geoms = np.isin(model.geom_bodyid, np.flatnonzero(bodies))
+    pristine = world._current.pristine
+    masses = []
+    for seed in (0, 1, 2, 0):
+        world.reset(task, seed, shift)
+        weight = model.body_mass[bodies] / pristine['body_mass'][bodies]
+        grip = model.geom_friction[geoms, 0] / np.maximum(
+            pristine['geom_friction'][geoms, 0], 1e-9
+        )
+        assert (weight >= MASS[shift][0]).all() and (weight <= MASS[shift][1]).all()
+        held = pristine['geom_friction'][geoms, 0] > 0
+        assert (grip[held] >= FRICTION[shift][0]).all()
+        assert (grip[held] <= FRICTION[shift][1]).all()
+        masses.append(model.body_mass.copy())
+    np.testing.assert_array_equal(masses[0], masses[3])
+    assert np.ptp(masses, axis=0)[bodies].min() > 0
+    assert np.ptp(masses, axis=0)[~bodies].max() == 0
+
+
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_what_follows_from_weights_is_what_mujoco_would_compile(world: World, task: str) -> None:
+    world.reset(task, 3, 'shift')
+    model = world.scene.model
+    again = copy.copy(model)
+    mujoco.mj_setConst(again, mujoco.MjData(again))
+    bodies = items(model)
+    dofs = np.isin(model.dof_bodyid, np.flatnonzero(bodies))
+    for field, rows in (
+        ('body_subtreemass', bodies),
+        ('body_invweight0', bodies),
+        ('dof_invweight0', dofs),
+    ):
+        np.testing.assert_allclose(
+            getattr(model, field)[rows], getattr(again, field)[rows], rtol=1e-6, err_msg=field
+        )
