@@ -6,7 +6,7 @@ seam, which the blade passes: so only a blade that meets the seam gets through. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,7 @@ SEAM_GAP = 0.0005  # m
 BOARD_TOP = 0.02  # m over the table
 BLADE_UP = 0.17  # m, edge of the raised blade over the board
 BLADE_STROKE = BLADE_UP - 0.001  # m
+BLADE_CLEAR = 0.03  # m that the blade may be down and still leave room for a hand
 BLADE_HALF_WIDTH = 0.033  # m
 BLADE_HEIGHT = 0.06  # m
 KNOB_Y = -0.18  # m from the blade, along the carriage
@@ -90,6 +91,37 @@ class Thing:
         along = float(np.clip((scene.tcp(side) - self.centre) @ self.axis, -reach, reach))
         width = self.width(scene.tool_axes(side)[:, 0])
         return scene.holds(side, self.centre + along * self.axis, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where things stand in one scene: frames of the furniture, (3,) m on the table; the fruit's radius."""
+
+    board: Array = field(default_factory=lambda: np.zeros(3))  # under the blade
+    juicer: Array = field(default_factory=lambda: np.zeros(3))
+    tray: Array = field(default_factory=lambda: np.zeros(3))
+    cup: Array = field(default_factory=lambda: np.zeros(3))  # at the beginning
+    table_z: float = 0.0
+    radius: float = RADIUS
+
+    @property
+    def seat(self) -> Array:
+        """Where the fruit's centre belongs on the board, (3,) m."""
+        return self.board + np.array([0.0, 0.0, BOARD_TOP + self.radius])
+
+    def lies_across(self, whole: Thing, slack: float) -> bool:
+        """Whether the whole seam of the fruit is within ``slack`` m of the blade's plane."""
+        tilted = self.radius * np.hypot(whole.axis[1], whole.axis[2])
+        return bool(abs(whole.centre[0] - self.board[0]) + tilted < slack)
+
+    def on_board(self, point: Array) -> bool:
+        """Whether a point (3,) is on the board, or above it."""
+        return bool(np.abs((point - self.board)[:2]).max() < 0.06)
+
+    def in_the_way(self, hand: Array) -> bool:
+        """Whether a tool centre (3,) is too near for the blade to come down."""
+        x, y = (hand - self.board)[:2]
+        return bool(-0.07 < x < 0.09 and abs(y) < 0.10)
 
 
 def chopper_xml() -> str:

@@ -1,0 +1,106 @@
+"""What the hands do in the juice task: the left one carries, the right one presses the blade down."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lwd_sim.tasks import juice_stand as stand
+from lwd_sim.tasks.base import Aim, HandGoal, Waypoint
+from lwd_sim.tasks.grasping import GRASP_TILT_RAD, carry, pick
+from lwd_sim.tasks.juice_stand import Places, Thing
+from lwd_sim.tasks.scene import Scene, grasp_axes
+
+_PRESS_TILT = np.deg2rad(75.0)
+_FINGER_TIP_M = 0.022  # below the tool centre of a hand that presses
+_HOPPER_TILT = np.deg2rad(48.0)  # the hopper stands further back: a flatter hand reaches it
+_SEAT_CARE = 0.4  # share of the usual error: everyone looks closely where a blade will fall
+_BESIDE_M = 0.025  # from the middle of the hopper: room for the other piece
+_LOW_M = 0.035  # over the board: how high a hand carries under the raised blade
+
+
+def take(
+    scene: Scene, thing: Thing, places: Places, aim: Aim, *, beside: Thing | None = None
+) -> Waypoint:
+    """Take a thing with the left hand, off the one ``beside`` it; from the board only under a raised blade."""
+    board, tcp = places.board, scene.tcp('l')
+    point = thing.centre + np.array([0.0, 0.0, 0.004])
+    if beside is not None:
+        apart = thing.centre - beside.centre
+        if np.linalg.norm(apart) < 0.05:
+            point += 0.004 * apart / np.linalg.norm(apart)
+    if places.on_board(thing.centre):
+        axes = grasp_axes('l', GRASP_TILT_RAD)
+        if scene.slide('blade') < -stand.BLADE_CLEAR:
+            wait = HandGoal(board + np.array([-0.12, 0.0, 0.16]), axes, 0.0)
+            return Waypoint('wait', {'l': wait})
+        if tcp[0] > board[0] - 0.05 and tcp[1] > board[1] + 0.08:  # come from the front
+            front = HandGoal(board + np.array([-0.10, 0.08, 0.16]), axes, 0.0)
+            return Waypoint('reach', {'l': front})
+    yaw = thing.yaw
+    width = thing.width(np.array([-np.sin(yaw), np.cos(yaw), 0.0]))
+    return pick(scene, 'l', point + aim.item, width, yaw=yaw)
+
+
+def seat_fruit(scene: Scene, whole: Thing, places: Places, aim: Aim) -> Waypoint:
+    """Carry the held fruit low under the raised blade, turn it across, and set it down."""
+    seat = places.seat + _SEAT_CARE * aim.goal
+    left = float(np.linalg.norm((seat - whole.centre)[:2]))
+    tool, tcp = scene.tool_axes('l'), scene.tcp('l')
+    tool_yaw = float(np.arctan2(tool[1, 2], tool[0, 2]))
+    fruit_yaw = (np.arctan2(whole.axis[1], whole.axis[0]) + np.pi / 2) % np.pi - np.pi / 2
+    turn = tool_yaw - fruit_yaw if abs(fruit_yaw) < 0.8 else 0.0
+    axes = grasp_axes('l', GRASP_TILT_RAD, float(np.clip(turn, -0.6, 0.6)))
+    grip = tcp - whole.centre
+    over = seat + np.array([0.0, 0.0, _LOW_M])
+    if whole.centre[2] < over[2] - 0.02 and left > 0.05:
+        up = np.array([*whole.centre[:2], over[2] + 0.01])
+        return Waypoint('lift', {'l': HandGoal(up + grip, axes, 1.0)})
+    if left > 0.008 and whole.centre[2] > seat[2] + 0.012:
+        return Waypoint('carry', {'l': HandGoal(over + grip, axes, 1.0)})
+    if whole.centre[2] > seat[2] + 0.005 or left > 0.010:
+        down = seat + np.array([0.0, 0.0, 0.001])
+        return Waypoint('lower', {'l': HandGoal(down + grip, axes, 1.0, 0.6)})
+    return Waypoint('release', {'l': HandGoal(tcp, axes, 0.0)})
+
+
+def press(scene: Scene, places: Places) -> Waypoint:
+    """The left hand backs out; then the right one pushes the knob down with closed fingers."""
+    hands = {}
+    left, right = scene.tcp('l'), scene.tcp('r')
+    clear = not places.in_the_way(left)
+    if not clear:
+        tool = scene.tool_axes('l')
+        out = left - 0.08 * tool[:, 2] - np.array([0.04, 0.0, 0.0])
+        hands['l'] = HandGoal(out, tool, 0.0)
+    top = stand.BOARD_TOP + stand.KNOB_TOP + scene.slide('blade') + _FINGER_TIP_M
+    touch = places.board + np.array([0.0, stand.KNOB_Y, top])
+    axes = grasp_axes('r', _PRESS_TILT)
+    aside = float(np.linalg.norm((right - touch)[:2]))
+    above = float(right[2] - touch[2])
+    if clear and above > -0.015 and aside < 0.014 + 0.25 * max(0.0, above):
+        hands['r'] = HandGoal(touch - np.array([0.0, 0.0, 0.03]), axes, 1.0)
+        return Waypoint('press', hands)
+    back = -0.10 if above < 0.025 and aside > 0.04 else 0.0  # not from below
+    hands['r'] = HandGoal(touch + np.array([back, 0.0, 0.05]), axes, 1.0)
+    return Waypoint('reach' if clear else 'leave', hands)
+
+
+def to_juicer(
+    scene: Scene, piece: Thing, places: Places, aim: Aim, inside: Thing | None
+) -> Waypoint:
+    """Carry a held piece out from under the blade sideways, then up and over the hopper, away from one ``inside``."""
+    centre, board = piece.centre, places.board
+    if centre[1] < board[1] + 0.10 and centre[2] < board[2] + stand.BLADE_UP:
+        grip = scene.tcp('l') - centre
+        low = places.seat[2] + _LOW_M
+        axes = grasp_axes('l', GRASP_TILT_RAD)
+        if places.on_board(centre) and centre[2] < low - 0.02:
+            up = np.array([*centre[:2], low + 0.01])
+            return Waypoint('lift', {'l': HandGoal(up + grip, axes, 1.0)})
+        side = np.array([board[0] - 0.03, board[1] + 0.14, low])
+        return Waypoint('carry', {'l': HandGoal(side + grip, axes, 1.0)})
+    goal = places.juicer + aim.goal
+    free = -1.0 if inside is None else -float(np.sign(inside.centre[1] - places.juicer[1]))
+    goal[1] += _BESIDE_M * free
+    rim = places.juicer[2] + stand.HOPPER_FLOOR + stand.HOPPER_DEPTH
+    return carry(scene, 'l', centre, goal, rim + 0.04, tilt=_HOPPER_TILT)
