@@ -1,7 +1,7 @@
 # `make help` lists what there is. Every target sets up what it needs first; set-up is idempotent.
 SHELL := /bin/bash
 PYTHON ?= python3
-MINUTES ?= 5
+MINUTES ?= 7
 ROBOTS ?= 2
 TASK ?= restock
 AREA ?=
@@ -16,7 +16,7 @@ CHECKED := src tools
 setup:  ## make .venv, ROS 2 (wheels, unless Jazzy is sourced) and build the packages
 	@$(PYTHON) tools/setup/environment.py
 
-demo: setup  ## the whole loop on simulated G1s; MINUTES=5 ROBOTS=2 TASK=restock
+demo: setup  ## the whole loop on simulated G1s; MINUTES=7 ROBOTS=2 TASK=restock
 	@$(ENV) exec ros2 run lwd_bringup demo --online-minutes $(MINUTES) --robots $(ROBOTS) --task $(TASK) $(ARGS)
 
 test: setup  ## all tests but the long ones

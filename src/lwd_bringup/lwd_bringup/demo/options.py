@@ -17,7 +17,7 @@ def default_home() -> Path:
 class DemoOptions:
     """Watch the loop close on simulated G1s: act, record, upload, learn, publish, act better."""
 
-    online_minutes: float = 5.0
+    online_minutes: float = 7.0
     """Wall-clock minutes that the robots act while the learner trains."""
     robots: int = 2
     """Simulated robots."""
