@@ -61,9 +61,14 @@ def test_the_operator_solves_the_task(task: str, shift: Shift) -> None:
 
 
 @pytest.mark.parametrize('task', SHORT)
-def test_a_clumsy_operator_sometimes_fails(world: World, task: str) -> None:
-    successes = sum(act_out(world, task, seed, Skill.noisy()).success for seed in range(200, 214))
-    assert 2 <= successes <= 13
+def test_a_clumsy_operator_fails_at_times_and_succeeds_at_times(world: World, task: str) -> None:
+    successes = failures = 0
+    for seed in range(200, 214):
+        won = act_out(world, task, seed, Skill.noisy()).success
+        successes, failures = successes + won, failures + (not won)
+        if successes >= 2 and failures >= 1:
+            return
+    pytest.fail(f'{successes} successes, {failures} failures')
 
 
 @pytest.mark.parametrize('task', sorted(TASKS))
