@@ -4,9 +4,12 @@ from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
 from lwd_sim.tasks.correct import Correct
 from lwd_sim.tasks.freezer import Freezer
 from lwd_sim.tasks.handover import Handover
+from lwd_sim.tasks.juice import Juice
 from lwd_sim.tasks.restock import Restock
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Restock, Handover, Correct, Freezer)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (Restock, Handover, Correct, Freezer, Juice)
+}
 
 
 def make_task(name: str) -> Task:

@@ -188,8 +188,9 @@ class Juice(Task):
         return any(thing.held(scene, 'l') for thing in self._things(scene))
 
     def lost(self, scene: Scene) -> bool:
-        """Whether a piece or the cup is off the table or beyond the left hand's reach."""
-        return any(self._gone(scene.position(name)) for name in (*HALVES, 'cup'))
+        """Whether a piece or the cup is off the table or beyond the left hand's reach, or the cup lies."""
+        fallen = abs(self.cup(scene).axis[2]) < 0.5 and not self.cup(scene).held(scene, 'l')
+        return fallen or any(self._gone(scene.position(name)) for name in (*HALVES, 'cup'))
 
     def dropped(self, scene: Scene) -> bool:
         """Whether what was carried lies neither where it was taken nor where it belongs."""

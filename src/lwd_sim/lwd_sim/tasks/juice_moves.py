@@ -55,6 +55,9 @@ def seat_fruit(scene: Scene, whole: Thing, places: Places, aim: Aim) -> Waypoint
     if whole.centre[2] < over[2] - 0.02 and left > 0.05:
         up = np.array([*whole.centre[:2], over[2] + 0.01])
         return Waypoint('lift', {'l': HandGoal(up + grip, axes, 1.0)})
+    if whole.centre[2] > over[2] + 0.025 and left > 0.05:  # too high for the raised blade
+        beside = np.array([whole.centre[0], places.board[1] + 0.13, over[2]])
+        return Waypoint('carry', {'l': HandGoal(beside + grip, axes, 1.0)})
     if left > 0.008 and whole.centre[2] > seat[2] + 0.012:
         return Waypoint('carry', {'l': HandGoal(over + grip, axes, 1.0)})
     if whole.centre[2] > seat[2] + 0.005 or left > 0.010:
