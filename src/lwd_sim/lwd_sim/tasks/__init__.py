@@ -6,9 +6,11 @@ from lwd_sim.tasks.freezer import Freezer
 from lwd_sim.tasks.handover import Handover
 from lwd_sim.tasks.juice import Juice
 from lwd_sim.tasks.restock import Restock
+from lwd_sim.tasks.shoebox import Shoebox
+from lwd_sim.tasks.tea import Tea
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Restock, Handover, Correct, Freezer, Juice)
+    task.name: task for task in (Restock, Handover, Correct, Freezer, Juice, Shoebox, Tea)
 }
 
 
