@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from lwd_sim.robot.g1_model import ITEM_CONTACT, NO_CONTACT
+from lwd_sim.tasks.base import Shift
 from lwd_sim.tasks.scene import Array, Scene
 
 BEAD_RADIUS_M = 0.009
 _BEAD_MASS = 0.003  # kg
-_BEAD_DAMPING = 0.006  # N*s/m: what was spilt stops within a second
+_BEAD_DAMPING = 0.03  # N*s/m: it flows like honey, and what was spilt soon stops
 _WALL_M = 0.005  # thickness
 HANDLE_WIDTH_M = 0.024  # between the pads
 
@@ -33,8 +34,9 @@ class Vessel:
     rgba: tuple[float, float, float]
     inner: float  # from the axis to a wall
     height: float  # outside
-    sides: int = 8
+    sides: int = 6
     handle: bool = False
+    grip_z: float = 0.0  # height where a hand takes it; 0: a little above the middle
     mass: float = 0.10
 
     @property
@@ -45,14 +47,14 @@ class Vessel:
     @property
     def reach_m(self) -> float:
         """From the axis to the middle of the handle, m."""
-        return self.inner + _WALL_M + 0.030
+        return self.inner + _WALL_M + 0.022
 
     @property
     def grip(self) -> Array:
         """Where a hand takes it, (3,) m in its frame: the handle, or the body."""
-        if self.handle:
-            return np.array([-self.reach_m, 0.0, 0.55 * self.height])
-        return np.array([0.0, 0.0, 0.55 * self.height])
+        return np.array(
+            [-self.reach_m if self.handle else 0.0, 0.0, self.grip_z or 0.55 * self.height]
+        )
 
     @property
     def grip_width(self) -> float:
@@ -88,16 +90,34 @@ def cup_xml(vessel: Vessel, *, free: bool = True) -> str:
     )
     bar = ''
     if vessel.handle:
-        x, wide, long_half = -vessel.reach_m, HANDLE_WIDTH_M / 2, 0.40 * vessel.height
+        x, wide = -vessel.reach_m, HANDLE_WIDTH_M / 2
         bridge = 0.5 * (vessel.reach_m - inner)
+        bridge_z = min(vessel.grip[2], vessel.height - 0.006)
         bar = (
-            f'<geom type="box" size="0.008 {wide} {long_half}" pos="{x} 0 {vessel.grip[2]}" mass="0.02" '
+            f'<geom type="box" size="0.007 {wide} 0.028" pos="{x} 0 {vessel.grip[2]}" mass="0.02" '
             f'friction="0.9 0.02 0.002" rgba="0.16 0.16 0.18 1" {ITEM_CONTACT}/>'
-            f'<geom type="box" size="{bridge} 0.006 0.006" pos="{x + bridge} 0 {vessel.grip[2]}" mass="0.005" '
+            f'<geom type="box" size="{bridge} 0.006 0.006" pos="{x + bridge} 0 {bridge_z}" mass="0.005" '
             f'rgba="0.16 0.16 0.18 1" {NO_CONTACT}/>'
         )
-    joint = f'<joint name="{vessel.name}_free" type="free" damping="0.0005"/>' if free else ''
+    joint = (
+        f'<joint name="{vessel.name}_free" type="free" damping="0.0005" armature="0.0001"/>'
+        if free
+        else ''
+    )
     return f'<body name="{vessel.name}">{joint}{floor}{walls}{bar}</body>'
+
+
+def vary_vessel(scene: Scene, rng: np.random.Generator, shift: Shift, vessel: Vessel) -> None:
+    """Change a vessel's colour and mass a little; more at ``shift``."""
+    wide = shift == 'shift'
+    model = scene.model
+    body = model.body(vessel.name)
+    colours = model.geom_rgba[body.geomadr[0] : body.geomadr[0] + body.geomnum[0], :3]
+    colours += rng.uniform(-1, 1, 3) * (0.12 if wide else 0.05)
+    np.clip(colours, 0.02, 0.98, out=colours)
+    heavier = rng.uniform(0.7, 1.4) if wide else rng.uniform(0.9, 1.15)
+    body.mass[:] *= heavier
+    body.inertia[:] *= heavier
 
 
 def beads_xml(name: str, count: int, rgba: str) -> str:
@@ -123,14 +143,14 @@ class Beads:
 
     def positions(self, scene: Scene) -> Array:
         """Centres, (count, 3) m in the base frame."""
-        at: Array = scene.data.qpos[self._at(scene)]
+        at: Array = scene.data.qpos[self.columns(scene)]
         return at
 
     def fill(self, scene: Scene, vessel: Vessel, inside: int | None = None) -> None:
         """Put all beads (or the first ``inside``) at rest above the vessel's floor, three to a layer."""
         foot, axes = scene.position(vessel.name), scene.axes(vessel.name)
         spread = min(1.2 * BEAD_RADIUS_M, vessel.inner - BEAD_RADIUS_M)
-        for i, columns in enumerate(self._at(scene)[:inside]):
+        for i, columns in enumerate(self.columns(scene)[:inside]):
             layer, turn = divmod(i, 3)
             angle = 2 * np.pi * (turn / 3 + layer / 6)
             z = _WALL_M + BEAD_RADIUS_M * (1.1 + 1.9 * layer)
@@ -145,7 +165,8 @@ class Beads:
         within = np.hypot(local[:, 0], local[:, 1]) < corner
         return int(np.sum(within & (local[:, 2] > 0.0) & (local[:, 2] < vessel.height)))
 
-    def _at(self, scene: Scene) -> npt.NDArray[np.int64]:
+    def columns(self, scene: Scene) -> npt.NDArray[np.int64]:
+        """Where each bead's x, y, z stand in qpos, (count, 3)."""
         if self._columns is None:
             first = [scene.model.joint(f'{self._name}{i}_x').qposadr[0] for i in range(self.count)]
             self._columns = np.asarray(first, dtype=np.int64)[:, None] + np.arange(3)
