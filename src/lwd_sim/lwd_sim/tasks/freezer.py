@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from lwd_sim.tasks.base import TRUE_AIM, Aim, HandGoal, Shift, Task, Waypoint
-from lwd_sim.tasks.grasping import Grasp, carry, find_grasp, leave, pick, width_between
+from lwd_sim.tasks.grasping import (
+    GRASP_TILT_RAD,
+    Grasp,
+    carry,
+    leave,
+    pick,
+)
 from lwd_sim.tasks.joinery import (
     INNER_HALF,
     KNOB_WIDTH,
@@ -19,8 +24,10 @@ from lwd_sim.tasks.joinery import (
     OPENING_Y,
     TOP_Z,
     chest_xml,
+    fitting_grasp,
     let_go,
     pull,
+    reach_tilt,
 )
 from lwd_sim.tasks.scene import Array, Scene, grasp_axes
 from lwd_sim.tasks.tabletop import (
@@ -46,7 +53,6 @@ _CLOSED_M = 0.012
 _LID_TILT, _LID_YAW = np.deg2rad(60.0), np.deg2rad(22.0)  # each hand leans in from its own side
 _ITEM_YAW = np.deg2rad(20.0)
 _CHEST_Y = -0.03  # m, of the chest's centre, the items' side positive: in reach of both hands
-_WIDEST_M = 0.066  # what the open hand passes over
 _TRAVEL_Z = 0.150  # m over the table: the item's centre on its way over the chest's wall
 _RELEASE_Z = 0.118
 
@@ -180,6 +186,8 @@ class Freezer(Task):
         return _SIGN[self.side]
 
     def _waypoint_for(self, scene: Scene, kind: ItemKind, aim: Aim) -> Waypoint:
+        if self._is_under_table(scene):
+            return Waypoint('home')
         lid, grasp = self._lid(scene), self._grasp(scene, kind)
         if self.inside(scene, kind.name) or self._falls_in(scene, kind, grasp):
             clear = self._is_clear(scene) and not grasp.held
@@ -220,7 +228,9 @@ class Freezer(Task):
             other = self.other if kind is self.target else self.target
             if self._grasp(scene, other).held:
                 return self._put_back(scene, other, scene.position(kind.name))
-            return pick(scene, self.side, grasp.point + aim.item, grasp.width, yaw=grasp.yaw)
+            tilt = max(GRASP_TILT_RAD, reach_tilt(grasp.point[0] - 0.02))
+            at = grasp.point + aim.item
+            return pick(scene, self.side, at, grasp.width, yaw=grasp.yaw, tilt=tilt)
         return carry(
             scene,
             self.side,
@@ -241,7 +251,7 @@ class Freezer(Task):
 
     def _waiting(self, scene: Scene, grasp: Grasp) -> HandGoal:
         """Over the item, or with it beside the chest, until the lid is open."""
-        axes = grasp_axes(self.side, np.deg2rad(62.0), grasp.yaw)
+        axes = grasp_axes(self.side, GRASP_TILT_RAD, grasp.yaw)
         if grasp.held:
             beside = np.array([0.90, self._sign * 0.21, self._base[2] + _TRAVEL_Z])
             return HandGoal(beside, axes, 1.0)
@@ -250,6 +260,9 @@ class Freezer(Task):
     def _falls_in(self, scene: Scene, kind: ItemKind, grasp: Grasp) -> bool:
         over = self._over_opening(scene.position(kind.name))
         return over and not grasp.held and scene.speed(kind.name) > 0.2
+
+    def _is_under_table(self, scene: Scene) -> bool:
+        return any(scene.tcp(side)[2] < self._base[2] for side in _SIGN)
 
     def _is_clear(self, scene: Scene) -> bool:
         """Whether the hand on the items' side is out of the lid's way."""
@@ -276,16 +289,7 @@ class Freezer(Task):
         return scene.holds(self.lid_side, self._knob(self._lid(scene)), KNOB_WIDTH)
 
     def _grasp(self, scene: Scene, kind: ItemKind) -> Grasp:
-        grasp = find_grasp(scene, self.side, kind.name, kind.half_sizes, kind.shape)
-        if grasp.held or grasp.width < _WIDEST_M:
-            return grasp
-        item, best = scene.axes(kind.name), grasp  # a box that was turned
-        for yaw in (-0.6, -0.4, 0.4, 0.6):
-            closing = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
-            width = width_between(closing, item, kind.half_sizes, kind.shape)
-            if width < best.width:
-                best = replace(grasp, yaw=yaw, width=width)
-        return replace(best, width=min(best.width, _WIDEST_M))
+        return fitting_grasp(scene, self.side, kind, (0.0, -0.3, 0.3, -0.6, 0.6))
 
     def _stand(
         self, scene: Scene, kind: ItemKind, x: float, y: float, rng: np.random.Generator

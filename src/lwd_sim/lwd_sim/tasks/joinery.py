@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from lwd_sim.robot.g1_model import FURNITURE_CONTACT
 from lwd_sim.tasks.base import HandGoal, Waypoint
+from lwd_sim.tasks.grasping import Grasp, find_grasp, width_between
 from lwd_sim.tasks.scene import Array, Scene
-from lwd_sim.tasks.tabletop import TABLE_TOP_Z
+from lwd_sim.tasks.tabletop import TABLE_TOP_Z, ItemKind
 
 TOP_Z = 0.088  # m, top of the chest over the table
 INNER_HALF = 0.065  # m, of the opening
@@ -19,6 +21,15 @@ LID_TRAVEL = 0.13  # m
 KNOB_Y = -0.025  # m, of the closed lid
 KNOB_Z = TOP_Z + 0.038  # m, where a hand takes it
 KNOB_WIDTH = 0.022
+COOLER_DEPTH = 0.115  # m, inside
+COOLER_INNER_HALF = 0.135  # m, inside, across
+HINGE_Y = 0.141  # m, of the door from the cooler's middle
+HANDLE_RADIUS = 0.19  # m, of the bar from the hinge along the door
+HANDLE_OFF = 0.063  # m, before the door
+HANDLE_Z = 0.125  # m over the table, where a hand takes the bar
+HANDLE_WIDTH = 0.016
+DOOR_TOP_Z = 0.155
+_WIDEST_M = 0.066  # what the open hand passes over
 _WHITE = '0.93 0.95 0.97 1'
 _AHEAD_M = 0.06  # how far ahead on its path a held handle is pulled
 _CLEAR_GAP_M = 0.03  # how much wider than the handle a hand opens before it leaves it
@@ -79,6 +90,52 @@ def chest_xml(name: str) -> str:
     )
 
 
+def cooler_xml(name: str, sign: float) -> str:
+    """A small cooler with a glass door, hinged on the side of ``sign`` (+1 left), and a bar to pull it by.
+
+    The body frame is the middle of its front on the table, the door's joint ``<name>_door``.
+    """
+    deep, wide = COOLER_DEPTH / 2, COOLER_INNER_HALF + 0.012
+    boxes = (
+        (deep, 0.0, 0.006, deep, wide, 0.006),
+        (2 * deep + 0.006, 0.0, 0.106, 0.006, wide, 0.106),
+        (deep, wide - 0.006, 0.106, deep, 0.006, 0.106),
+        (deep, 0.006 - wide, 0.106, deep, 0.006, 0.106),
+        (deep, 0.0, 0.212, deep + 0.012, wide, 0.006),
+    )
+    across, dark = -sign * HANDLE_RADIUS, '0.15 0.15 0.18 1'
+    door = (
+        joint_xml(f'{name}_door', 'hinge', f'0 0 {-sign}', 1.75, damping=0.25, friction=0.08)
+        + f'<geom name="{name}_door" type="box" pos="-0.008 {-sign * 0.138} 0.087" size="0.006 0.138 0.068" '
+        f'mass="0.6" rgba="0.55 0.80 0.92 0.4" {FURNITURE_CONTACT}/>'
+        f'<geom type="box" pos="{-HANDLE_OFF / 2} {across} 0.078" size="{HANDLE_OFF / 2} 0.006 0.006" mass="0.02" '
+        f'rgba="{dark}" {FURNITURE_CONTACT}/>'
+        + post_xml(
+            f'{name}_handle', HANDLE_WIDTH / 2, 0.042, f'{-HANDLE_OFF} {across} 0.114', dark
+        )
+    )
+    return (
+        f'<body name="{name}" pos="0.985 0 {TABLE_TOP_Z}">{boxes_xml(boxes, _WHITE)}'
+        f'<body name="{name}_door" pos="0 {sign * HINGE_Y} 0">{door}</body></body>'
+    )
+
+
+def handle_offset(sign: float, angle: float) -> Array:
+    """Where a cooler's handle is when the door is ``angle`` rad open, (3,) m from the middle of its front."""
+    along = np.array([-np.sin(angle), -sign * np.cos(angle), 0.0])
+    outward = np.array([-np.cos(angle), sign * np.sin(angle), 0.0])
+    hinge = np.array([0.0, sign * HINGE_Y, HANDLE_Z])
+    offset: Array = hinge + HANDLE_RADIUS * along + HANDLE_OFF * outward
+    return offset
+
+
+def reach_tilt(x: float) -> float:
+    """The tilt, rad, at which a hand ``x`` m ahead of the base has most room in its joints (.89-.97 m high)."""
+    return float(
+        np.clip(np.deg2rad(60.0 - 175.0 * (x - 0.92)), np.deg2rad(36.0), np.deg2rad(86.0))
+    )
+
+
 def boxes_xml(boxes: Sequence[tuple[float, ...]], rgba: str) -> str:
     """Boxes of furniture, each (centre x, y, z, half sizes x, y, z) m."""
     return ''.join(
@@ -101,3 +158,17 @@ def let_go(scene: Scene, side: str, handle: Array, width: float, axes: Array) ->
     if near and scene.gap(side) < width + _CLEAR_GAP_M:
         return Waypoint('release', {side: HandGoal(scene.tcp(side), axes, 0.0)})
     return None
+
+
+def fitting_grasp(scene: Scene, side: str, kind: ItemKind, yaws: Sequence[float]) -> Grasp:
+    """How to take an item, a turned or fallen one at that of the hand's ``yaws``, rad, at which it is narrowest."""
+    best = find_grasp(scene, side, kind.name, kind.half_sizes, kind.shape)
+    if best.held or best.width < _WIDEST_M:
+        return best
+    best, item = replace(best, width=np.inf), scene.axes(kind.name)
+    for yaw in yaws:
+        closing = np.array([-np.sin(yaw), np.cos(yaw), 0.0])
+        width = width_between(closing, item, kind.half_sizes, kind.shape)
+        if width < best.width - 0.002:
+            best = replace(best, yaw=yaw, width=width)
+    return replace(best, width=min(best.width, _WIDEST_M))
