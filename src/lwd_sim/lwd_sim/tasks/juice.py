@@ -13,7 +13,7 @@ import numpy.typing as npt
 from lwd_sim.tasks import juice_moves as moves
 from lwd_sim.tasks import juice_stand as stand
 from lwd_sim.tasks.base import TRUE_AIM, Aim, Shift, Task, Waypoint
-from lwd_sim.tasks.grasping import carry, leave
+from lwd_sim.tasks.grasping import leave
 from lwd_sim.tasks.juice_stand import FRUITS, HALVES, Fruit, Places, Thing
 from lwd_sim.tasks.scene import Array, Scene, latch_xml
 from lwd_sim.tasks.tabletop import (
@@ -174,14 +174,9 @@ class Juice(Task):
         if left:
             piece, other = self.piece(scene, left[0]), self.piece(scene, self._other(left[0]))
             return moves.take(scene, piece, self.places, aim, beside=other)
-        cup = self.cup(scene)
-        if cup.held(scene, 'l'):
-            height = self.places.table_z + stand.TRAY_TOP + stand.CUP.half_height
-            goal = self.places.tray + aim.goal
-            return carry(scene, 'l', cup.centre, goal, height + 0.05, release=height + 0.006)
-        if self.cup_on_tray(scene):
+        if self.cup_on_tray(scene) and not self.cup(scene).held(scene, 'l'):
             return leave(scene, 'l', self.places.table_z + 0.16)
-        return moves.take(scene, cup, self.places, aim)
+        return moves.serve(scene, self.cup(scene), self.places, aim)
 
     def held(self, scene: Scene) -> bool:
         """Whether the left hand holds the fruit, a piece or the cup."""

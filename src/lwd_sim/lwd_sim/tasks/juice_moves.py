@@ -13,13 +13,22 @@ from lwd_sim.tasks.scene import Scene, grasp_axes
 _PRESS_TILT = np.deg2rad(75.0)
 _FINGER_TIP_M = 0.022  # below the tool centre of a hand that presses
 _HOPPER_TILT = np.deg2rad(48.0)  # the hopper stands further back: a flatter hand reaches it
+_CUP_TILT = np.deg2rad(74.0)  # the cup and the tray are nearer: a steeper one
 _SEAT_CARE = 0.4  # share of the usual error: everyone looks closely where a blade will fall
 _BESIDE_M = 0.025  # from the middle of the hopper: room for the other piece
+_UNDER_M = 0.08  # beside the blade: a hand that rises there meets it
+_OVER_RIM_M = 0.065  # of the middle of a piece: fingers clear the rim
 _LOW_M = 0.035  # over the board: how high a hand carries under the raised blade
 
 
 def take(
-    scene: Scene, thing: Thing, places: Places, aim: Aim, *, beside: Thing | None = None
+    scene: Scene,
+    thing: Thing,
+    places: Places,
+    aim: Aim,
+    *,
+    beside: Thing | None = None,
+    tilt: float = GRASP_TILT_RAD,
 ) -> Waypoint:
     """Take a thing with the left hand, off the one ``beside`` it; from the board only under a raised blade."""
     board, tcp = places.board, scene.tcp('l')
@@ -36,9 +45,12 @@ def take(
         if tcp[0] > board[0] - 0.05 and tcp[1] > board[1] + 0.08:  # come from the front
             front = HandGoal(board + np.array([-0.10, 0.08, 0.16]), axes, 0.0)
             return Waypoint('reach', {'l': front})
+    elif places.in_the_way(tcp) and abs(tcp[1] - board[1]) < _UNDER_M:  # out before it rises
+        out = np.array([tcp[0], board[1] + _UNDER_M + 0.03, tcp[2]])
+        return Waypoint('reach', {'l': HandGoal(out, scene.tool_axes('l'), 0.0)})
     yaw = thing.yaw
     width = thing.width(np.array([-np.sin(yaw), np.cos(yaw), 0.0]))
-    return pick(scene, 'l', point + aim.item, width, yaw=yaw)
+    return pick(scene, 'l', point + aim.item, width, yaw=yaw, tilt=tilt)
 
 
 def seat_fruit(scene: Scene, whole: Thing, places: Places, aim: Aim) -> Waypoint:
@@ -106,4 +118,14 @@ def to_juicer(
     free = -1.0 if inside is None else -float(np.sign(inside.centre[1] - places.juicer[1]))
     goal[1] += _BESIDE_M * free
     rim = places.juicer[2] + stand.HOPPER_FLOOR + stand.HOPPER_DEPTH
-    return carry(scene, 'l', centre, goal, rim + 0.04, tilt=_HOPPER_TILT)
+    return carry(scene, 'l', centre, goal, rim + _OVER_RIM_M, tilt=_HOPPER_TILT)
+
+
+def serve(scene: Scene, cup: Thing, places: Places, aim: Aim) -> Waypoint:
+    """Take the cup, set it down on the tray."""
+    if not cup.held(scene, 'l'):
+        return take(scene, cup, places, aim, tilt=_CUP_TILT)
+    height = places.table_z + stand.TRAY_TOP + cup.half_length
+    goal = places.tray + aim.goal
+    release = height + 0.006
+    return carry(scene, 'l', cup.centre, goal, height + 0.05, tilt=_CUP_TILT, release=release)
