@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
-from lwd_sim.robot.kinematics import g1_joints
+from lwd_policy_node.kinematics import g1_joints
 
 Array = npt.NDArray[np.float64]
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from lwd_policy_node.kinematics import g1_joints
 from lwd_policy_node.profile import RobotProfile
 from lwd_sim.robot.g1_model import ACTUATORS, model_xml
-from lwd_sim.robot.kinematics import g1_joints
 from lwd_sim.world import World
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from xml.sax.saxutils import quoteattr
 
-from lwd_sim.robot.kinematics import KinematicJoint, g1_joints
+from lwd_policy_node.kinematics import KinematicJoint, g1_joints
+
 from lwd_sim.robot.shapes import (
     COLUMN,
     DARK,

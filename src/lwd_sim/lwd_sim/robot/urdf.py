@@ -17,8 +17,8 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 import numpy as np
 import numpy.typing as npt
 import tyro
+from lwd_policy_node.kinematics import KinematicJoint, g1_joints
 
-from lwd_sim.robot.kinematics import KinematicJoint, g1_joints
 from lwd_sim.robot.shapes import (
     COLUMN,
     DARK,

@@ -1,6 +1,7 @@
 """The G1's joint facts, read from the YAML that ships with the package.
 
-The only place that parses ``g1_kinematics.yaml``; the MJCF builder and the tests start from here. No MuJoCo.
+The only place that parses `g1_kinematics.yaml`: the arms' chains start from here, and in `lwd_sim` the MJCF and the
+URDF. No MuJoCo, no rclpy.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class KinematicJoint:
 @cache
 def g1_joints() -> dict[str, KinematicJoint]:
     """All joints of the G1 by name, in the file's order (parents before children within a chain)."""
-    text = (resources.files('lwd_sim.robot') / 'g1_kinematics.yaml').read_text()
+    text = (resources.files('lwd_policy_node.kinematics') / 'g1_kinematics.yaml').read_text()
     joints = {}
     for item in yaml.safe_load(text)['joints']:
         xyz, rpy = tuple(item.pop('xyz')), tuple(item.pop('rpy'))
