@@ -55,6 +55,7 @@ class CameraRenderer:
             camera.fixedcamid = model.camera(view.camera).id
             self._cameras.append(camera)
         self._free = weakref.finalize(self, _free_context, self._context, self._mjr)
+        self._free.atexit = False  # at exit OpenGL may be gone before us, and the system frees it all
         self._pixels = np.empty((self._height, self._width, 3), dtype=np.uint8)
 
     def render(self, data: mujoco.MjData) -> dict[str, Image]:
