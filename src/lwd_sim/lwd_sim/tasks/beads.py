@@ -99,8 +99,9 @@ def cup_xml(vessel: Vessel, *, free: bool = True) -> str:
             f'<geom type="box" size="{bridge} 0.006 0.006" pos="{x + bridge} 0 {bridge_z}" mass="0.005" '
             f'rgba="0.16 0.16 0.18 1" {NO_CONTACT}/>'
         )
+    # enough damping for a light vessel that was knocked not to rattle for ever against its beads
     joint = (
-        f'<joint name="{vessel.name}_free" type="free" damping="0.0005" armature="0.0001"/>'
+        f'<joint name="{vessel.name}_free" type="free" damping="0.004" armature="0.0001"/>'
         if free
         else ''
     )

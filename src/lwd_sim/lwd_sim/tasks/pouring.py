@@ -34,6 +34,7 @@ _RIM_CLEARANCE_M = 0.012
 _LEAP_M = 0.022  # how far it flies from the edge while it falls
 _DRIFT_M = 0.008  # and how far to the side
 _TRAVEL_M = 0.03  # higher than the rim that is to be poured into
+_TURN_ABOVE_M = 0.035  # above the height of travel
 _NEAR_GOAL_M = 0.06
 _STANDOFF_M = 0.07  # from where the last straight approach begins
 _COMMITTED_M = 0.055  # nearer than this a hand that strays a little goes on
@@ -154,10 +155,14 @@ def put(scene: Scene, side: str, vessel: Vessel, spot: Array, travel: float) -> 
     axes = hand_axes(side)
     grip = axes @ scene.tool_axes(side).T @ (scene.tcp(side) - foot)  # once the hand is upright
     left = float(np.linalg.norm((spot - foot)[:2]))
-    if abs(hand_roll(scene, side)) > _UPRIGHT_ROLL_RAD:
-        up = np.array([foot[0], foot[1], max(foot[2], travel)])
-        back = HandGoal(up + grip, axes, 1.0)
-        return Waypoint('turn back', {side: straight(scene, side, back)})
+    if (
+        abs(hand_roll(scene, side)) > _UPRIGHT_ROLL_RAD
+    ):  # rise over what was poured into, then turn
+        tcp = scene.tcp(side)
+        high = travel + _TURN_ABOVE_M + vessel.grip[2]
+        turned = axes if tcp[2] > high - 0.02 else scene.tool_axes(side)
+        rise = HandGoal(np.array([tcp[0], tcp[1], max(tcp[2], high)]), turned, 1.0)
+        return Waypoint('turn back', {side: straight(scene, side, rise)})
     if left < 0.015:
         slant = float(np.linalg.norm(scene.axes(vessel.name)[2, :2]))
         if foot[2] - slant * vessel.width / 2 > spot[2] + 0.006:  # its lowest point
