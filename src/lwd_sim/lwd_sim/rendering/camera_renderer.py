@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,7 +56,8 @@ class CameraRenderer:
             camera.fixedcamid = model.camera(view.camera).id
             self._cameras.append(camera)
         self._free = weakref.finalize(self, _free_context, self._context, self._mjr)
-        self._free.atexit = False  # at exit OpenGL may be gone before us, and the system frees it all
+        self._free.atexit = False
+        atexit.register(self._free)  # before mujoco's own hook, which takes the display away
         self._pixels = np.empty((self._height, self._width, 3), dtype=np.uint8)
 
     def render(self, data: mujoco.MjData) -> dict[str, Image]:
