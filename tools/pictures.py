@@ -136,8 +136,8 @@ def strip(world: World, task: str, take: Take) -> Image:
     model.vis.quality.offsamples = 4
     model.vis.quality.numslices, model.vis.quality.numstacks = 28, 16
     onlooker = mujoco.MjvCamera()
-    onlooker.lookat[:] = 0.86, 0.0, 0.93
-    onlooker.distance, onlooker.azimuth, onlooker.elevation = 1.2, 160.0, -32.0
+    onlooker.lookat[:] = 0.88, 0.0, 0.92
+    onlooker.distance, onlooker.azimuth, onlooker.elevation = 1.0, 163.0, -33.0
     columns = []
     with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
         for tick in np.linspace(0, len(take.qpos) - 1, COLUMNS).round().astype(int):
