@@ -11,7 +11,17 @@ from lwd_sim.tasks import shoebox_pieces as pieces
 from lwd_sim.tasks.base import TRUE_AIM, Aim, Shift, Task, Waypoint
 from lwd_sim.tasks.grasping import pick
 from lwd_sim.tasks.scene import SIDES, Array, Scene
-from lwd_sim.tasks.shoebox_moves import OPEN_M, SIGN, Thing, grasp_of, low, put, rise, things
+from lwd_sim.tasks.shoebox_moves import (
+    OPEN_M,
+    SIGN,
+    WIDEST_M,
+    Thing,
+    grasp_of,
+    low,
+    put,
+    rise,
+    things,
+)
 from lwd_sim.tasks.tabletop import (
     TABLE_EDGE_X,
     TABLE_X,
@@ -77,6 +87,8 @@ class Shoebox(Task):
         self._box = np.array([*middle, self._table_z])
         place_furniture(scene, 'box', *self._box)
         colour = np.array(_COLOURS[int(rng.integers(4 if wide else 3))])
+        for shoe in self._shoes:
+            scene.model.geom(shoe.name).rgba[:3] = colour
         turn = 0.20 if wide else 0.12
         places = ((0.895, 0.168), (0.895, 0.168), (0.90, _PARK_Y - 0.01), (0.90, _PARK_Y))
         for thing, (x, y) in zip(self._things, places, strict=True):
@@ -84,9 +96,6 @@ class Shoebox(Task):
             at = np.array([x, SIGN[thing.side] * y]) + rng.uniform(-spread, spread)
             z = self._table_z + thing.below + 0.001
             scene.place(thing.name, np.array([*at, z]), rng.uniform(-turn, turn))
-            if not thing.slanted:
-                for geom in (thing.name, f'{thing.name}_toe'):
-                    scene.model.geom(geom).rgba[:3] = colour
         self.instruction = self.phrase(rng, shift)
 
     def success(self, scene: Scene) -> bool:
@@ -262,4 +271,4 @@ class Shoebox(Task):
         return bool(apart and near[0] < 0.10 and near[1] < 0.14)
 
     def _held(self, scene: Scene, thing: Thing) -> bool:
-        return grasp_of(scene, thing).held
+        return scene.gap(thing.side) < WIDEST_M and grasp_of(scene, thing).held

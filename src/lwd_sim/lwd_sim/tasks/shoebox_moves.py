@@ -14,6 +14,7 @@ from lwd_sim.tasks.tabletop import TABLE_EDGE_X
 
 SIGN = {'l': 1.0, 'r': -1.0}
 OPEN_M = 0.06  # between the pads of a hand that has let go
+WIDEST_M = 0.07  # between the pads of a hand that may hold something
 _INWARD_YAW = 0.45  # rad: a hand reaches the middle of the table at a slant
 _MOST_YAW = 0.9  # rad
 _TRAVEL = 0.155  # m, of the lowest point of what is carried over the table

@@ -53,7 +53,7 @@ def shoe_xml(name: str) -> str:
         name,
         f'<geom name="{name}" type="box" size="{x} {y} {z}" mass="0.13" rgba="0.7 0.1 0.1 1" {_ITEM}/>'
         f'<geom name="{name}_toe" type="box" size="{toe} {y} {low}" pos="{x + toe} 0 {low - z + 0.0005}" mass="0.03" '
-        f'rgba="0.7 0.1 0.1 1" {_ITEM}/>',
+        f'rgba="0.92 0.91 0.86 1" {_ITEM}/>',
     )
 
 
