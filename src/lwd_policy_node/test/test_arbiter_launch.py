@@ -17,6 +17,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, TeleopCommand
+from lwd_msgs.srv import SetMode
 
 pytestmark = pytest.mark.launch
 PROFILE = load_profile('g1_laptop')
@@ -162,8 +163,10 @@ def test_silent_policy_and_silent_robot_are_held(robot: Robot) -> None:
     robot.assert_stream_is_sound()
 
 
-def test_estop_second_writer_and_clean_exit(robot: Robot) -> None:
-    """The e-stop service stops a human too; a second writer of joint_command is reported."""
+def test_estop_mode_second_writer_and_clean_exit(robot: Robot) -> None:
+    """The e-stop service stops a human too, and so does a mode; a second writer of joint_command
+    is named.
+    """
     robot.human_offset = 0.05
     robot.wait_source(HUMAN)
     assert robot.bench.call(Trigger, 'estop', Trigger.Request()).success
@@ -171,6 +174,11 @@ def test_estop_second_writer_and_clean_exit(robot: Robot) -> None:
     assert robot.bench.call(Trigger, 'resume', Trigger.Request()).success
     robot.wait_source(HUMAN)
     assert not robot.bench.call(Trigger, 'resume', Trigger.Request()).success
+    assert robot.bench.call(SetMode, 'set_mode', SetMode.Request(mode=SetMode.Request.HOLD)).ok
+    robot.wait_source(HOLD, 'mode_hold')
+    assert '7 is none of' in robot.bench.call(SetMode, 'set_mode', SetMode.Request(mode=7)).message
+    assert robot.bench.call(SetMode, 'set_mode', SetMode.Request(mode=SetMode.Request.POLICY)).ok
+    robot.wait_source(HUMAN)
 
     intruder = robot.bench.node.create_publisher(
         JointTrajectory, 'joint_command', qos.JOINT_COMMAND
@@ -178,7 +186,7 @@ def test_estop_second_writer_and_clean_exit(robot: Robot) -> None:
     robot.bench.wait(
         'a report of the second writer',
         lambda: any(
-            '2 publishers on /g1_01/joint_command' in s.message
+            '2 publishers on /g1_01/joint_command: /g1_01/arbiter_node, /g1_01/bench' in s.message
             for d in robot.diagnostics
             for s in d.status
         ),

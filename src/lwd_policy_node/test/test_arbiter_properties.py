@@ -42,6 +42,7 @@ class Storm:
         self.seen = self.measured
         self.episode = EpisodeState('', False, self.now)
         self.estop = False
+        self.allowed = Source.POLICY
         self.released_s = -math.inf  # last time a human or the e-stop let go
         self.chunk_id = 0
         self.sent: dict[int, Chunk] = {}
@@ -97,7 +98,11 @@ class Storm:
 
     def other(self) -> None:
         choice = self.rng.random()
-        if choice < 0.2:
+        if choice < 0.15:
+            self.allowed = Source(self.rng.choice(3, p=[0.2, 0.6, 0.2]))
+            self.arbiter.allow(self.allowed, self.now)
+            self.released_s = max(self.released_s, self.now)
+        elif choice < 0.25:
             self.arbiter.estop('storm')
             self.estop = True
         elif choice < 0.6:
@@ -148,6 +153,9 @@ class Storm:
 
     def check_provenance(self, output: Output) -> None:
         assert (output.source is Source.ESTOP) == self.estop
+        if output.source in (Source.POLICY, Source.HUMAN):
+            allowed = {Source.HOLD: (), Source.HUMAN: (Source.HUMAN,)}
+            assert output.source in allowed.get(self.allowed, (Source.POLICY, Source.HUMAN))
         if output.source is Source.POLICY:
             chunk = self.sent[output.chunk_id]
             assert self.episode.running and chunk.episode_id == self.episode.episode_id

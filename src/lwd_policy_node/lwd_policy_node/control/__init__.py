@@ -1,6 +1,7 @@
 """The arbiter's core: one writer, four sources, limits last. numpy only."""
 
-from lwd_policy_node.control.arbiter import Arbiter, ArbiterConfig
+from lwd_policy_node.control.arbiter import Arbiter
+from lwd_policy_node.control.arbiter_config import ArbiterConfig
 from lwd_policy_node.control.safety_filter import SafetyFilter
 from lwd_policy_node.control.signals import (
     Chunk,

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 
+from lwd_policy_node.control.arbiter_config import ArbiterConfig
 from lwd_policy_node.control.blend import Blend
 from lwd_policy_node.control.chunk_clock import ChunkClock, DueStep
+from lwd_policy_node.control.priority import Situation, decide
 from lwd_policy_node.control.safety_filter import SafetyFilter
 from lwd_policy_node.control.signals import (
     Chunk,
@@ -29,27 +30,6 @@ from lwd_policy_node.control.signals import (
 from lwd_policy_node.profile import RobotProfile
 
 GRIPPER_PREFIX = 'gripper'  # joints that may rest far from their target: they hold things
-
-
-@dataclass(frozen=True, slots=True)
-class ArbiterConfig:
-    """Time-outs and rates of the arbiter; all times on the robot's clock, s."""
-
-    joint_state_timeout_s: float = 0.1
-    """joint_states older than this: hold."""
-    teleop_timeout_s: float = 0.25
-    """A teleop command older than this hands back."""
-    max_observation_age_s: float = 1.0
-    """A chunk whose observation is older than this is not executed."""
-    future_tolerance_s: float = 0.5
-    """Stamps further ahead of the clock than this are refused."""
-    blend_s: float = 0.15
-    """A new source's first commands are blended from the last executed one over this long."""
-    acceleration_scale: float = 1.0
-    """Multiplies the acceleration limits of the profile."""
-    reseed_error_rad: float = 0.2
-    """Between episodes and at their start: an arm joint further from its target than this means
-    that the robot was moved, and the target is taken from the measured position."""
 
 
 class Arbiter:
@@ -76,6 +56,7 @@ class Arbiter:
         self._episode = EpisodeState('', False, -math.inf)
         self._not_before_s = -math.inf
         self._handed_back = False
+        self._allowed = Source.POLICY
         self._estop = ''
         self._source = Source.HOLD
         self._previous = Source.HOLD
@@ -145,17 +126,28 @@ class Arbiter:
         self._estop = ''
         return latched
 
+    def allow(self, source: Source, now_s: float) -> None:
+        """Say who may move the robot from now on; chunks made before now are void.
+
+        Args:
+            source: HOLD nobody, HUMAN a human only, POLICY the policy and a human.
+            now_s: robot clock.
+
+        Raises:
+            ValueError: ESTOP, which is entered by `estop` and left by `resume` alone.
+        """
+        if source is Source.ESTOP:
+            raise ValueError('the e-stop is no mode: call estop and resume')
+        self._allowed = source
+        self._chunks.clear()
+        self._not_before_s = max(self._not_before_s, now_s)
+
     # Output -------------------------------------------------------------------------------------
 
     @property
     def source(self) -> Source:
         """Who moved the robot at the last tick."""
         return self._source
-
-    @property
-    def stopped(self) -> bool:
-        """The e-stop is latched."""
-        return bool(self._estop)
 
     def tick(self, now_s: float) -> Output | None:
         """Decide one control tick.
@@ -178,8 +170,6 @@ class Arbiter:
         changed = source is not self._source or reason != self._reason
         if source is not self._source:
             self._switch(source, now_s)
-            if source is not Source.POLICY:
-                due = None
         self._reason = reason
         position, wish, clamps = self._move(source, due)
         chunk = self._chunks.chunk if due is not None else None
@@ -208,27 +198,26 @@ class Arbiter:
     # Rules --------------------------------------------------------------------------------------
 
     def _decide(self, now_s: float, fresh: bool) -> tuple[Source, str, DueStep | None]:
-        """The priority table: the first row that applies."""
-        if self._estop:
-            return Source.ESTOP, self._estop, None
-        if not fresh:
-            return Source.HOLD, 'stale_state', None
+        """Who moves the robot at this tick, why, and the policy's step if it does."""
         teleop = self._teleop
-        if teleop is not None and teleop.deadman and self._recent(teleop, now_s):
-            return Source.HUMAN, teleop.reason or 'operator', None
-        if not self._episode.running:
-            return Source.HOLD, 'no_episode', None
-        if self._source in (Source.HUMAN, Source.ESTOP):
-            return Source.HOLD, 'handback', None  # this tick voids the old chunk
+        recent_s = now_s - self.config.teleop_timeout_s
         due = self._chunks.due(now_s, max_age_s=self.config.max_observation_age_s)
-        if due is not None:
-            return Source.POLICY, '', due
-        if self._chunks.chunk is not None:
-            return Source.HOLD, 'stale_chunk', None
-        return Source.HOLD, 'handback' if self._handed_back else 'no_policy', None
-
-    def _recent(self, command: Teleop, now_s: float) -> bool:
-        return now_s - command.stamp_s <= self.config.teleop_timeout_s
+        rule = decide(
+            Situation(
+                estop=bool(self._estop),
+                state_fresh=fresh,
+                human=teleop is not None and teleop.deadman and teleop.stamp_s >= recent_s,
+                allowed=self._allowed,
+                episode=self._episode.running,
+                letting_go=self._source in (Source.HUMAN, Source.ESTOP),
+                step_due=due is not None,
+                chunk=self._chunks.chunk is not None,
+                handed_back=self._handed_back,
+            )
+        )
+        given = {Source.ESTOP: self._estop, Source.HUMAN: teleop.reason if teleop else ''}
+        reason = given.get(rule.source, '') or rule.reason
+        return rule.source, reason, due if rule.source is Source.POLICY else None
 
     def _switch(self, source: Source, now_s: float) -> None:
         left = self._source

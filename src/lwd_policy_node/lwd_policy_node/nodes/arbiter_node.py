@@ -1,7 +1,7 @@
 """The only writer of `joint_command`: feeds the arbiter and publishes what it decides.
 
-Reads joint_states, action_chunk, teleop/command, episode; serves estop and resume; writes
-joint_command, executed_action, control_mode and /diagnostics.
+Reads joint_states, action_chunk, teleop/command, episode; serves estop, resume and
+set_mode; writes joint_command, executed_action, control_mode and /diagnostics.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction, TeleopCommand
+from lwd_msgs.srv import SetMode
 from lwd_policy_node.control import (
     Arbiter,
     Chunk,
@@ -38,6 +39,11 @@ from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
 
 REPORT_PERIOD_S = 1.0
+_ALLOWS = {
+    SetMode.Request.HOLD: (Source.HOLD, 'nobody may move the robot'),
+    SetMode.Request.POLICY: (Source.POLICY, 'the policy may move the robot, and a human'),
+    SetMode.Request.HUMAN: (Source.HUMAN, 'only a human may move the robot'),
+}
 
 
 class ArbiterNode(Node):
@@ -84,6 +90,7 @@ class ArbiterNode(Node):
         self._inputs.add(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
+        self.create_service(SetMode, 'set_mode', self._on_set_mode)
         self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick)
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
@@ -159,6 +166,16 @@ class ArbiterNode(Node):
         reply.message = 'resumed' if reply.success else 'no e-stop was latched'
         return reply
 
+    def _on_set_mode(self, asked: SetMode.Request, reply: SetMode.Response) -> SetMode.Response:
+        if asked.mode not in _ALLOWS:
+            reply.message = f'mode {asked.mode} is none of HOLD 0, POLICY 1, HUMAN 2'
+            return reply
+        source, reply.message = _ALLOWS[asked.mode]
+        self._arbiter.allow(source, self._now_s())
+        self.get_logger().info(f'set_mode: {reply.message}')
+        reply.ok = True
+        return reply
+
     # Output -------------------------------------------------------------------------------------
 
     def _on_tick(self) -> None:
@@ -208,13 +225,13 @@ class ArbiterNode(Node):
     def _report(self) -> None:
         """Once a second: the mode, and what is wrong."""
         self._publish_mode()
-        writers = self.count_publishers(self._command_out.topic_name)
+        writers = self._writers()
         status = DiagnosticStatus(name=f'{self.get_namespace()}: arbiter', hardware_id='arbiter')
-        if writers > 1:
+        if len(writers) > 1:
             status.level = DiagnosticStatus.ERROR
             status.message = (
-                f'{writers} publishers on {self._command_out.topic_name}: only arbiter_node may '
-                'write it; stop the others'
+                f'{len(writers)} publishers on {self._command_out.topic_name}: '
+                f'{", ".join(writers)}; only one arbiter_node may write it: stop the others'
             )
             self.get_logger().error(status.message, throttle_duration_sec=10.0)
         elif unheard := self._inputs.incompatible():
@@ -234,10 +251,15 @@ class ArbiterNode(Node):
             KeyValue(key=f'rejected/{reason}', value=str(count))
             for reason, count in sorted(self._arbiter.rejected.items())
         ]
-        status.values.append(KeyValue(key='joint_command_publishers', value=str(writers)))
+        status.values.append(KeyValue(key='joint_command_publishers', value=str(len(writers))))
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_out.publish(message)
+
+    def _writers(self) -> list[str]:
+        """The nodes that publish joint_command, this one among them, sorted."""
+        found = self.get_publishers_info_by_topic(self._command_out.topic_name)
+        return sorted(f'{w.node_namespace.rstrip("/")}/{w.node_name}' for w in found)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,0 +1,26 @@
+"""What of the arbiter can be set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ArbiterConfig:
+    """Time-outs and rates of the arbiter; all times on the robot's clock, s."""
+
+    joint_state_timeout_s: float = 0.1
+    """joint_states older than this: hold."""
+    teleop_timeout_s: float = 0.25
+    """A teleop command older than this hands back."""
+    max_observation_age_s: float = 1.0
+    """A chunk whose observation is older than this is not executed."""
+    future_tolerance_s: float = 0.5
+    """Stamps further ahead of the clock than this are refused."""
+    blend_s: float = 0.15
+    """A new source's first commands are blended from the last executed one over this long."""
+    acceleration_scale: float = 1.0
+    """Multiplies the acceleration limits of the profile."""
+    reseed_error_rad: float = 0.2
+    """Between episodes and at their start: an arm joint further from its target than this means
+    that the robot was moved, and the target is taken from the measured position."""
