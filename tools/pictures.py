@@ -37,6 +37,11 @@ TITLES = {'trained': 'Done, at `trained`', 'shift': 'Done, at `shift`', 'failure
 COLUMNS = 7
 WIDTH, HEIGHT = 210, 180  # px of one picture in a strip
 MAX_BYTES = 60_000
+ACROSS, ASIDE = (
+    163.0,
+    68.0,
+)  # azimuths, degrees: over the table, or past it where its furniture has a back
+LOOKS_FROM = {'cooler': ASIDE}
 FAILURE_SEEDS = range(40)  # of the noisy operator, until one fails
 
 Image = npt.NDArray[np.uint8]
@@ -137,7 +142,8 @@ def strip(world: World, task: str, take: Take) -> Image:
     model.vis.quality.numslices, model.vis.quality.numstacks = 28, 16
     onlooker = mujoco.MjvCamera()
     onlooker.lookat[:] = 0.88, 0.0, 0.92
-    onlooker.distance, onlooker.azimuth, onlooker.elevation = 1.0, 163.0, -33.0
+    onlooker.distance, onlooker.elevation = 1.0, -33.0
+    onlooker.azimuth = LOOKS_FROM.get(task, ACROSS)
     columns = []
     with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
         for tick in np.linspace(0, len(take.qpos) - 1, COLUMNS).round().astype(int):
