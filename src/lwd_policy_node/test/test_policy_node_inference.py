@@ -224,3 +224,15 @@ def test_weights_swap_only_at_a_boundary() -> None:
     assert slot.newest_version == 5 and slot.active is four
     missed_the_end = slot.episode(runs=True, boundary=True)
     assert missed_the_end is not None and missed_the_end.manifest.version == 5
+
+
+def test_frozen_steps_never_continue_what_was_not_executed() -> None:
+    """A plan made under a human's hands is not continued: after the hand-back it starts anew."""
+    planner, policy = Planner(PROFILE, frozen_steps=4), _Counting()
+    planner.plan(policy, 1, _at(0), 'a')
+    planner.executing = False
+    assert planner.plan(policy, 1, _at(9), 'a').frozen_steps == 0
+    planner.replan_after(12 * TICK_NS)
+    planner.executing = True
+    assert planner.plan(policy, 1, _at(15), 'a').frozen_steps == 0
+    assert planner.plan(policy, 1, _at(24), 'a').frozen_steps == 4

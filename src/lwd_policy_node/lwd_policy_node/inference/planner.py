@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lwd_policy_node.inference.ensemble import Ensemble
 from lwd_policy_node.inference.observation import NS, Observation
 from lwd_policy_node.profile import RobotProfile
 from lwd_policy_node.weights.checks import LoadedPolicy
@@ -31,17 +32,33 @@ class Plan:
 class Planner:
     """Decides when a plan is due and makes it. One thread at a time calls each method."""
 
-    def __init__(self, profile: RobotProfile, *, seed: int = 0, frozen_steps: int = 0) -> None:
+    def __init__(
+        self,
+        profile: RobotProfile,
+        *,
+        seed: int = 0,
+        frozen_steps: int = 0,
+        ensemble: Ensemble | None = None,
+    ) -> None:
         """Plan for a robot.
 
         Args:
             profile: horizon, control rate and replan_steps.
             seed: first seed of the policy's noise; counts up with every plan.
             frozen_steps: real-time chunking: leading steps copied from the previous plan; 0 = off.
+            ensemble: averages the plans of one spell of execution; None = off.
+
+        Raises:
+            ValueError: both frozen steps and an ensemble, which would average the frozen away.
         """
+        if frozen_steps and ensemble is not None:
+            raise ValueError('frozen steps and an ensemble exclude each other: turn one off')
         self._profile = profile
         self._seed = seed
         self._frozen_steps = frozen_steps
+        self._ensemble = ensemble
+        self.executing = True
+        """False while the arbiter executes no plan: the next one must not continue the last."""
         self._last: Plan | None = None
         self._at_once_ns: int | None = None
 
@@ -67,9 +84,13 @@ class Planner:
         Raises:
             ChunkRejected: it failed, or gave another shape than (H, A), or non-finite targets.
         """
-        if self._at_once_ns is not None and observation.stamp_ns >= self._at_once_ns:
+        at_once = self._at_once_ns is not None and observation.stamp_ns >= self._at_once_ns
+        if at_once:
             self._at_once_ns = None
-        frozen = self._frozen(observation.stamp_ns, episode_id, version)
+        last = self._last
+        same = last is not None and (last.episode_id, last.version) == (episode_id, version)
+        continues = same and self.executing and not at_once
+        frozen = self._frozen(observation.stamp_ns) if continues else None
         self._seed += 1
         actions = self._act(policy, observation, frozen)
         shape = (self._profile.horizon, len(self._profile.joints))
@@ -78,6 +99,10 @@ class Planner:
         if not np.isfinite(actions).all():
             bad = self._profile.joint_names[int(np.argwhere(~np.isfinite(actions))[0, 1])]
             raise ChunkRejected(f'the target of {bad} is NaN or infinite')
+        if self._ensemble is not None:
+            if not continues:
+                self._ensemble.clear()
+            actions = self._ensemble.add(observation.stamp_ns, actions)
         steps = 0 if frozen is None else len(frozen)
         self._last = Plan(observation.stamp_ns, episode_id, version, actions, steps)
         return self._last
@@ -93,13 +118,9 @@ class Planner:
         except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
             raise ChunkRejected(f'inference failed: {type(error).__name__}: {error}') from error
 
-    def _frozen(
-        self, stamp_ns: int, episode_id: str, version: int
-    ) -> npt.NDArray[np.float64] | None:
+    def _frozen(self, stamp_ns: int) -> npt.NDArray[np.float64] | None:
         last = self._last
         if self._frozen_steps == 0 or last is None:
-            return None
-        if (last.episode_id, last.version) != (episode_id, version):
             return None
         first = math.floor((stamp_ns - last.stamp_ns) / NS * self._profile.control_rate_hz + 0.5)
         steps = last.actions[first : first + self._frozen_steps]

@@ -10,42 +10,40 @@ import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, JointState
 
-from lwd_msgs.msg import ActionChunk, ControlMode, Episode
+from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction
 from lwd_policy_node.inference import (
+    Cadence,
     ChunkRejected,
     LoadedWeights,
     Observation,
     ObservationAssembler,
-    Planner,
     PolicySlot,
 )
 from lwd_policy_node.inference.observation import StreamError, decode_images, zero_observation
 from lwd_policy_node.inference.planner import Plan
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import declare
-from lwd_policy_node.nodes.policy_parameters import PARAMETERS
+from lwd_policy_node.nodes.policy_parameters import PARAMETERS, make_planner, weights_options
+from lwd_policy_node.nodes.policy_report import PolicyReport
+from lwd_policy_node.nodes.polling import PolledInputs, incompatible_writers
 from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.threads import start_thread
-from lwd_policy_node.nodes.weights_client import WeightsClient, WeightsOptions
+from lwd_policy_node.nodes.weights_client import WeightsClient
 from lwd_policy_node.profile import ProfileError, load_profile
 from lwd_policy_node.weights import WeightsStore
 from lwd_policy_node.weights.checks import Load
 from lwd_policy_node.weights.wire import time_message, time_ns
 
 DIAGNOSTICS_PERIOD_S = 1.0
-INFERENCE_WINDOW = 100  # inferences that the reported percentiles cover
 IDLE_WAIT_S = 0.5  # the inference thread looks at `stopping` at least this often
 
 
@@ -68,38 +66,43 @@ class PolicyNode(Node):
             raise StartError('robot_id is empty: set it, or start the node in a namespace')
         try:
             self._profile = load_profile(values['profile'])
-        except ProfileError as error:
+            self._planner = make_planner(self._profile, values)
+        except (ProfileError, ValueError) as error:
             raise StartError(str(error)) from error
         self._kinds = frozenset(values['episode_kinds'])
         self._failures_allowed: int = values['failures_to_roll_back']
         self._changed = threading.Condition()
         self._assembler = ObservationAssembler(self._profile, values['late_after_s'])
-        self._planner = Planner(
-            self._profile, seed=values['seed'], frozen_steps=values['frozen_steps']
-        )
         self._slot = PolicySlot()
         self._episode = Episode()
         self._mode = ControlMode.HOLD
         self._sample = zero_observation(self._profile)
         self._stopping = False
         self._chunks = 0
-        self._inference_s: deque[float] = deque(maxlen=INFERENCE_WINDOW)
+        self._cadence = Cadence()
         self._trouble = ''
         self._chunk_pub = self.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
-        self._diagnostics = self.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        rates_hz = [camera.rate_hz for camera in self._profile.cameras]
+        self._report = PolicyReport(self, self._robot_id, min(rates_hz))
         self._weights = self._make_client(values, loader)
+        self._streams = [('joint_states', qos.JOINT_STATES)]
+        self.create_subscription(
+            JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES
+        )
         for camera in self._profile.cameras:
+            self._streams.append((camera.topic, qos.CAMERA))
             self.create_subscription(
                 CompressedImage,
                 camera.topic,
                 lambda message, name=camera.name: self._on_image(name, message),
                 qos.CAMERA,
             )
-        self.create_subscription(
-            JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES
-        )
         self.create_subscription(Episode, 'episode', self._on_episode, qos.EPISODE_READER)
         self.create_subscription(ControlMode, 'control_mode', self._on_mode, qos.CONTROL_MODE)
+        self._executed = PolledInputs(self)
+        self._executed.add(
+            ExecutedAction, 'executed_action', self._on_executed, qos.EXECUTED_ACTION
+        )
         self.create_timer(
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
@@ -121,20 +124,9 @@ class PolicyNode(Node):
             store = WeightsStore(folder, values['weights_kept'])
         except OSError as error:
             raise StartError(f'weights_dir {folder} cannot be used: {error}') from error
-        options = WeightsOptions(
-            robot_id=self._robot_id,
-            trusted_keys=Path(values['trusted_keys'] or home / 'keys'),
-            transport=values['transport'],
-            config_hash=values['config_hash'],
-            piece_bytes=values['piece_bytes'],
-            answer_timeout_s=values['answer_timeout_s'],
-            retry_s=values['retry_s'],
-            profile=self._profile.name,
-            chunk_shape=(self._profile.horizon, len(self._profile.joints)),
-        )
         return WeightsClient(
             self,
-            options=options,
+            options=weights_options(values, self._robot_id, self._profile, home),
             store=store,
             slot=self._slot,
             loader=loader,
@@ -151,6 +143,9 @@ class PolicyNode(Node):
         with self._changed:
             stamp_ns = time_ns(message.header.stamp)
             self._assembler.put_image(camera, stamp_ns, bytes(message.data))
+            newest_ns = self._assembler.newest_stamp_ns()
+            if newest_ns is not None:
+                self._cadence.observed(newest_ns)
             self._changed.notify_all()
 
     def _on_joint_state(self, message: Any) -> None:
@@ -177,6 +172,11 @@ class PolicyNode(Node):
             if took_back and message.mode not in (ControlMode.HUMAN, ControlMode.ESTOP):
                 self._planner.replan_after(time_ns(message.header.stamp))
             self._mode = message.mode
+            self._planner.executing = message.mode == ControlMode.POLICY
+
+    def _on_executed(self, message: Any) -> None:
+        if message.source == ExecutedAction.SOURCE_POLICY:
+            self._cadence.executed(message.chunk_id, message.chunk_step, message.observation_age_s)
 
     def _infer(self) -> None:
         failures = 0
@@ -197,7 +197,8 @@ class PolicyNode(Node):
             failures = 0
             self._trouble = ''
             seconds = time.monotonic() - began
-            self._inference_s.append(seconds)
+            with self._changed:
+                self._cadence.inferred(seconds)
             self._publish(plan, seconds)
 
     def _next_work(self) -> tuple[LoadedWeights, Observation, str] | None:
@@ -260,42 +261,22 @@ class PolicyNode(Node):
 
     def _diagnose(self) -> None:
         with self._changed:
+            self._executed.poll()
             now_ns = self.get_clock().now().nanoseconds
             faults = self._assembler.faults(now_ns)
-        active, standby = self._slot.active, self._slot.standby
+            cadence = self._cadence.report()
+        for topic, profile in self._streams:
+            faults += incompatible_writers(self, self.resolve_topic_name(topic), profile)
+        versions = {
+            f'{name}_version': 0 if weights is None else weights.manifest.version
+            for name, weights in (('active', self._slot.active), ('standby', self._slot.standby))
+        }
         note = self._weights.note
-        seconds = np.array(self._inference_s or [0.0])
-        levels = DiagnosticStatus
-        message = DiagnosticArray()
-        message.header.stamp = self.get_clock().now().to_msg()
-        message.status = [
-            self._status('observation', levels.WARN if faults else levels.OK, '; '.join(faults)),
-            self._status(
-                'weights',
-                levels.OK if active is not None and not note else levels.WARN,
-                note,
-                active_version=0 if active is None else active.manifest.version,
-                standby_version=0 if standby is None else standby.manifest.version,
-            ),
-            self._status(
-                'inference',
-                levels.ERROR if self._trouble else levels.OK,
-                self._trouble,
-                chunks=self._chunks,
-                p50_ms=round(float(np.percentile(seconds, 50)) * 1e3, 1),
-                p99_ms=round(float(np.percentile(seconds, 99)) * 1e3, 1),
-            ),
-        ]
-        self._diagnostics.publish(message)
-
-    def _status(self, what: str, level: bytes, message: str, **values: object) -> Any:
-        return DiagnosticStatus(
-            level=level,
-            name=f'{self._robot_id}/policy_node: {what}',
-            hardware_id=self._robot_id,
-            message=message or 'ok',
-            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-        )
+        well = bool(versions['active_version']) and not note
+        self._report.diagnose(faults, (note, well, versions), self._trouble, self._chunks, cadence)
+        episode = self._episode
+        instruction = episode.instruction if episode.state == Episode.RUNNING else ''
+        self._report.show(self._mode, versions['active_version'], instruction)
 
 
 def main(args: Sequence[str] | None = None, loader: Callable[[], Load] = torch_loader) -> int:

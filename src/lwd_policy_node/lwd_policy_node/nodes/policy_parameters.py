@@ -1,8 +1,15 @@
-"""policy_node's parameters."""
+"""policy_node's parameters, and what is made of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lwd_policy_node.inference import Ensemble, Planner
 from lwd_policy_node.nodes.parameters import Parameter
+from lwd_policy_node.nodes.weights_client import WeightsOptions
+from lwd_policy_node.profile import RobotProfile
 
 PARAMETERS = (
     Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
@@ -16,6 +23,22 @@ PARAMETERS = (
         'Real-time chunking: leading steps copied from the previous chunk; 0 = off.',
         low=0,
         high=64,
+    ),
+    Parameter(
+        'ensemble_chunks',
+        int,
+        0,
+        'Temporal ensembling: chunks that a target is averaged over; 0 = off. Not with frozen_steps.',
+        low=0,
+        high=64,
+    ),
+    Parameter(
+        'ensemble_decay',
+        float,
+        0.01,
+        'Temporal ensembling: the i-th oldest chunk weighs exp(-decay * i).',
+        low=-10.0,
+        high=10.0,
     ),
     Parameter(
         'late_after_s',
@@ -70,3 +93,36 @@ PARAMETERS = (
         'retry_s', float, 1.0, 'Wall time before a silent learner is asked again, s.', low=0.01
     ),
 )
+
+
+def make_planner(profile: RobotProfile, values: Mapping[str, Any]) -> Planner:
+    """The planner that the values of `PARAMETERS` ask for.
+
+    Raises:
+        ValueError: they exclude each other.
+    """
+    ensemble = None
+    if values['ensemble_chunks']:
+        ensemble = Ensemble(
+            values['ensemble_chunks'], values['ensemble_decay'], profile.control_period_s
+        )
+    return Planner(
+        profile, seed=values['seed'], frozen_steps=values['frozen_steps'], ensemble=ensemble
+    )
+
+
+def weights_options(
+    values: Mapping[str, Any], robot_id: str, profile: RobotProfile, home: Path
+) -> WeightsOptions:
+    """How this robot takes weights; keys are in `home` unless the values say where."""
+    return WeightsOptions(
+        robot_id=robot_id,
+        trusted_keys=Path(values['trusted_keys'] or home / 'keys'),
+        transport=values['transport'],
+        config_hash=values['config_hash'],
+        piece_bytes=values['piece_bytes'],
+        answer_timeout_s=values['answer_timeout_s'],
+        retry_s=values['retry_s'],
+        profile=profile.name,
+        chunk_shape=(profile.horizon, len(profile.joints)),
+    )

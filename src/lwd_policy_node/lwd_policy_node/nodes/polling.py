@@ -70,9 +70,16 @@ class PolledInputs:
         """One sentence for each writer that cannot be heard because its QoS does not match."""
         found = []
         for subscription, _, profile in self._inputs:
-            for writer in self._node.get_publishers_info_by_topic(subscription.topic_name):
-                match, reason = qos_check_compatible(writer.qos_profile, profile)
-                if match == QoSCompatibility.ERROR:
-                    name = f'{writer.node_namespace.rstrip("/")}/{writer.node_name}'
-                    found.append(f'{subscription.topic_name} of {name}: {reason}')
+            found += incompatible_writers(self._node, subscription.topic_name, profile)
         return found
+
+
+def incompatible_writers(node: Node, topic: str, profile: QoSProfile) -> list[str]:
+    """One sentence for each writer of `topic` (absolute) that a reader with `profile` cannot hear."""
+    found = []
+    for writer in node.get_publishers_info_by_topic(topic):
+        match, reason = qos_check_compatible(writer.qos_profile, profile)
+        if match == QoSCompatibility.ERROR:
+            name = f'{writer.node_namespace.rstrip("/")}/{writer.node_name}'
+            found.append(f'{topic} of {name}: {reason}')
+    return found

@@ -1,0 +1,108 @@
+"""What policy_node says about itself: /diagnostics once a second, and markers for RViz."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import Point
+from rclpy.node import Node
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from lwd_msgs.msg import ControlMode
+from lwd_policy_node.inference.cadence import CadenceReport
+from lwd_policy_node.nodes import qos
+
+MARKER_FRAME = 'base_link'
+TEXT_PLACE_M = (0.0, 0.0, 1.9)  # above the head
+TEXT_HEIGHT_M = 0.08
+_COLOURS = {
+    ControlMode.HOLD: (0.7, 0.7, 0.7),
+    ControlMode.POLICY: (0.2, 0.8, 0.3),
+    ControlMode.HUMAN: (0.2, 0.5, 1.0),
+    ControlMode.ESTOP: (1.0, 0.2, 0.2),
+}
+_MODES = {
+    ControlMode.HOLD: 'hold',
+    ControlMode.POLICY: 'policy',
+    ControlMode.HUMAN: 'human',
+    ControlMode.ESTOP: 'e-stop',
+}
+Values = Mapping[str, object]
+
+
+class PolicyReport:
+    """The publishers of `/diagnostics` and `policy/markers`."""
+
+    def __init__(self, node: Node, robot_id: str, nominal_hz: float) -> None:
+        """Report on `robot_id`, whose slowest camera is meant to run at `nominal_hz`."""
+        self._node = node
+        self._robot_id = robot_id
+        self._nominal_hz = nominal_hz
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self._markers = node.create_publisher(MarkerArray, 'policy/markers', qos.MARKERS)
+
+    def diagnose(
+        self,
+        faults: Sequence[str],
+        weights: tuple[str, bool, Values],
+        trouble: str,
+        chunks: int,
+        cadence: CadenceReport,
+    ) -> None:
+        """Publish one status for the streams, the weights, the inference and the cadence.
+
+        Args:
+            faults: one sentence for each stream that is missing, late or unusable.
+            weights: what the weights client waits for, whether all is well, versions.
+            trouble: why the last inference gave no chunk; empty: it did.
+            chunks: published since the start.
+            cadence: rates and ages of late.
+        """
+        levels = DiagnosticStatus
+        note, well, versions = weights
+        message = DiagnosticArray()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        figures = {name: round(value, 2) for name, value in asdict(cadence).items()}
+        message.status = [
+            self._status('observation', levels.WARN if faults else levels.OK, '; '.join(faults)),
+            self._status('weights', levels.OK if well else levels.WARN, note, **versions),
+            self._status(
+                'inference',
+                levels.ERROR if trouble else levels.OK,
+                trouble,
+                chunks=chunks,
+                p50_ms=figures['inference_p50_ms'],
+                p99_ms=figures['inference_p99_ms'],
+            ),
+            self._status(
+                'cadence', levels.OK, '', nominal_observation_hz=self._nominal_hz, **figures
+            ),
+        ]
+        self._diagnostics.publish(message)
+
+    def show(self, mode: int, version: int, instruction: str) -> None:
+        """Publish mode, version and instruction as text above the robot, if anybody looks."""
+        if not self._markers.get_subscription_count():
+            return
+        red, green, blue = _COLOURS[mode]
+        name = f'v{version}' if version else 'no weights'
+        text = Marker(ns='mode', id=0, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD)
+        text.header.frame_id = MARKER_FRAME  # stamp 0: wherever the frame is now
+        text.text = f'{self._robot_id}: {_MODES[mode]}, {name}\n{instruction}'
+        text.pose.position = Point(**dict(zip('xyz', TEXT_PLACE_M, strict=True)))
+        text.scale.z = TEXT_HEIGHT_M
+        text.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
+        self._markers.publish(MarkerArray(markers=[text]))
+
+    def _status(self, what: str, level: bytes, message: str, **values: object) -> Any:
+        return DiagnosticStatus(
+            level=level,
+            name=f'{self._robot_id}/policy_node: {what}',
+            hardware_id=self._robot_id,
+            message=message or 'ok',
+            values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+        )
