@@ -47,7 +47,9 @@ def measure() -> list[Figure]:
 def speeds(tasks: list[str]) -> list[Figure]:
     """Times real time, control steps and pictures per second of one core, by task and OpenGL backend."""
     figures = []
-    for task, found in (_in_process('none', tasks) or {}).items():
+    blind = _in_process('none', tasks) or {}
+    _console.print(f'no images: {blind}')
+    for task, found in blind.items():
         figures.append(_times(f'{task}, no images', found['blind'], 20.0))
         figures.append(_rate(f'{task}, no images', found['blind'], 20.0, 'steps'))
     for backend in ('egl', 'osmesa'):
@@ -55,6 +57,7 @@ def speeds(tasks: list[str]) -> list[Figure]:
         if seen is None:
             _console.print(f'{backend} does not work here: not measured')
             continue
+        _console.print(f'{backend}: {seen}')
         for task, found in seen.items():
             every = f'{task}, three {speed.CAMERA_PX}x{speed.CAMERA_PX} cameras, {backend}'
             figures.append(_times(f'{every}, at every tick', found['every tick'], 6.0))
