@@ -261,7 +261,7 @@ class Juice(Task):
 
     def _gone(self, point: Array) -> bool:
         x, y, z = point
-        return not (z > self.places.table_z - 0.02 and 0.80 < x < 1.09 and -0.05 < y < 0.48)
+        return not (z > self.places.table_z - 0.02 and 0.80 < x < 1.09 and 0.035 < y < 0.48)
 
     def _paint(self, scene: Scene, rng: np.random.Generator, spread: float) -> None:
         """The fruit's size and colours."""

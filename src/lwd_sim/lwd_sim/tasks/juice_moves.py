@@ -16,7 +16,7 @@ _HOPPER_TILT = np.deg2rad(48.0)  # the hopper stands further back: a flatter han
 _CUP_TILT = np.deg2rad(74.0)  # the cup and the tray are nearer: a steeper one
 _SEAT_CARE = 0.4  # share of the usual error: everyone looks closely where a blade will fall
 _BESIDE_M = 0.025  # from the middle of the hopper: room for the other piece
-_UNDER_M = 0.08  # beside the blade: a hand that rises there meets it
+_RISE_M = 0.05  # over a thing: a hand that is lower and under the blade goes back before it rises
 _OVER_RIM_M = 0.065  # of the middle of a piece: fingers clear the rim
 _LOW_M = 0.035  # over the board: how high a hand carries under the raised blade
 
@@ -45,12 +45,14 @@ def take(
         if tcp[0] > board[0] - 0.05 and tcp[1] > board[1] + 0.08:  # come from the front
             front = HandGoal(board + np.array([-0.10, 0.08, 0.16]), axes, 0.0)
             return Waypoint('reach', {'l': front})
-    elif places.in_the_way(tcp) and abs(tcp[1] - board[1]) < _UNDER_M:  # out before it rises
-        out = np.array([tcp[0], board[1] + _UNDER_M + 0.03, tcp[2]])
-        return Waypoint('reach', {'l': HandGoal(out, scene.tool_axes('l'), 0.0)})
     yaw = thing.yaw
     width = thing.width(np.array([-np.sin(yaw), np.cos(yaw), 0.0]))
-    return pick(scene, 'l', point + aim.item, width, yaw=yaw, tilt=tilt)
+    move = pick(scene, 'l', point + aim.item, width, yaw=yaw, tilt=tilt)
+    low = tcp[2] < thing.centre[2] + _RISE_M
+    if move.stage == 'reach' and low and places.in_the_way(tcp):
+        back = HandGoal(tcp - np.array([0.08, 0.0, 0.0]), scene.tool_axes('l'), 0.0)
+        return Waypoint('reach', {'l': back})
+    return move
 
 
 def seat_fruit(scene: Scene, whole: Thing, places: Places, aim: Aim) -> Waypoint:

@@ -121,7 +121,7 @@ class Places:
     def in_the_way(self, hand: Array) -> bool:
         """Whether a tool centre (3,) is too near for the blade to come down."""
         x, y = (hand - self.board)[:2]
-        return bool(-0.07 < x < 0.09 and abs(y) < 0.10)
+        return bool(-0.07 < x < 0.09 and abs(y) < 0.09)
 
 
 def chopper_xml() -> str:
