@@ -190,7 +190,7 @@ class World:
     @property
     def success(self) -> bool:
         """The task's success predicate, now."""
-        return self.task.success(self.scene)
+        return bool(self.task.success(self.scene))  # messages take no bool of numpy's
 
     @property
     def progress(self) -> float:

@@ -45,6 +45,16 @@ def test_seeds_and_levels_give_different_scenes(world: World, task: str) -> None
     assert len(set(labels)) == len(labels)
 
 
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_what_a_world_says_of_itself_fits_into_a_message(world: World, task: str) -> None:
+    world.reset(task, 1)
+    world.step(world.profile.home)
+    assert type(world.success) is bool
+    assert type(world.progress) is float
+    assert type(world.score) is float
+    assert world.label().dtype == np.float32
+
+
 def test_images_come_at_camera_ticks_only(seeing: World, profile: RobotProfile) -> None:
     assert seeing.reset('restock', 1).images.keys() == {'head', 'hand_left', 'hand_right'}
     for _ in range(6):
