@@ -71,7 +71,7 @@ class Thing:
     def width(self, closing: Array) -> float:
         """Extent along ``closing`` (3,), m."""
         along = min(1.0, abs(float(self.axis @ closing)))
-        return 2 * (along * self.half_length + np.sqrt(1 - along**2) * self.radius)
+        return float(2 * (along * self.half_length + np.sqrt(1 - along**2) * self.radius))
 
     @property
     def yaw(self) -> float:
@@ -107,7 +107,7 @@ class Places:
     @property
     def seat(self) -> Array:
         """Where the fruit's centre belongs on the board, (3,) m."""
-        return self.board + np.array([0.0, 0.0, BOARD_TOP + self.radius])
+        return np.asarray(self.board + np.array([0.0, 0.0, BOARD_TOP + self.radius]))
 
     def lies_across(self, whole: Thing, slack: float) -> bool:
         """Whether the whole seam of the fruit is within ``slack`` m of the blade's plane."""
