@@ -16,7 +16,10 @@ class EchoRobot(Node):
     def __init__(self) -> None:
         super().__init__('echo_robot')
         profile = load_profile('g1_laptop')
-        self.state = JointState(name=list(profile.joint_names), position=list(profile.home))
+        still = [name for name in profile.state_names if name not in profile.joint_names]
+        self.still = [0.0] * len(still)
+        self.state = JointState(name=[*profile.joint_names, *still])
+        self.state.position = [*profile.home, *self.still]
         self.create_subscription(
             JointTrajectory, 'joint_command', self.on_command, qos.JOINT_COMMAND
         )
@@ -24,7 +27,7 @@ class EchoRobot(Node):
         self.create_timer(profile.control_period_s, self.on_tick)
 
     def on_command(self, message: JointTrajectory) -> None:
-        self.state.position = message.points[0].positions
+        self.state.position = [*message.points[0].positions, *self.still]
 
     def on_tick(self) -> None:
         self.state.header.stamp = self.get_clock().now().to_msg()
