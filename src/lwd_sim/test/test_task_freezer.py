@@ -108,7 +108,7 @@ def test_the_lid_stays_where_it_is_left(world: World) -> None:
     assert world.scene.slide('freezer_lid') == pytest.approx(0.06, abs=0.002)
 
 
-def test_the_lid_is_as_far_from_its_hand_as_the_item_from_its_own(world: World) -> None:
+def test_item_opening_and_knob_stand_in_this_order_on_either_side(world: World) -> None:
     sides = set()
     for seed in range(10):
         task = begin(world, seed)

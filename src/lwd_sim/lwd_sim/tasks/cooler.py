@@ -252,20 +252,15 @@ class Cooler(Task):
         side, centre = self.side, scene.position(kind.name)
         grip = scene.tcp(side) - centre
         stands = self._front[2] + kind.half_height
-        if centre[0] > self._front[0] - 0.04 and self._is_before_opening(centre):
-            lifted = stands + _FLOOR_Z + _LIFT_Z
-            if centre[2] < lifted - 0.008 and self._is_in(centre):
-                up = np.array([centre[0], centre[1], lifted]) + grip
-                return Waypoint(
-                    'lift', {side: HandGoal(up, grasp_axes(side, reach_tilt(up[0] - 0.03)), 1.0)}
-                )
-            out = (
-                np.array([max(centre[0] - 0.05, self._front[0] + _OUT_X), centre[1], lifted])
-                + grip
-            )
-            return Waypoint(
-                'draw', {side: HandGoal(out, grasp_axes(side, reach_tilt(out[0])), 1.0)}
-            )
+        deep, aside = (centre - self._front)[:2]
+        if deep > -0.04 and abs(aside) < COOLER_INNER_HALF:
+            low = centre[2] < stands + _FLOOR_Z + _LIFT_Z - 0.008 and self._is_in(centre)
+            on = centre.copy()
+            on[2] = stands + _FLOOR_Z + _LIFT_Z
+            if not low:
+                on[0] = max(centre[0] - 0.05, self._front[0] + _OUT_X)
+            axes = grasp_axes(side, reach_tilt(on[0] - 0.01))
+            return Waypoint('lift' if low else 'draw', {side: HandGoal(on + grip, axes, 1.0)})
         height = self._front[2] + _TRAVEL_Z
         tilt = reach_tilt(to[0])
         return carry(scene, side, centre, to, height, tilt=tilt, release=stands + 0.006)
@@ -282,9 +277,6 @@ class Cooler(Task):
     def _is_in(self, point: Array) -> bool:
         deep, aside = (point - self._front)[:2]
         return bool(-0.02 < deep < COOLER_DEPTH and abs(aside) < COOLER_INNER_HALF)
-
-    def _is_before_opening(self, point: Array) -> bool:
-        return bool(abs(point[1] - self._front[1]) < COOLER_INNER_HALF)
 
     def _is_out(self, point: Array) -> bool:
         """On the robot's side of the cooler, over the table."""

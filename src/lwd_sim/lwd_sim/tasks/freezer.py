@@ -212,7 +212,7 @@ class Freezer(Task):
             return opened or leave(scene, side, self._base[2] + 0.22)
         if self._holds_knob(scene):
             beyond = to + (0.006 if to > 0 else -0.006)  # against the stop
-            return pull(scene, side, knob, self._knob(beyond), axes)
+            return pull(side, knob, self._knob(beyond), axes)
         return pick(
             scene,
             side,

@@ -144,7 +144,7 @@ def boxes_xml(boxes: Sequence[tuple[float, ...]], rgba: str) -> str:
     )
 
 
-def pull(scene: Scene, side: str, handle: Array, towards: Array, axes: Array) -> Waypoint:
+def pull(side: str, handle: Array, towards: Array, axes: Array) -> Waypoint:
     """Move a held handle from ``handle`` (3,) to ``towards`` (3,), a little ahead at a time to stay on its path."""
     left = towards - handle
     distance = float(np.linalg.norm(left))
