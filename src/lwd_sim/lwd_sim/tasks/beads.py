@@ -19,7 +19,9 @@ BEAD_RADIUS_M = 0.009
 _BEAD_MASS = 0.003  # kg
 _BEAD_DAMPING = 0.03  # N*s/m: it flows like honey, and what was spilt soon stops
 _WALL_M = 0.005  # thickness
+_GYRATION_M = 0.055  # radius
 HANDLE_WIDTH_M = 0.024  # between the pads
+_BAR_RGBA = '0.16 0.16 0.18 1'
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,11 @@ class Vessel:
     height: float  # outside
     sides: int = 6
     handle: bool = False
+    handle_out: float = 0.022  # from the wall to the middle of the bar
+    second_turn: float = 0.0  # a second handle, turned by so much (rad) from the first; 0: none
+    grip_turn: float = 0.0  # rad, to the handle that `grip` is at: 0 or `second_turn`
     grip_z: float = 0.0  # height where a hand takes it; 0: a little above the middle
-    mass: float = 0.10
+    mass: float = 0.12
 
     @property
     def width(self) -> float:
@@ -47,14 +52,14 @@ class Vessel:
     @property
     def reach_m(self) -> float:
         """From the axis to the middle of the handle, m."""
-        return self.inner + _WALL_M + 0.022
+        return self.inner + _WALL_M + self.handle_out
 
     @property
     def grip(self) -> Array:
         """Where a hand takes it, (3,) m in its frame: the handle, or the body."""
-        return np.array(
-            [-self.reach_m if self.handle else 0.0, 0.0, self.grip_z or 0.55 * self.height]
-        )
+        out = -self.reach_m if self.handle else 0.0
+        x, y = out * np.cos(self.grip_turn), out * np.sin(self.grip_turn)
+        return np.array([x, y, self.grip_z or 0.55 * self.height])
 
     @property
     def grip_width(self) -> float:
@@ -66,8 +71,7 @@ def cup_xml(vessel: Vessel, *, free: bool = True) -> str:
     """The body of a vessel; ``free`` with the joint ``<name>_free``, else furniture that does not move."""
     inner, half, thick = vessel.inner, vessel.height / 2, _WALL_M / 2
     rgba = ' '.join(str(c) for c in vessel.rgba) + ' 1'
-    share = vessel.mass / (vessel.sides + 1)
-    common = f'mass="{share}" rgba="{rgba}" friction="0.9 0.02 0.002" {ITEM_CONTACT}'
+    common = f'rgba="{rgba}" friction="0.9 0.02 0.002" {ITEM_CONTACT}'
     long = (inner + _WALL_M) * np.tan(np.pi / vessel.sides)
     walls = ''
     for k in range(vessel.sides):
@@ -85,27 +89,36 @@ def cup_xml(vessel: Vessel, *, free: bool = True) -> str:
     flat = (inner + _WALL_M) * (1.0 if vessel.sides == 4 else 0.75)
     floor = (
         f'<geom name="{vessel.name}" type="box" size="{flat:.5f} {flat:.5f} {thick}" pos="0 0 {thick}" {common}/>'
-        f'<geom type="cylinder" size="{inner:.5f} {thick}" pos="0 0 {thick + 0.001}" mass="0" rgba="{rgba}" '
+        f'<geom type="cylinder" size="{inner:.5f} {thick}" pos="0 0 {thick + 0.001}" rgba="{rgba}" '
         f'{NO_CONTACT}/>'
     )
-    bar = ''
+    bars = ''
     if vessel.handle:
-        x, wide = -vessel.reach_m, HANDLE_WIDTH_M / 2
-        bridge = 0.5 * (vessel.reach_m - inner)
-        bridge_z = min(vessel.grip[2], vessel.height - 0.006)
-        bar = (
-            f'<geom type="box" size="0.007 {wide} 0.028" pos="{x} 0 {vessel.grip[2]}" mass="0.02" '
-            f'friction="0.9 0.02 0.002" rgba="0.16 0.16 0.18 1" {ITEM_CONTACT}/>'
-            f'<geom type="box" size="{bridge} 0.006 0.006" pos="{x + bridge} 0 {bridge_z}" mass="0.005" '
-            f'rgba="0.16 0.16 0.18 1" {NO_CONTACT}/>'
-        )
-    # enough damping for a light vessel that was knocked not to rattle for ever against its beads
-    joint = (
-        f'<joint name="{vessel.name}_free" type="free" damping="0.004" armature="0.0001"/>'
-        if free
-        else ''
+        turns = {0.0, vessel.second_turn}
+        bars = ''.join(_handle_xml(vessel, turn) for turn in sorted(turns))
+    # A light shell that tumbles gains energy under implicitfast; one with the same inertia about all axes, not too
+    # small, does not. Damping lets one that was knocked settle.
+    turning = vessel.mass * _GYRATION_M**2
+    inertial = (
+        f'<inertial pos="0 0 {0.45 * vessel.height}" mass="{vessel.mass}" '
+        f'diaginertia="{turning} {turning} {turning}"/>'
     )
-    return f'<body name="{vessel.name}">{joint}{floor}{walls}{bar}</body>'
+    joint = f'<joint name="{vessel.name}_free" type="free" damping="0.004"/>' if free else ''
+    return f'<body name="{vessel.name}">{joint}{inertial}{floor}{walls}{bars}</body>'
+
+
+def _handle_xml(vessel: Vessel, turn: float) -> str:
+    """An upright bar, and the bridge to it, turned by ``turn`` rad about the vessel's axis."""
+    height, half = vessel.grip[2], 0.5 * (vessel.reach_m - vessel.inner)
+    bridge_z = min(height, vessel.height - 0.006)
+    cos, sin = -np.cos(turn), -np.sin(turn)
+    bar, bridge = vessel.reach_m, vessel.reach_m - half
+    return (
+        f'<geom type="box" size="0.007 {HANDLE_WIDTH_M / 2} 0.028" pos="{bar * cos} {bar * sin} {height}" '
+        f'euler="0 0 {turn}" friction="0.9 0.02 0.002" rgba="{_BAR_RGBA}" {ITEM_CONTACT}/>'
+        f'<geom type="box" size="{half} 0.006 0.006" pos="{bridge * cos} {bridge * sin} {bridge_z}" '
+        f'euler="0 0 {turn}" rgba="{_BAR_RGBA}" {NO_CONTACT}/>'
+    )
 
 
 def vary_vessel(scene: Scene, rng: np.random.Generator, shift: Shift, vessel: Vessel) -> None:

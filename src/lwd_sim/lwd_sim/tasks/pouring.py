@@ -87,11 +87,12 @@ def straight(scene: Scene, side: str, goal: HandGoal) -> HandGoal:
 
 def take(scene: Scene, side: str, vessel: Vessel, error: Array) -> Waypoint:
     """Next waypoint to take a standing vessel from the side, missing it by ``error`` (3,) m."""
-    forward = scene.axes(vessel.name)[:, 0]
+    turn = vessel.grip_turn
+    forward = scene.axes(vessel.name) @ np.array([np.cos(turn), np.sin(turn), 0.0])
     usual = POUR_YAW_RAD[side]
     yaw = usual
     if vessel.handle:
-        yaw = float(np.clip(np.arctan2(forward[1], forward[0]), usual - 0.2, usual + 0.2))
+        yaw = float(np.clip(np.arctan2(forward[1], forward[0]), usual - 0.4, usual + 0.4))
     axes = hand_axes(side, yaw=yaw)
     tcp, grip, gap = scene.tcp(side), grip_point(scene, vessel) + error, scene.gap(side)
     along = float((tcp - grip) @ axes[:, 2])
@@ -176,10 +177,19 @@ def put(scene: Scene, side: str, vessel: Vessel, spot: Array, travel: float) -> 
     return Waypoint('carry', {side: straight(scene, side, HandGoal(over + grip, axes, 1.0))})
 
 
-def back_off(scene: Scene, side: str, vessels: tuple[Vessel, ...]) -> HandGoal | None:
-    """Away from what was let go, along the approach; None when the hand is clear of all ``vessels``."""
+def back_off(
+    scene: Scene, side: str, vessels: tuple[Vessel, ...], wanted: Vessel | None = None
+) -> HandGoal | None:
+    """Away from what was let go, along the approach; None when the hand is clear of all ``vessels``.
+
+    A hand that is nearer to the ``wanted`` vessel than to the others is on its way to it, and clear.
+    """
     tcp, axes = scene.tcp(side), scene.tool_axes(side)
-    if all(np.linalg.norm(tcp - grip_point(scene, vessel)) > _CLEAR_M for vessel in vessels):
+    nearest = min(float(np.linalg.norm(tcp - grip_point(scene, vessel))) for vessel in vessels)
+    limit = _CLEAR_M
+    if wanted is not None:
+        limit = min(limit, float(np.linalg.norm(tcp - grip_point(scene, wanted))))
+    if nearest > limit:
         return None
     open_enough = scene.gap(side) > 0.06
     return HandGoal(tcp - (0.05 if open_enough else 0.0) * axes[:, 2], axes, 0.0)

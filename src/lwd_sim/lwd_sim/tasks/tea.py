@@ -35,7 +35,7 @@ from lwd_sim.tasks.tabletop import (
 )
 
 SCOOP = Vessel(
-    'scoop', 'scoop', (0.75, 0.76, 0.80), 0.022, 0.045, handle=True, grip_z=0.062, mass=0.09
+    'scoop', 'scoop', (0.75, 0.76, 0.80), 0.022, 0.045, handle=True, grip_z=0.062, mass=0.12
 )
 KETTLE = Vessel('kettle', 'kettle', (0.80, 0.15, 0.12), 0.030, 0.065, handle=True)
 CUP = Vessel('cup', 'cup', (0.92, 0.92, 0.95), 0.032, 0.055, handle=True)
@@ -131,12 +131,18 @@ class Tea(Task):
         )
 
     def stages_done(self, scene: Scene) -> int:
-        """Scooped: the scoop with the tea is out of the tin, in a hand."""
+        """Scooped: enough tea is out of the tin, high above the table; it counts as there while it falls."""
+        table = self._table_z
         if self.beads.inside(scene, CUP) >= ENOUGH:
             return 5 if self.success(scene) else 4
-        if self.beads.inside(scene, KETTLE) + self.beads.inside(scene, CUP) >= ENOUGH:
+        high = self.beads.positions(scene)[:, 2] > table + _TRAVEL_M
+        brewed = self.beads.inside(scene, KETTLE) + self.beads.inside(scene, CUP)
+        if self._lifted(scene, KETTLE) and np.sum(high) >= ENOUGH:
+            return 3
+        if brewed >= ENOUGH:
             return 3 if self._lifted(scene, KETTLE) else 2
-        return int(self.beads.inside(scene, SCOOP) >= ENOUGH and self._lifted(scene, SCOOP))
+        low_in_kettle = 0 if self._lifted(scene, KETTLE) else self.beads.inside(scene, KETTLE)
+        return int(np.sum(high) + low_in_kettle >= ENOUGH)
 
     def label(self, scene: Scene) -> npt.NDArray[np.float32]:
         """Foot of the cup, middle of the tray, feet of scoop and kettle, and the middle of the tea."""
@@ -156,7 +162,7 @@ class Tea(Task):
         hands: dict[str, HandGoal] = {}
         for each in SIDES:
             near = around if each == side else VESSELS
-            away = back_off(scene, each, near)
+            away = back_off(scene, each, near, wanted if each == side else None)
             if away is not None:
                 hands[each] = away
         if side in hands or self.success(scene):

@@ -1,0 +1,309 @@
+"""Cocktail: two measures from jiggers into the shaker, shake it with both hands, pour it into the glass.
+
+The drinks are a few beads (``beads``). Simplifications: both jiggers stand filled, there are no bottles; the shaker
+has a handle for each hand and no lid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from lwd_sim.tasks.base import TRUE_AIM, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.beads import Beads, Vessel, beads_xml, cup_xml, vary_vessel
+from lwd_sim.tasks.pouring import (
+    POUR_BODY_POSE,
+    POUR_YAW_RAD,
+    back_off,
+    grip_point,
+    hand_axes,
+    hand_roll,
+    holds,
+    pour,
+    put,
+    straight,
+    take,
+    upright,
+)
+from lwd_sim.tasks.scene import SIDES, Scene, latch_xml
+from lwd_sim.tasks.tabletop import (
+    TABLE_EDGE_X,
+    TABLE_X,
+    place_furniture,
+    table_height,
+    table_xml,
+    vary_looks,
+)
+
+_SHAKER_YAW = np.deg2rad(38.0)  # each hand's, to its own handle
+GIN = Vessel(
+    'gin_jigger', 'gin', (0.75, 0.78, 0.85), 0.020, 0.042, handle=True, grip_z=0.040, mass=0.12
+)
+LIME = Vessel(
+    'lime_jigger', 'lime', (0.80, 0.55, 0.20), 0.020, 0.042, handle=True, grip_z=0.040, mass=0.12
+)
+SHAKER = Vessel(
+    'shaker',
+    'shaker',
+    (0.62, 0.64, 0.68),
+    0.029,
+    0.075,
+    handle=True,
+    handle_out=0.036,  # room for one hand beside the other
+    second_turn=2 * _SHAKER_YAW,
+    mass=0.15,
+)
+SHAKER_OF = {'l': SHAKER, 'r': replace(SHAKER, grip_turn=SHAKER.second_turn)}
+GLASS = Vessel('glass', 'glass', (0.55, 0.80, 0.88), 0.037, 0.050, mass=0.15)
+JIGGERS = (GIN, LIME)
+VESSELS = (GIN, LIME, SHAKER, GLASS)
+MEASURE = 3  # beads
+ENOUGH = 2  # of each measure make a drink
+STROKES = 6  # ups and downs
+_HIGH_M, _LOW_M = 0.105, 0.065  # the foot of the shaker above the table at the ends of a stroke
+_BEYOND_M = 0.015  # further than that the hands aim
+_TRAVEL_M = 0.080
+_SPOTS_XY = {'gin_jigger': (0.960, 0.188), 'lime_jigger': (0.960, 0.308), 'shaker': (0.962, 0.020)}
+_GLASS_XY = (0.966, -0.130)
+
+
+class Cocktail(Task):
+    """Jiggers, shaker and glass from left to right; the left hand pours, both hands shake."""
+
+    name: ClassVar[str] = 'cocktail'
+    time_limit_s: ClassVar[float] = 60.0
+    error_scale: ClassVar[float] = 0.25
+    body_pose: ClassVar[dict[str, float]] = POUR_BODY_POSE
+    stages: ClassVar[tuple[str, ...]] = (
+        'first measure in the shaker',
+        'second measure in the shaker',
+        'shaker in both hands',
+        'shaken',
+        'drink in the glass',
+        'shaker put down',
+    )
+    phrases: ClassVar[tuple[str, ...]] = (
+        'mix a cocktail of gin and lime',
+        'pour both jiggers into the shaker, shake it with both hands and fill the glass',
+        'make a gin and lime: two measures, shake, pour',
+        'shake a drink from the two jiggers and pour it into the glass',
+    )
+    held_out_phrases: ClassVar[tuple[str, ...]] = (
+        'I fancy a gin with lime, shaken, in that glass',
+        'empty the two measures into the shaker, give it a good shake and serve it in the glass',
+    )
+    label_names: ClassVar[tuple[str, ...]] = (
+        *(f'{thing}.{axis}' for thing in ('item', 'goal') for axis in 'xyz'),
+        *(f'{vessel.name}.{axis}' for vessel in JIGGERS for axis in 'xyz'),
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.target = SHAKER
+        self.drinks = {vessel.name: Beads(vessel.words, MEASURE) for vessel in JIGGERS}
+        self._spots = {vessel.name: np.zeros(3) for vessel in VESSELS}
+        self._table_z = 0.0
+
+    def scene_xml(self) -> str:
+        """Table, four vessels, two kinds of beads, and the count of strokes."""
+        gin = beads_xml('gin', MEASURE, '0.95 0.95 0.98 1')
+        lime = beads_xml('lime', MEASURE, '0.45 0.80 0.10 1')
+        vessels = ''.join(cup_xml(vessel) for vessel in VESSELS)
+        return table_xml() + vessels + gin + lime + latch_xml('strokes')
+
+    def randomise(self, scene: Scene, rng: np.random.Generator, shift: Shift) -> None:
+        """Where everything stands, which measure is where, table height, looks, masses."""
+        wide = shift == 'shift'
+        vary_looks(scene, rng, shift, ())
+        self._table_z = table_height(rng, shift)
+        place_furniture(scene, 'table', TABLE_X, 0.0, self._table_z)
+        spread = 0.014 if wide else 0.009
+        places = dict(_SPOTS_XY) | {'glass': _GLASS_XY}
+        if rng.random() < 0.5:
+            names = GIN.name, LIME.name
+            places |= {names[0]: places[names[1]], names[1]: places[names[0]]}
+        for vessel in VESSELS:
+            vary_vessel(scene, rng, shift, vessel)
+            yaw = (-_SHAKER_YAW if vessel is SHAKER else POUR_YAW_RAD['l']) + rng.uniform(
+                -0.1, 0.1
+            )
+            foot = np.array(places[vessel.name]) + rng.uniform(-spread, spread, 2)
+            self._spots[vessel.name] = np.array([*foot, self._table_z])
+            scene.place(vessel.name, np.array([*foot, self._table_z + 0.001]), yaw)
+        for vessel in JIGGERS:
+            self.drinks[vessel.name].fill(scene, vessel)
+        self.instruction = self.phrase(rng, shift)
+
+    def after_step(self, scene: Scene) -> None:
+        """Count a stroke when the shaker, full and in both hands, comes to its other end."""
+        if not (self._in_both_hands(scene) and self._mixed(scene)):
+            return
+        done = round(scene.slide('strokes'))
+        height = scene.position(SHAKER.name)[2] - self._table_z
+        if (height < _LOW_M) if done % 2 else (height > _HIGH_M):
+            joint = scene.model.joint('strokes')
+            scene.data.qpos[joint.qposadr[0]] = done + 1.0
+            scene.data.qvel[joint.dofadr[0]] = 0.0
+
+    def shaken(self, scene: Scene) -> bool:
+        """Whether the full shaker was moved up and down often enough."""
+        return scene.slide('strokes') > STROKES - 0.5
+
+    def success(self, scene: Scene) -> bool:
+        """Shaken, enough of both measures in the glass, and the shaker stands, let go and at rest."""
+        return (
+            self.shaken(scene)
+            and all(n >= ENOUGH for n in self._inside(scene, GLASS))
+            and upright(scene, GLASS)
+            and upright(scene, SHAKER)
+            and scene.position(SHAKER.name)[2] < self._table_z + 0.01
+            and scene.speed(SHAKER.name) < 0.1
+            and not any(holds(scene, side, SHAKER_OF[side]) for side in SIDES)
+        )
+
+    def stages_done(self, scene: Scene) -> int:
+        """A measure counts from when enough of it is in the shaker."""
+        if self.shaken(scene):
+            if all(n >= ENOUGH for n in self._inside(scene, GLASS)):
+                return 6 if self.success(scene) else 5
+            return 4 if all(n >= ENOUGH for n in self._usable(scene)) else 0
+        full = sum(n >= ENOUGH for n in self._inside(scene, SHAKER))
+        return 3 if full == 2 and self._in_both_hands(scene) else full
+
+    def label(self, scene: Scene) -> npt.NDArray[np.float32]:
+        """Feet of shaker, glass and both jiggers."""
+        feet = [scene.position(vessel.name) for vessel in (SHAKER, GLASS, *JIGGERS)]
+        return np.concatenate(feet).astype(np.float32)
+
+    def waypoint(self, scene: Scene, aim: Aim = TRUE_AIM) -> Waypoint:
+        """What the hands hold decides; with empty hands, what is still to be poured or shaken."""
+        for jigger in JIGGERS:
+            if holds(scene, 'l', jigger):
+                if self.drinks[jigger.name].inside(scene, jigger):
+                    return self._without(
+                        scene, 'r', pour(scene, 'l', jigger, SHAKER, 1.0, aim.goal)
+                    )
+                return self._put(scene, jigger)
+        wanted = self._wanted(scene)
+        if holds(scene, 'l', SHAKER):
+            if wanted is SHAKER:
+                return self._shake(scene, aim)
+            if wanted is GLASS and self._count(scene, SHAKER):
+                return self._without(scene, 'r', pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal))
+            return self._put(scene, SHAKER)
+        if wanted is GLASS and not self._count(scene, SHAKER):
+            return self._without(scene, 'l', self._without(scene, 'r', Waypoint('leave')))
+        next_one = SHAKER if wanted is GLASS else wanted
+        others = tuple(vessel for vessel in VESSELS[:3] if vessel is not next_one)
+        away = back_off(scene, 'l', others, next_one)
+        if away is not None:
+            return self._without(scene, 'r', Waypoint('leave', {'l': away}))
+        return self._without(scene, 'r', take(scene, 'l', next_one, aim.item))
+
+    def held(self, scene: Scene) -> bool:
+        """Whether the left hand holds the vessel that is needed next."""
+        wanted = self._wanted(scene)
+        return holds(scene, 'l', SHAKER if wanted is GLASS else wanted)
+
+    def lost(self, scene: Scene) -> bool:
+        """Whether too much of a measure is spilt, or a vessel that is still needed has fallen or is out of reach."""
+        if any(n < ENOUGH for n in self._usable(scene)):
+            return True
+        needed = [jigger for jigger in JIGGERS if not self._poured(scene, jigger)]
+        return any(self._gone(scene, vessel) for vessel in (*needed, SHAKER, GLASS))
+
+    def dropped(self, scene: Scene) -> bool:
+        """Whether a vessel lies, or does not stand at its place."""
+        return any(
+            not upright(scene, vessel)
+            or np.linalg.norm(scene.position(vessel.name) - self._spots[vessel.name]) > 0.05
+            for vessel in VESSELS
+        )
+
+    def danger(self, scene: Scene) -> bool:
+        """A hand pressed on the table."""
+        return any(
+            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
+            for tcp in (scene.tcp('l'), scene.tcp('r'))
+        )
+
+    def _shake(self, scene: Scene, aim: Aim) -> Waypoint:
+        """The right hand takes the other handle, then both move the shaker up and down."""
+        if not holds(scene, 'r', SHAKER_OF['r']):
+            foot = scene.position(SHAKER.name)
+            if foot[2] > self._table_z + 0.02 or abs(hand_roll(scene, 'l')) > 0.2:
+                return self._put(scene, SHAKER)
+            hold = (
+                scene.tcp('l') + self._spots[SHAKER.name] - foot
+            )  # against the push of the other hand
+            still = HandGoal(hold, hand_axes('l', yaw=-_SHAKER_YAW), 1.0)
+            joining = take(scene, 'r', SHAKER_OF['r'], aim.item).hands['r']
+            return Waypoint('join', {'l': still, 'r': replace(joining, speed=0.6)})
+        height = -_BEYOND_M + _LOW_M if round(scene.slide('strokes')) % 2 else _HIGH_M + _BEYOND_M
+        foot = self._spots[SHAKER.name] + np.array([0.0, 0.0, height])
+        way = foot - scene.position(SHAKER.name)
+        hands = {}
+        for side in SIDES:
+            axes = hand_axes(side, yaw=-_SHAKER_YAW if side == 'l' else _SHAKER_YAW)
+            hands[side] = HandGoal(grip_point(scene, SHAKER_OF[side]) + way, axes, 1.0, 0.5)
+        return Waypoint('shake', hands)
+
+    def _put(self, scene: Scene, vessel: Vessel) -> Waypoint:
+        spot = self._spots[vessel.name]
+        return self._without(scene, 'r', put(scene, 'l', vessel, spot, self._table_z + _TRAVEL_M))
+
+    def _without(self, scene: Scene, side: str, waypoint: Waypoint) -> Waypoint:
+        """The same, while a hand that is not needed lets go and backs off."""
+        away = back_off(scene, side, tuple(SHAKER_OF.values())[0 if side == 'l' else 1 :])
+        if away is None:
+            return waypoint
+        holding = side == 'r' and holds(scene, 'l', SHAKER)
+        if holding:  # nothing moves before the other hand is off
+            still = straight(scene, 'l', HandGoal(scene.tcp('l'), scene.tool_axes('l'), 1.0))
+            return Waypoint('let go', {'l': still, 'r': away})
+        return Waypoint(waypoint.stage, waypoint.hands | {side: away})
+
+    def _wanted(self, scene: Scene) -> Vessel:
+        """What is to be filled or moved next: a jigger, the shaker, or (by pouring from the shaker) the glass."""
+        if self.shaken(scene):
+            return GLASS
+        for jigger in sorted(JIGGERS, key=lambda jigger: self._spots[jigger.name][1]):
+            if not self._poured(scene, jigger):
+                return jigger
+        return SHAKER
+
+    def _poured(self, scene: Scene, jigger: Vessel) -> bool:
+        drink = self.drinks[jigger.name]
+        return drink.inside(scene, SHAKER) + drink.inside(scene, GLASS) >= ENOUGH
+
+    def _mixed(self, scene: Scene) -> bool:
+        return all(n >= ENOUGH for n in self._inside(scene, SHAKER))
+
+    def _in_both_hands(self, scene: Scene) -> bool:
+        return all(holds(scene, side, SHAKER_OF[side]) for side in SIDES)
+
+    def _inside(self, scene: Scene, vessel: Vessel) -> list[int]:
+        return [drink.inside(scene, vessel) for drink in self.drinks.values()]
+
+    def _count(self, scene: Scene, vessel: Vessel) -> int:
+        return sum(self._inside(scene, vessel))
+
+    def _usable(self, scene: Scene) -> list[int]:
+        """Beads of each measure that are in its jigger, the shaker or the glass, or high above the table."""
+        usable = []
+        for jigger in JIGGERS:
+            drink = self.drinks[jigger.name]
+            inside = sum(drink.inside(scene, vessel) for vessel in (jigger, SHAKER, GLASS))
+            high = int(np.sum(drink.positions(scene)[:, 2] > self._table_z + 0.03))
+            usable.append(max(inside, high))
+        return usable
+
+    def _gone(self, scene: Scene, vessel: Vessel) -> bool:
+        """Whether a vessel is out of reach, or has fallen and is not in a hand."""
+        x, y, z = scene.position(vessel.name)
+        if not (0.82 < x < 1.08 and abs(y) < 0.42 and z > self._table_z - 0.03):
+            return True
+        return not upright(scene, vessel) and not holds(scene, 'l', vessel)
