@@ -1,6 +1,7 @@
 """The tasks, by name. A new one is a file in this folder and a line here."""
 
 from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.cocktail import Cocktail
 from lwd_sim.tasks.cooler import Cooler
 from lwd_sim.tasks.correct import Correct
 from lwd_sim.tasks.freezer import Freezer
@@ -11,7 +12,8 @@ from lwd_sim.tasks.shoebox import Shoebox
 from lwd_sim.tasks.tea import Tea
 
 TASKS: dict[str, type[Task]] = {
-    task.name: task for task in (Restock, Handover, Correct, Freezer, Cooler, Juice, Shoebox, Tea)
+    task.name: task
+    for task in (Restock, Handover, Correct, Freezer, Cooler, Juice, Shoebox, Tea, Cocktail)
 }
 
 
