@@ -25,6 +25,9 @@ setup(
             'teleop_node = lwd_policy_node.nodes.teleop_node:main',
         ],
         'lwd.teleop_source': [
+            'gamepad = lwd_policy_node.nodes.gamepad_source:GamepadSource',
+            'keyboard = lwd_policy_node.nodes.keyboard_source:KeyboardSource',
+            'leader_arm = lwd_policy_node.nodes.leader_source:LeaderArmSource',
             'none = lwd_policy_node.teleop.none_source:NoneSource',
         ],
     },

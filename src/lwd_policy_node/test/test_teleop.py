@@ -14,7 +14,9 @@ from lwd_msgs.msg import TeleopCommand
 
 
 def test_sources_are_found_by_entry_point() -> None:
-    assert 'none' in known_sources()
+    assert {'gamepad', 'keyboard', 'leader_arm', 'none'} <= set(known_sources())
+    for name in ('gamepad', 'keyboard', 'leader_arm'):
+        assert callable(load_source(name).poll)
     assert load_source('none')(None).poll(0.0) is None
     with pytest.raises(SourceError, match=r"no teleop source 'pedal'; known: .*none"):
         load_source('pedal')

@@ -24,7 +24,11 @@ from lwd_policy_node.teleop import SourceError, load_source
 PARAMETERS = (
     Parameter('profile', str, 'g1', 'Robot profile: g1, g1_laptop, or a path to a .yaml.'),
     Parameter(
-        'source', str, 'none', 'Teleop source by name (entry-point group lwd.teleop_source).'
+        'source',
+        str,
+        'none',
+        'Teleop source: gamepad, leader_arm, keyboard, none, scripted (of lwd_sim), or any other of the entry-point '
+        'group lwd.teleop_source.',
     ),
     Parameter(
         'lifespan_s', float, 0.5, 'DDS drops commands older than this (wall clock, s).', 0.01, 10.0
