@@ -30,7 +30,7 @@ _SEAM_SLACK_M = 0.009  # how far the seam may be from the blade for a clean cut:
 
 
 class Juice(Task):
-    """Left to right: juicer with the cup in front, dish with the fruit behind the tray, chopper, its knob."""
+    """Left to right: juicer with the cup in front, mat with the fruit behind the tray, chopper, its knob."""
 
     name: ClassVar[str] = 'juice'
     time_limit_s: ClassVar[float] = 40.0
@@ -64,8 +64,8 @@ class Juice(Task):
         self.places = Places()
 
     def scene_xml(self) -> str:
-        """Table, chopper, juicer, tray, dish, the fruit's halves, the cup."""
-        furniture = stand.chopper_xml() + stand.juicer_xml() + stand.tray_xml() + stand.dish_xml()
+        """Table, chopper, juicer, tray, mat, the fruit's halves, the cup."""
+        furniture = stand.chopper_xml() + stand.juicer_xml() + stand.tray_xml() + stand.mat_xml()
         return table_xml() + furniture + stand.fruit_xml() + item_xml(stand.CUP) + latch_xml('cut')
 
     def equality_xml(self) -> str:
@@ -87,22 +87,22 @@ class Juice(Task):
         self.places = Places(
             board=near(0.895, 0.09, 0.006, 0.005),
             juicer=near(0.995, 0.385, 0.006, 0.006),
-            tray=near(0.87, 0.23, 0.008, 0.006),
+            tray=near(0.85, 0.23, 0.006, 0.006),
             cup=near(0.866, 0.375, 0.006, 0.006),
             table_z=table_z,
             radius=self.fruit.radius,
         )
-        dish = near(0.972, 0.21, 0.006, 0.005)
+        mat = near(0.972, 0.21, 0.006, 0.005)
         stands = (
             ('chopper', self.places.board),
             ('juicer', self.places.juicer),
             ('tray', self.places.tray),
         )
-        for name, at in (*stands, ('dish', dish)):
+        for name, at in (*stands, ('mat', mat)):
             place_furniture(scene, name, *at)
         self._paint(scene, rng, 0.10 if shift == 'shift' else 0.04)
         yaw = wide * rng.uniform(-0.18, 0.18)
-        centre = dish + np.array([*(wide * rng.uniform(-0.005, 0.005, 2)), 0.005])
+        centre = mat + np.array([*(wide * rng.uniform(-0.005, 0.005, 2)), 0.001])
         self.lay_fruit(scene, centre + np.array([0, 0, self.fruit.radius]), yaw)
         scene.place('cup', self.places.cup + np.array([0, 0, stand.CUP.half_height + 0.001]))
         self.instruction = self.phrase(rng, shift).format(fruit=self.fruit.word)

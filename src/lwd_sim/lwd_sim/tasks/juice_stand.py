@@ -30,7 +30,7 @@ KNOB_TOP = BLADE_UP + BLADE_HEIGHT + 0.022  # m over the board, blade raised
 HOPPER_FLOOR = 0.055  # m over the table
 HOPPER_INNER_HALF = 0.068  # m
 HOPPER_DEPTH = 0.075  # m
-TRAY_HALF = 0.06  # m
+TRAY_HALF = 0.05  # m
 TRAY_TOP = 0.008  # m over the table
 
 CUP = ItemKind('cup', 'cup', (0.93, 0.93, 0.90), 'cylinder', 0.029, 0.042)
@@ -187,16 +187,16 @@ def tray_xml() -> str:
     """A flat tray; the body frame is on the table under its middle."""
     half = TRAY_TOP / 2
     return (
-        f'<body name="tray" pos="0.87 0.22 {TABLE_TOP_Z}"><geom name="tray" type="box" '
+        f'<body name="tray" pos="0.85 0.23 {TABLE_TOP_Z}"><geom name="tray" type="box" '
         f'size="{TRAY_HALF} {TRAY_HALF} {half}" pos="0 0 {half}" rgba="0.15 0.45 0.30 1" {FURNITURE_CONTACT}/></body>'
     )
 
 
-def dish_xml() -> str:
-    """A flat dish on which the fruit lies; the body frame is on the table."""
+def mat_xml() -> str:
+    """The round mat on which the fruit lies, too thin to touch; the body frame is on the table."""
     return (
-        f'<body name="dish" pos="0.97 0.2 {TABLE_TOP_Z}"><geom type="cylinder" size="0.058 0.002" '
-        f'pos="0 0 0.002" rgba="0.55 0.65 0.80 1" {FURNITURE_CONTACT}/></body>'
+        f'<body name="mat" pos="0.97 0.2 {TABLE_TOP_Z}"><geom type="cylinder" size="0.058 0.0005" '
+        f'pos="0 0 0.001" rgba="0.55 0.65 0.80 1" {NO_CONTACT}/></body>'
     )
 
 
