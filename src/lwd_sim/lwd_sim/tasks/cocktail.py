@@ -75,7 +75,7 @@ class Cocktail(Task):
 
     name: ClassVar[str] = 'cocktail'
     time_limit_s: ClassVar[float] = 60.0
-    error_scale: ClassVar[float] = 0.25
+    error_scale: ClassVar[float] = 0.08
     body_pose: ClassVar[dict[str, float]] = POUR_BODY_POSE
     stages: ClassVar[tuple[str, ...]] = (
         'first measure in the shaker',

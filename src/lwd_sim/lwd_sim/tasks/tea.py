@@ -58,7 +58,7 @@ class Tea(Task):
 
     name: ClassVar[str] = 'tea'
     time_limit_s: ClassVar[float] = 40.0
-    error_scale: ClassVar[float] = 0.3
+    error_scale: ClassVar[float] = 0.2
     body_pose: ClassVar[dict[str, float]] = POUR_BODY_POSE
     stages: ClassVar[tuple[str, ...]] = (
         'tea scooped',
