@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes import qos, teleop_parameters
+from lwd_policy_node.nodes.operator_link import PARAMETERS
 from lwd_policy_node.teleop import SourceError, known_sources, load_source
 
 from lwd_msgs.msg import TeleopCommand
@@ -46,3 +48,18 @@ def test_deadman_edges_are_published(make_bench: Callable[..., Any]) -> None:
         assert bench.stop(node) == 0
     except subprocess.TimeoutExpired:
         pytest.fail('teleop_node did not leave on SIGTERM')
+
+
+def test_the_operators_page_has_every_parameter_with_its_default() -> None:
+    page = (Path(__file__).parents[3] / 'docs' / 'operator.md').read_text()
+    tables = teleop_parameters
+    rows = (
+        *PARAMETERS,
+        *tables.JOG,
+        *tables.JOY,
+        *tables.GAMEPAD,
+        *tables.KEYBOARD,
+        *tables.LEADER,
+    )
+    for row in rows:
+        assert f'| `{row.name}` | `{row.default}` | {row.description} |' in page

@@ -132,6 +132,14 @@ def test_a_spell_starts_from_new_targets() -> None:
     np.testing.assert_array_equal(jog.update(JogWish(), robot(PROFILE.home)), PROFILE.home)
 
 
+def test_a_robot_that_was_put_elsewhere_is_not_driven_back() -> None:
+    """A new scene while the deadman is held: it starts again from the targets in force."""
+    jog = Jog(PROFILE)
+    run(jog, JogWish(linear=np.array([0.0, 0.0, 1.0])), PROFILE.home, 10)
+    elsewhere = PROFILE.home + np.eye(16)[3]
+    np.testing.assert_array_equal(jog.update(JogWish(), robot(elsewhere)), elsewhere)
+
+
 @pytest.mark.parametrize('seed', range(6))
 def test_a_hand_pushed_out_of_reach_stays_in_limits_and_comes_back_at_once(seed: int) -> None:
     """Five seconds against the end of reach, then the other way: it answers within a few ticks, with no run-up."""

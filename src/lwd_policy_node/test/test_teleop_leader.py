@@ -91,21 +91,23 @@ def test_it_settles_on_the_leader_and_then_follows_it() -> None:
     )
 
 
-@pytest.mark.parametrize('how', ['released', 'silent', 'estop'])
+@pytest.mark.parametrize('how', ['released', 'silent', 'estop', 'robot was put elsewhere'])
 def test_after_a_break_it_must_match_again(how: str) -> None:
     leader = hears(HOME)
     assert leader.update(True, RobotView(HOME, True), 0.0) is not None
-    leader.on_joints(NAMES, off(j0=1.0), 0.05)
+    leader.on_joints(NAMES, off(j0=0.8), 0.05)
     assert leader.update(True, RobotView(HOME, True), 0.05) is not None  # in control: it leads
     if how == 'released':
         assert leader.update(False, RobotView(HOME, True), 0.05) is None
     elif how == 'silent':
         assert leader.update(True, RobotView(HOME, True), 1.0) is None
-    else:
+    elif how == 'estop':
         assert leader.update(True, RobotView(HOME, False), 0.05) is None
-    leader.on_joints(NAMES, off(j0=1.0), 1.1)
+    else:
+        assert leader.update(True, RobotView(off(j0=-0.3), True), 0.05) is None
+    leader.on_joints(NAMES, off(j0=0.8), 1.1)
     assert leader.update(True, RobotView(HOME, True), 1.1) is None
-    assert 'idx21_arm_l_joint1 by +1.00' in leader.refusal
+    assert 'idx21_arm_l_joint1 by +0.80' in leader.refusal
     leader.on_joints(NAMES, HOME, 1.2)
     np.testing.assert_allclose(leader.update(True, RobotView(HOME, True), 1.2), HOME)
 

@@ -31,6 +31,7 @@ WAIST = Chain(ARM_BASE)
 _IK_STEPS = 2  # a tick moves a hand by millimetres: more do not come nearer
 _LEASH_M = 0.02  # a goal out of reach runs no further ahead of the hand than this
 _LEASH_RAD = 0.1
+_LOST_RAD = 0.5  # targets in force this far from what was asked for: the robot was moved, or put back for a new scene
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,11 @@ class Jog:
         if wish is None or robot.target is None or robot.waist is None:
             self._target = None
             return None
-        if self._target is None or not robot.human:
+        if (
+            self._target is None
+            or not robot.human
+            or np.abs(self._target - robot.target).max() > _LOST_RAD
+        ):
             self._start(robot.target)
         assert self._target is not None
         if robot.human:

@@ -17,6 +17,7 @@ from lwd_policy_node.teleop.source import SourceError
 
 Value = TypeVar('Value', str, float)
 
+_LOST_RAD = 1.0  # a robot that lags this far was moved by other means: the leader must match again
 _WORST_NAMED = 3  # of the joints that are off
 
 
@@ -98,15 +99,14 @@ class Leader:
         if leader is None or robot.target is None or not held:
             self._start = None
             return None
-        following = robot.human and self._start is not None
-        if not following:
+        lost = np.abs(leader - robot.target).max() > _LOST_RAD
+        if self._start is None or not robot.human or lost:
             # Not yet in control, or no longer (e-stop, stale robot): the leader must be where the robot is.
             if self.refusal:
                 self._start = None
                 return None
             self._start, self._offset, self._followed = robot.target, robot.target - leader, 0
         self.refusal = ''
-        assert self._start is not None
         if robot.human:
             self._followed += 1
         left = max(0.0, 1.0 - self._followed / self._settle_ticks)
