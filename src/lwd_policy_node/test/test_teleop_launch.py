@@ -67,7 +67,7 @@ class Stage:
         down = [int(index in self.buttons) for index in range(15)]
         self.joy_out.publish(Joy(axes=self.axes, buttons=down))
         if self.leader is not None:
-            names, position = list(PROFILE.joint_names), self.leader.tolist()
+            names, position = list(PROFILE.joint_names), (-self.leader).tolist()
             self.leader_out.publish(JointState(name=names, position=position))
 
     def on_state(self, message: JointState) -> None:
@@ -169,9 +169,20 @@ def test_gamepad(make_stage: Callable[[int], Stage]) -> None:
 
 
 def test_leader_arm(make_stage: Callable[[int], Stage]) -> None:
-    """It may not take over in another pose, and says which joint is off; in the robot's pose it may, and then leads."""
+    """It may not take over in another pose, and says which joint is off; in the robot's pose it may, and then leads.
+
+    Its right gripper is not led, and its joints are turned the other way round.
+    """
     stage = make_stage(172)
-    stage.bench.start('teleop_node', profile='g1_laptop', source='leader_arm')
+    names = [*PROFILE.joint_names[:15], '']
+    signs = [-1.0] * 16
+    stage.bench.start(
+        'teleop_node',
+        profile='g1_laptop',
+        source='leader_arm',
+        leader_joint_names=names,
+        leader_signs=signs,
+    )
     stage.leader = PROFILE.home.copy()
     stage.leader[1] += 0.5
     stage.wait_can_take_over('off idx22_arm_l_joint2 by +0.50 (tolerance 0.15)')

@@ -170,7 +170,7 @@ def test_what_cannot_be_used_takes_control_away(
             LeaderConfig(names=('a', 'b')),
             'leader_joint_names has 2 values; the profile has 16 joints',
         ),
-        (LeaderConfig(signs=(1.0,)), 'leader_signs has 1 values'),
+        (LeaderConfig(signs=(1.0, -1.0)), 'leader_signs has 2 values'),
         (LeaderConfig(offsets=(1.0,) * 15), 'leader_offsets has 15 values'),
         (LeaderConfig(tolerance=(0.1, 0.2)), 'leader_tolerance has 2 values'),
         (LeaderConfig(names=('',) * 16), 'no joint is led'),

@@ -114,15 +114,20 @@ LEADER = (
     Parameter(
         'leader_joint_names',
         list[str],
-        [],
-        "The leader's name of each action joint, in the profile's order; '' = not led; none = the profile's names.",
+        list(_LEADER.names),
+        "The leader's name of each action joint, in the profile's order; '' = not led; one '' = the profile's names.",
     ),
-    Parameter('leader_signs', list[float], [], "Factor of each of the leader's joints; none = 1."),
+    Parameter(
+        'leader_signs',
+        list[float],
+        list(_LEADER.signs),
+        "Factor of each of the leader's joints, or of all.",
+    ),
     Parameter(
         'leader_offsets',
         list[float],
-        [],
-        'Added to each joint after the factor, rad or gripper fraction; none = 0.',
+        list(_LEADER.offsets),
+        'Added to each joint after the factor, or to all, rad or gripper fraction.',
     ),
     Parameter(
         'leader_tolerance',

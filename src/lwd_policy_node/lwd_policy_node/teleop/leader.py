@@ -23,14 +23,17 @@ _WORST_NAMED = 3  # of the joints that are off
 
 @dataclass(frozen=True, slots=True)
 class LeaderConfig:
-    """How a leader's joints become the robot's; tuples have a value per action joint, in the profile's order."""
+    """How a leader's joints become the robot's.
 
-    names: tuple[str, ...] = ()
-    """The leader's name of each joint; '' = not led, its target stays; empty: the profile's own names."""
-    signs: tuple[float, ...] = ()
-    """Factor of each joint; empty = 1."""
-    offsets: tuple[float, ...] = ()
-    """Added after the factor, rad or gripper fraction; empty = 0."""
+    Tuples have a value per action joint, in the profile's order, or one value for all.
+    """
+
+    names: tuple[str, ...] = ('',)
+    """The leader's name of each joint; '' = not led, its target stays; one '': the profile's own names."""
+    signs: tuple[float, ...] = (1.0,)
+    """Factor of each joint."""
+    offsets: tuple[float, ...] = (0.0,)
+    """Added after the factor, rad or gripper fraction."""
     tolerance: tuple[float, ...] = (0.15,)
     """How far a joint may be off at a takeover, rad: one value for all arm joints, or one per action joint."""
     gripper_tolerance: float = 0.3
@@ -51,9 +54,11 @@ class Leader:
         self._config = config = config or LeaderConfig()
         self._joints = profile.joint_names
         count = len(self._joints)
-        self._names = _each('leader_joint_names', config.names or self._joints, count)
-        self._signs = np.array(_each('leader_signs', config.signs or (1.0,) * count, count))
-        self._offsets = np.array(_each('leader_offsets', config.offsets or (0.0,) * count, count))
+        self._names = _each(
+            'leader_joint_names', self._joints if config.names == ('',) else config.names, count
+        )
+        self._signs = np.array(_all('leader_signs', config.signs, count))
+        self._offsets = np.array(_all('leader_offsets', config.offsets, count))
         tolerance = config.tolerance
         if len(tolerance) == 1:
             arm, grip = tolerance[0], config.gripper_tolerance
@@ -141,6 +146,10 @@ class Leader:
         return f"the leader is not in the robot's pose: off {', '.join(parts)}" + (
             f' and {more} more' if more else ''
         )
+
+
+def _all(name: str, values: tuple[float, ...], count: int) -> tuple[float, ...]:
+    return _each(name, values * count if len(values) == 1 else values, count)
 
 
 def _each(name: str, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
