@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from lwd_policy_node.control import Arbiter, Chunk, EpisodeState, Source, Teleop
+from lwd_policy_node.control import Arbiter, ArbiterConfig, Chunk, EpisodeState, Source, Teleop
 from lwd_policy_node.control.priority import RULES, Situation, decide
 from lwd_policy_node.profile import load_profile
 
@@ -126,3 +126,35 @@ def test_a_mode_is_obeyed_and_voids_what_was_planned_before_it() -> None:
     assert tick() == (Source.POLICY, '')
     with pytest.raises(ValueError, match='call estop'):
         arbiter.allow(Source.ESTOP, now)
+
+
+def test_a_human_in_mid_period_is_answered_without_speeding_up() -> None:
+    """A deadman calls for an early tick, once; the robot keeps its speed for the half period."""
+    arbiter = Arbiter(PROFILE, ArbiterConfig(blend_s=0.0))
+    now = 10.0
+
+    def tick(after_s: float) -> np.ndarray:
+        nonlocal now
+        now += after_s
+        arbiter.on_joint_state(now, PROFILE.home, now)
+        output = arbiter.tick(now)
+        assert output is not None
+        return output.position
+
+    def human(offset: float) -> None:
+        arbiter.on_teleop(Teleop(now, True, PROFILE.home + offset, 'operator'), now)
+
+    assert not arbiter.takeover_due(now), 'nobody has seen the robot yet'
+    tick(DT)
+    assert not arbiter.takeover_due(now)
+    human(0.5)
+    assert arbiter.takeover_due(now)
+    before = tick(DT)
+    assert not arbiter.takeover_due(now), 'the human has it'
+    for _ in range(8):
+        human(0.5)
+        before, last = tick(DT), before
+    speed = (before - last)[0] / DT
+    human(0.5)
+    limit = PROFILE.limits('acceleration')[0] * DT
+    assert abs((tick(0.5 * DT) - before)[0] / (0.5 * DT) - speed) <= limit + 1e-9

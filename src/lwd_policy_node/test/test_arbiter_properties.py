@@ -18,6 +18,7 @@ from lwd_policy_node.control import (
     Source,
     Teleop,
 )
+from lwd_policy_node.control.arbiter import EARLY
 from lwd_policy_node.profile import load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -133,8 +134,10 @@ class Storm:
         position = output.position
         assert np.isfinite(position).all()
         assert (position >= LOWER).all() and (position <= UPPER).all()
+        elapsed = (output.stamp_s - self.last.stamp_s) / DT if self.last else 1.0
+        lasted_s = DT * (elapsed if 0.0 < elapsed < EARLY else 1.0)  # an early tick moves less
         if self.last is not None and not output.reseeded:
-            velocity = (position - self.last.position) / DT
+            velocity = (position - self.last.position) / lasted_s
             jump = np.abs(velocity - self.velocity) / DT
             limit = ACCELERATION * self.config.acceleration_scale
             assert (np.abs(velocity) <= VELOCITY + 1e-9).all()
@@ -143,7 +146,7 @@ class Storm:
         else:
             assert self.last is None or self.last.source is not Source.ESTOP or not self.estop
             # the first command after a seed starts from rest at the measured position
-            moved = (position - self.seen) / DT
+            moved = (position - self.seen) / lasted_s
             assert (
                 np.abs(moved) <= ACCELERATION * self.config.acceleration_scale * DT + 1e-6
             ).all()

@@ -1,8 +1,7 @@
 """Who moves the robot: ESTOP > HUMAN > POLICY > HOLD, decided anew at every control tick.
 
-The arbiter has the only right to write `joint_command`. It has no torch and no ROS in it:
-`arbiter_node` feeds it and publishes what it answers, the property tests drive it with random
-events.
+No torch, no ROS: `arbiter_node` feeds it and publishes what it answers, the property tests drive
+it with random events.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import numpy as np
 from lwd_policy_node.control.arbiter_config import ArbiterConfig
 from lwd_policy_node.control.blend import Blend
 from lwd_policy_node.control.chunk_clock import ChunkClock, DueStep
+from lwd_policy_node.control.measured import Measured
 from lwd_policy_node.control.priority import Situation, decide
 from lwd_policy_node.control.safety_filter import SafetyFilter
 from lwd_policy_node.control.signals import (
@@ -30,6 +30,7 @@ from lwd_policy_node.control.signals import (
 from lwd_policy_node.profile import RobotProfile
 
 GRIPPER_PREFIX = 'gripper'  # joints that may rest far from their target: they hold things
+EARLY = 0.75  # of a period: a tick this soon after the last moves the target by its share of one
 
 
 class Arbiter:
@@ -50,8 +51,11 @@ class Arbiter:
         self._seeded = False
         self._check_seed_at_s = math.inf
         self._last_tick_s = -math.inf
-        self._state_s = -math.inf
-        self._measured: Vector = profile.home
+        self._measured = Measured(
+            profile.home,
+            timeout_s=self.config.joint_state_timeout_s,
+            future_tolerance_s=self.config.future_tolerance_s,
+        )
         self._teleop: Teleop | None = None
         self._episode = EpisodeState('', False, -math.inf)
         self._not_before_s = -math.inf
@@ -68,24 +72,14 @@ class Arbiter:
 
     def on_joint_state(self, stamp_s: float, position: Vector, now_s: float) -> str:
         """Take measured positions, shape (A,); returns why they were refused, or nothing."""
-        if position.shape != (self._size,):
-            return self._refuse('state_wrong_size')
-        if not (math.isfinite(stamp_s) and np.isfinite(position).all()):
-            return self._refuse('state_non_finite')
-        if stamp_s > now_s + self.config.future_tolerance_s:
-            return self._refuse('state_future_stamp')
-        if stamp_s < self._state_s:
-            return self._refuse('state_out_of_order')
-        self._state_s = stamp_s
-        self._measured = position
-        return ''
+        reason = self._measured.offer(stamp_s, position, now_s)
+        return self._refuse(f'state_{reason}') if reason else ''
 
     def on_chunk(self, chunk: Chunk, now_s: float) -> str:
         """Take a chunk; returns why it was refused (see `ChunkClock.offer`), or nothing."""
-        running = self._episode.episode_id if self._episode.running else ''
-        reason = self._chunks.offer(
-            chunk, now_s=now_s, episode_id=running, not_before_s=self._not_before_s
-        )
+        name = self._episode.episode_id if self._episode.running else ''
+        start_s = self._not_before_s
+        reason = self._chunks.offer(chunk, now_s=now_s, episode_id=name, not_before_s=start_s)
         return self._refuse(f'chunk_{reason}') if reason else ''
 
     def on_teleop(self, command: Teleop, now_s: float) -> str:
@@ -149,6 +143,12 @@ class Arbiter:
         """Who moved the robot at the last tick."""
         return self._source
 
+    def takeover_due(self, now_s: float) -> bool:
+        """Whether a tick now would give the robot to a human who does not have it yet."""
+        if self._source is Source.HUMAN or not self._seeded:
+            return False
+        return self._decide(now_s, self._measured.fresh(now_s))[0] is Source.HUMAN
+
     def tick(self, now_s: float) -> Output | None:
         """Decide one control tick.
 
@@ -160,8 +160,10 @@ class Arbiter:
             self._clock_stepped_back(now_s)
         if now_s - self._last_tick_s < 0.25 * self._period_s:
             return None
+        share = (now_s - self._last_tick_s) / self._period_s
+        self._filter.share = share if share < EARLY else 1.0
         self._last_tick_s = now_s
-        fresh = now_s - self._state_s <= self.config.joint_state_timeout_s
+        fresh = self._measured.fresh(now_s)
         reseeded = self._seed_if_needed(fresh)
         if not self._seeded:
             return None
@@ -216,8 +218,8 @@ class Arbiter:
             )
         )
         given = {Source.ESTOP: self._estop, Source.HUMAN: teleop.reason if teleop else ''}
-        reason = given.get(rule.source, '') or rule.reason
-        return rule.source, reason, due if rule.source is Source.POLICY else None
+        due = due if rule.source is Source.POLICY else None
+        return rule.source, given.get(rule.source, '') or rule.reason, due
 
     def _switch(self, source: Source, now_s: float) -> None:
         left = self._source
@@ -264,22 +266,22 @@ class Arbiter:
         if not fresh:
             return False
         if not self._seeded:
-            self._filter.seed(self._measured)
+            self._filter.seed(self._measured.position)
             self._seeded = True
             return True
         if self._estop:
             return False
         idle = self._source is Source.HOLD and not self._episode.running
-        starting = self._state_s >= self._check_seed_at_s - 1e-6
+        starting = self._measured.stamp_s >= self._check_seed_at_s - 1e-6
         resuming = self._source is Source.ESTOP
         if not (idle or starting or resuming):
             return False
         self._check_seed_at_s = math.inf
-        error = np.abs(self._measured - self._filter.position)[self._arm]
+        error = np.abs(self._measured.position - self._filter.position)[self._arm]
         if error.size == 0 or error.max() <= self.config.reseed_error_rad:
             return False
-        self._filter.seed(self._measured)
-        self._blend.begin(self._measured)
+        self._filter.seed(self._measured.position)
+        self._blend.begin(self._measured.position)
         self._last_wish = None
         return True
 
@@ -287,7 +289,7 @@ class Arbiter:
         """Nothing stamped on the old clock is of use on the new one."""
         self._chunks.clear()
         self._teleop = None
-        self._state_s = min(self._state_s, now_s - self.config.joint_state_timeout_s - 1.0)
+        self._measured.forget(now_s)
         self._not_before_s = now_s
         self._check_seed_at_s = now_s
         self._last_tick_s = -math.inf

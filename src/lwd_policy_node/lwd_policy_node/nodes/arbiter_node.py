@@ -35,6 +35,7 @@ from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, run_node
+from lwd_policy_node.nodes.realtime import claim_realtime
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
 
@@ -91,9 +92,13 @@ class ArbiterNode(Node):
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
         self.create_service(SetMode, 'set_mode', self._on_set_mode)
-        self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick)
+        self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick, early=self._takeover_due)
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
+        if values['realtime_priority'] and (
+            refused := claim_realtime(values['realtime_priority'])
+        ):
+            self.get_logger().warning(refused)
 
     def run(self, executor: Executor, leaving: Leaving) -> None:
         """Tick until the process is asked to leave."""
@@ -175,6 +180,11 @@ class ArbiterNode(Node):
         self.get_logger().info(f'set_mode: {reply.message}')
         reply.ok = True
         return reply
+
+    def _takeover_due(self) -> bool:
+        """Look for a human in mid-period, whom half a period is enough to keep waiting."""
+        self._inputs.poll()
+        return self._arbiter.takeover_due(self._now_s())
 
     # Output -------------------------------------------------------------------------------------
 

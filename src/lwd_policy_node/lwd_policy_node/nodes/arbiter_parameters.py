@@ -84,6 +84,14 @@ PARAMETERS = (
         100.0,
     ),
     Parameter(
+        'realtime_priority',
+        int,
+        20,
+        'SCHED_FIFO priority of the process, where the system permits it; 0 = ordinary scheduling.',
+        0,
+        99,
+    ),
+    Parameter(
         'reseed_error_rad',
         float,
         _DEFAULTS.reseed_error_rad,

@@ -29,16 +29,29 @@ class ControlLoop:
     """Ticks of one node."""
 
     def __init__(
-        self, node: Node, period_s: float, tick: Callable[[], None], *, on_wall: bool = False
+        self,
+        node: Node,
+        period_s: float,
+        tick: Callable[[], None],
+        *,
+        on_wall: bool = False,
+        early: Callable[[], bool] | None = None,
     ) -> None:
-        """Call `tick()` every `period_s` of `node`'s clock (`on_wall`: of the wall), once `run`
-        is called.
+        """Call `tick()` every `period_s` of `node`'s clock, once `run` is called.
+
+        Args:
+            node: whose clock it is.
+            period_s: between two ticks.
+            tick: the work.
+            on_wall: tick on the wall whatever the node's clock.
+            early: asked in the middle of a period of the wall; True makes that moment the tick.
         """
         self._node = node
         self._period_s = period_s
         self._period_ns = round(period_s * 1e9)
         self._tick = tick
         self._on_wall = on_wall
+        self._early = early
         self._looked_s = 0.0
 
     def run(self, executor: Executor, leaving: Leaving) -> None:
@@ -52,9 +65,11 @@ class ControlLoop:
     def _run_on_wall(self, executor: Executor, leaving: Leaving) -> None:
         due_s = time.monotonic()
         while not leaving():
-            left_s = due_s - time.monotonic()
-            if left_s > 0.0:
-                time.sleep(left_s)
+            if self._early is not None:
+                _sleep_until(due_s - 0.5 * self._period_s)
+                if self._early():
+                    due_s = time.monotonic()
+            _sleep_until(due_s)
             self._tick()
             # A late tick does not make the next ones hurry.
             due_s = max(due_s + self._period_s, time.monotonic())
@@ -105,3 +120,9 @@ class ControlLoop:
             if subscription.msg_type is Clock:
                 return subscription
         return None
+
+
+def _sleep_until(when_s: float) -> None:
+    left_s = when_s - time.monotonic()
+    if left_s > 0.0:
+        time.sleep(left_s)
