@@ -45,7 +45,7 @@ def test_it_resumes_from_any_state(world: World, task: str) -> None:
     operator = Operator(world, Skill.expert(), 0)
     while not world.success:
         world.step(operator.act())
-        assert world.tick < 450
+        assert world.tick < world.time_limit_s * 30 + 60
 
 
 def test_a_fallen_item_is_picked_up(world: World) -> None:
