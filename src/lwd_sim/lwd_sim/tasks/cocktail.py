@@ -22,6 +22,7 @@ from lwd_sim.tasks.pouring import (
     hand_axes,
     hand_roll,
     holds,
+    keep,
     pour,
     put,
     straight,
@@ -65,7 +66,9 @@ ENOUGH = 2  # of each measure make a drink
 STROKES = 6  # ups and downs
 _HIGH_M, _LOW_M = 0.105, 0.065  # the foot of the shaker above the table at the ends of a stroke
 _BEYOND_M = 0.015  # further than that the hands aim
-_TRAVEL_M = 0.080
+_JOIN_M = 0.085  # and where one hand holds it for the other
+_TRAVEL_M = 0.095
+_SHAKE_AXES = {'l': hand_axes('l', yaw=-_SHAKER_YAW), 'r': hand_axes('r', yaw=_SHAKER_YAW)}
 _SPOTS_XY = {'gin_jigger': (0.960, 0.188), 'lime_jigger': (0.960, 0.308), 'shaker': (0.962, 0.020)}
 _GLASS_XY = (0.966, -0.130)
 
@@ -188,9 +191,12 @@ class Cocktail(Task):
                     )
                 return self._put(scene, jigger)
         wanted = self._wanted(scene)
-        if holds(scene, 'l', SHAKER):
-            if wanted is SHAKER:
-                return self._shake(scene, aim)
+        left, right = (holds(scene, side, SHAKER_OF[side]) for side in SIDES)
+        if right and not left:
+            return self._join(scene, 'l', aim)
+        if left:
+            if wanted is SHAKER and abs(hand_roll(scene, 'l')) < 0.3:
+                return self._shake(scene) if right else self._join(scene, 'r', aim)
             if wanted is GLASS and self._count(scene, SHAKER):
                 return self._without(scene, 'r', pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal))
             return self._put(scene, SHAKER)
@@ -230,25 +236,27 @@ class Cocktail(Task):
             for tcp in (scene.tcp('l'), scene.tcp('r'))
         )
 
-    def _shake(self, scene: Scene, aim: Aim) -> Waypoint:
-        """The right hand takes the other handle, then both move the shaker up and down."""
-        if not holds(scene, 'r', SHAKER_OF['r']):
-            foot = scene.position(SHAKER.name)
-            if foot[2] > self._table_z + 0.02 or abs(hand_roll(scene, 'l')) > 0.2:
-                return self._put(scene, SHAKER)
-            hold = (
-                scene.tcp('l') + self._spots[SHAKER.name] - foot
-            )  # against the push of the other hand
-            still = HandGoal(hold, hand_axes('l', yaw=-_SHAKER_YAW), 1.0)
-            joining = take(scene, 'r', SHAKER_OF['r'], aim.item).hands['r']
-            return Waypoint('join', {'l': still, 'r': replace(joining, speed=0.6)})
+    def _join(self, scene: Scene, side: str, aim: Aim) -> Waypoint:
+        """One hand takes its handle while the other holds the shaker up, clear of the glass."""
+        other = 'r' if side == 'l' else 'l'
+        up = self._spots[SHAKER.name] + np.array([0.0, 0.0, _JOIN_M])
+        hands = {other: keep(scene, other, SHAKER, up, _SHAKE_AXES[other])}
+        if scene.position(SHAKER.name)[2] < up[2] - 0.03:
+            return Waypoint('lift', hands)
+        joining = take(scene, side, SHAKER_OF[side], aim.item).hands[side]
+        return Waypoint('join', hands | {side: replace(joining, speed=0.6)})
+
+    def _shake(self, scene: Scene) -> Waypoint:
+        """Both hands move the shaker to the other end of a stroke."""
         height = -_BEYOND_M + _LOW_M if round(scene.slide('strokes')) % 2 else _HIGH_M + _BEYOND_M
         foot = self._spots[SHAKER.name] + np.array([0.0, 0.0, height])
         way = foot - scene.position(SHAKER.name)
-        hands = {}
-        for side in SIDES:
-            axes = hand_axes(side, yaw=-_SHAKER_YAW if side == 'l' else _SHAKER_YAW)
-            hands[side] = HandGoal(grip_point(scene, SHAKER_OF[side]) + way, axes, 1.0, 0.5)
+        hands = {
+            side: HandGoal(
+                grip_point(scene, SHAKER_OF[side]) + way, _SHAKE_AXES[side], 1.0, 0.5
+            )
+            for side in SIDES
+        }
         return Waypoint('shake', hands)
 
     def _put(self, scene: Scene, vessel: Vessel) -> Waypoint:

@@ -85,6 +85,12 @@ def straight(scene: Scene, side: str, goal: HandGoal) -> HandGoal:
     return replace(goal, position=goal.position - way * (1.0 - _NEAR_GOAL_M / far))
 
 
+def keep(scene: Scene, side: str, vessel: Vessel, foot: Array, axes: Array) -> HandGoal:
+    """For a hand to bring the vessel that it holds to ``foot`` (3,) m and itself to ``axes`` (3, 3), straight."""
+    in_hand = scene.tool_axes(side).T @ (scene.position(vessel.name) - scene.tcp(side))
+    return straight(scene, side, HandGoal(foot - axes @ in_hand, axes, 1.0))
+
+
 def take(scene: Scene, side: str, vessel: Vessel, error: Array) -> Waypoint:
     """Next waypoint to take a standing vessel from the side, missing it by ``error`` (3,) m."""
     turn = vessel.grip_turn
