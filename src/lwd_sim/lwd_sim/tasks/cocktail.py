@@ -66,11 +66,12 @@ ENOUGH = 2  # of each measure make a drink
 STROKES = 6  # ups and downs
 _HIGH_M, _LOW_M = 0.105, 0.065  # the foot of the shaker above the table at the ends of a stroke
 _BEYOND_M = 0.015  # further than that the hands aim
-_JOIN_M = 0.085  # and where one hand holds it for the other
+_JOIN_M = 0.10  # and where one hand holds it for the other
 _TRAVEL_M = 0.095
 _SHAKE_AXES = {'l': hand_axes('l', yaw=-_SHAKER_YAW), 'r': hand_axes('r', yaw=_SHAKER_YAW)}
 _SPOTS_XY = {'gin_jigger': (0.960, 0.188), 'lime_jigger': (0.960, 0.308), 'shaker': (0.962, 0.020)}
-_GLASS_XY = (0.966, -0.130)
+_NEAR_X = 0.84  # m: a hand that is further over the table is in the way
+_GLASS_XY = (0.975, -0.150)
 
 
 class Cocktail(Task):
@@ -241,7 +242,7 @@ class Cocktail(Task):
         other = 'r' if side == 'l' else 'l'
         up = self._spots[SHAKER.name] + np.array([0.0, 0.0, _JOIN_M])
         hands = {other: keep(scene, other, SHAKER, up, _SHAKE_AXES[other])}
-        if scene.position(SHAKER.name)[2] < up[2] - 0.03:
+        if scene.position(SHAKER.name)[2] < up[2] - 0.05:
             return Waypoint('lift', hands)
         joining = take(scene, side, SHAKER_OF[side], aim.item).hands[side]
         return Waypoint('join', hands | {side: replace(joining, speed=0.6)})
@@ -266,9 +267,12 @@ class Cocktail(Task):
     def _without(self, scene: Scene, side: str, waypoint: Waypoint) -> Waypoint:
         """The same, while a hand that is not needed lets go and backs off."""
         away = back_off(scene, side, tuple(SHAKER_OF.values())[0 if side == 'l' else 1 :])
+        holding = side == 'r' and holds(scene, 'l', SHAKER)
+        tcp, axes = scene.tcp(side), scene.tool_axes(side)
+        if away is None and holding and tcp[0] > _NEAR_X:  # on its way out, past the glass
+            away = HandGoal(tcp - 0.05 * axes[:, 2], axes, 0.0)
         if away is None:
             return waypoint
-        holding = side == 'r' and holds(scene, 'l', SHAKER)
         if holding:  # nothing moves before the other hand is off
             still = straight(scene, 'l', HandGoal(scene.tcp('l'), scene.tool_axes('l'), 1.0))
             return Waypoint('let go', {'l': still, 'r': away})

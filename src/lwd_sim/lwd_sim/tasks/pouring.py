@@ -41,6 +41,9 @@ _COMMITTED_M = 0.055  # nearer than this a hand that strays a little goes on
 _TURNED_TRACE = 1 + 2 * np.cos(0.4)
 _NEAR_M = 0.02
 _CLEAR_M = 0.085
+_ASKEW_M = 0.008
+_BETWEEN_M = (0.06, 0.045)  # across and above: further out a grip is not between the fingers
+_STARTED_GAP_M = 0.09  # narrower than that, a hand has begun to close
 
 
 def hand_axes(side: str, roll: float = 0.0, yaw: float | None = None) -> Array:
@@ -67,8 +70,8 @@ def grip_point(scene: Scene, vessel: Vessel) -> Array:
 
 
 def holds(scene: Scene, side: str, vessel: Vessel) -> bool:
-    """Whether a hand holds a vessel at its grip."""
-    return scene.holds(side, grip_point(scene, vessel), vessel.grip_width)
+    """Whether a hand holds a vessel at its grip, though it may be askew between the pads."""
+    return scene.holds(side, grip_point(scene, vessel), vessel.grip_width + _ASKEW_M)
 
 
 def upright(scene: Scene, vessel: Vessel) -> bool:
@@ -105,7 +108,8 @@ def take(scene: Scene, side: str, vessel: Vessel, error: Array) -> Waypoint:
     aside = float(np.linalg.norm(tcp - grip - along * axes[:, 2]))
     closing = gap < vessel.grip_width + 0.035
     turned = float(np.einsum('ij,ij->', axes, scene.tool_axes(side)))
-    if np.hypot(along, aside) < (0.03 if closing else 0.014):
+    slack = 0.03 if closing else 0.022 if gap < _STARTED_GAP_M else 0.015
+    if np.hypot(along, aside) < slack:
         return Waypoint('grasp', {side: HandGoal(grip, axes, 1.0)})
     room = 0.024 if along > -_COMMITTED_M else 0.015
     if not closing and turned > _TURNED_TRACE and along < 0.02 and aside < room:
@@ -186,12 +190,14 @@ def put(scene: Scene, side: str, vessel: Vessel, spot: Array, travel: float) -> 
 def back_off(
     scene: Scene, side: str, vessels: tuple[Vessel, ...], wanted: Vessel | None = None
 ) -> HandGoal | None:
-    """Away from what was let go, along the approach; None when the hand is clear of all ``vessels``.
+    """Away from what was let go, along the approach; None when none of ``vessels`` is between the fingers.
 
     A hand that is nearer to the ``wanted`` vessel than to the others is on its way to it, and clear.
     """
     tcp, axes = scene.tcp(side), scene.tool_axes(side)
-    nearest = min(float(np.linalg.norm(tcp - grip_point(scene, vessel))) for vessel in vessels)
+    offsets = [axes.T @ (grip_point(scene, vessel) - tcp) for vessel in vessels]
+    between = [off for off in offsets if (np.abs(off[:2]) < _BETWEEN_M).all()]
+    nearest = min((float(np.linalg.norm(off)) for off in between), default=np.inf)
     limit = _CLEAR_M
     if wanted is not None:
         limit = min(limit, float(np.linalg.norm(tcp - grip_point(scene, wanted))))
