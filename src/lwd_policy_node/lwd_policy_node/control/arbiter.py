@@ -42,7 +42,8 @@ class Arbiter:
         self._size = len(profile.joints)
         self._period_s = profile.control_period_s
         self._arm = np.array([not j.name.startswith(GRIPPER_PREFIX) for j in profile.joints])
-        self._filter = SafetyFilter(profile, acceleration_scale=self.config.acceleration_scale)
+        scale, boxes = self.config.acceleration_scale, self.config.workspace
+        self._filter = SafetyFilter(profile, acceleration_scale=scale, workspace=boxes)
         self._blend = Blend(self.config.blend_s, self._period_s)
         self._chunks = ChunkClock(self._size, future_tolerance_s=self.config.future_tolerance_s)
         self.rejected: Counter[str] = Counter()
@@ -62,8 +63,7 @@ class Arbiter:
         self._handed_back = False
         self._allowed = Source.POLICY
         self._estop = ''
-        self._source = Source.HOLD
-        self._previous = Source.HOLD
+        self._source = self._previous = Source.HOLD
         self._reason = ''
         self._last_wish: Vector | None = None
         self._takeovers = 0

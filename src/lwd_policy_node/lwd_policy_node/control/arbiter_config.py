@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lwd_policy_node.control.workspace import Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +27,5 @@ class ArbiterConfig:
     reseed_error_rad: float = 0.2
     """Between episodes and at their start: an arm joint further from its target than this means
     that the robot was moved, and the target is taken from the measured position."""
+    workspace: Mapping[str, Box] = field(default_factory=dict)
+    """Box of a gripper's tool centre by side, ``l`` or ``r``; see `Workspace`. None: no box."""

@@ -13,13 +13,19 @@ A = acceleration * dt, a joint with relative velocity u * A covers
 while it brakes to rest. The largest speed from which it still stops within a distance is the
 inverse of g, in closed form: a step is approached without overshoot. A wish that can be met this
 very tick, at a speed near its own, is met exactly: ordinary motion passes unchanged.
+
+With a workspace, an arm brakes where it could no longer stop with its gripper inside its box. Braking
+ends where the last admitted step would have ended, so it never needs more room than there is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from lwd_policy_node.control.signals import Clamp, Flags, Vector
+from lwd_policy_node.control.workspace import Box, Workspace
 from lwd_policy_node.profile import RobotProfile
 
 _TOLERANCE = 1e-9  # rad: smaller changes are rounding, not clamps
@@ -32,8 +38,23 @@ class SafetyFilter:
     Call `seed` once, then `follow` or `brake` at each tick.
     """
 
-    def __init__(self, profile: RobotProfile, *, acceleration_scale: float = 1.0) -> None:
-        """Take the limits from `profile`, accelerations times `acceleration_scale`."""
+    def __init__(
+        self,
+        profile: RobotProfile,
+        *,
+        acceleration_scale: float = 1.0,
+        workspace: Mapping[str, Box] | None = None,
+    ) -> None:
+        """Take the limits from `profile`.
+
+        Args:
+            profile: limits, joint order and control rate.
+            acceleration_scale: multiplies the profile's accelerations.
+            workspace: boxes of the grippers, see `Workspace`; None or empty: none.
+
+        Raises:
+            ValueError: a scale that is not positive, or a box that is none.
+        """
         if not acceleration_scale > 0.0:
             raise ValueError(f'acceleration_scale must be positive, not {acceleration_scale}')
         self._dt = profile.control_period_s
@@ -45,6 +66,9 @@ class SafetyFilter:
         self._position = profile.home
         self._velocity = np.zeros_like(self._position)
         self._drift = np.zeros_like(self._position)  # averaged velocity of the wish
+        self._workspace = Workspace(profile.joint_names, workspace) if workspace else None
+        self._outside_m = np.zeros(len(workspace or ()))
+        self._halted = np.zeros(len(self._position), dtype=bool)
         self.share = 1.0
         """Of a period that the next tick lasts: it moves that much less, at the same speed."""
 
@@ -66,6 +90,8 @@ class SafetyFilter:
         self._position = np.array(position, dtype=np.float64)
         self._velocity = np.zeros_like(self._position)
         self._drift = np.zeros_like(self._position)
+        if self._workspace is not None:
+            self._outside_m = self._workspace.outside_m(self._position)
 
     def follow(self, wish: Vector, wish_before: Vector | None = None) -> tuple[Vector, Flags]:
         """Move towards `wish`, shape (A,), one tick on.
@@ -100,6 +126,7 @@ class SafetyFilter:
         at_top = np.abs(self._velocity) >= self._top_speed - _TOLERANCE
         clamps[changed & at_top] |= int(Clamp.VELOCITY)
         clamps[changed & ~at_top] |= int(Clamp.ACCELERATION)
+        clamps[self._halted] |= int(Clamp.WORKSPACE)
         return target, clamps
 
     def brake(self) -> Vector:
@@ -129,7 +156,29 @@ class SafetyFilter:
         return np.copysign(speed, distance)
 
     def _advance(self, desired: Vector) -> Vector:
-        """Take one step at the allowed velocity nearest to `desired`."""
+        """Take one step at the allowed velocity nearest to `desired`; the next target (A,)."""
+        position, velocity = self._step(desired)
+        if self._workspace is not None:
+            self._halted[:] = False
+            outside_m = self._workspace.outside_m(position + self._braking_way(velocity))
+            leaving = outside_m > self._outside_m + _TOLERANCE
+            if leaving.any():
+                for arm, leaves in zip(self._workspace.arms, leaving, strict=True):
+                    self._halted[arm] = leaves
+                position, velocity = self._step(np.where(self._halted, 0.0, desired))
+                outside_m = np.where(leaving, self._outside_m, outside_m)
+            self._outside_m = outside_m
+        self._position, self._velocity = position, velocity
+        return position.copy()
+
+    def _braking_way(self, velocity: Vector) -> Vector:
+        """What a joint that has just moved at `velocity` (A,) covers until it rests, signed."""
+        speed = np.abs(velocity) / self._speed_step
+        n = np.floor(speed)
+        return np.copysign((n * speed - n * (n + 1.0) * 0.5) * self._unit, velocity)
+
+    def _step(self, desired: Vector) -> tuple[Vector, Vector]:
+        """Position and velocity after one step at the allowed velocity nearest to `desired`."""
         low = np.maximum(-self._top_speed, self._stopping_speed(self._lower - self._position))
         high = np.minimum(self._top_speed, self._stopping_speed(self._upper - self._position))
         velocity = np.minimum(np.maximum(desired, low), high)
@@ -145,6 +194,4 @@ class SafetyFilter:
             np.maximum(position, np.minimum(self._lower, self._position)),
             np.maximum(self._upper, self._position),
         )
-        self._velocity = velocity
-        self._position = position
-        return position.copy()
+        return position, velocity

@@ -31,6 +31,7 @@ class Clamp(enum.IntFlag):
     NON_FINITE = 8
     WRONG_SIZE = 16
     BLEND = 32
+    WORKSPACE = 64
 
 
 @dataclass(frozen=True, slots=True)

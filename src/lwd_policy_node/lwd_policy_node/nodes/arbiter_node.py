@@ -34,7 +34,7 @@ from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import Leaving, run_node
+from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.realtime import claim_realtime
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
@@ -56,7 +56,10 @@ class ArbiterNode(Node):
         values = declare(self, PARAMETERS)
         self._profile = load_profile(values['profile'])
         simulated = self.get_parameter('use_sim_time').value
-        self._arbiter = Arbiter(self._profile, arbiter_config(values, simulated=simulated))
+        try:
+            self._arbiter = Arbiter(self._profile, arbiter_config(values, simulated=simulated))
+        except ValueError as error:
+            raise StartError(str(error)) from error
         names = list(self._profile.joint_names)
         self._state_order = JointOrder(names)
         self._chunk_order = JointOrder(names)

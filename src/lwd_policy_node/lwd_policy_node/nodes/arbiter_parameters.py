@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from lwd_policy_node.control import ArbiterConfig
+from lwd_policy_node.control.workspace import Box
 from lwd_policy_node.nodes.parameters import Parameter
 
 # The profile's limits are those a planner of the real robot keeps. Simulated arms follow faster, and
@@ -15,6 +16,10 @@ from lwd_policy_node.nodes.parameters import Parameter
 SIMULATED_ACCELERATION_SCALE = 3.0
 
 _DEFAULTS = ArbiterConfig()
+_BOX = (
+    'Box that the {} gripper stays in: lowest x, y, z, then highest, m, in arm_base_link (x forward, '
+    'y left, z up); all 0 = none.'
+)
 PARAMETERS = (
     Parameter('profile', str, 'g1', 'Robot profile: g1, g1_laptop, or a path to a .yaml.'),
     Parameter(
@@ -83,6 +88,8 @@ PARAMETERS = (
         1.0,
         100.0,
     ),
+    Parameter('workspace_left', list[float], [0.0] * 6, _BOX.format('left')),
+    Parameter('workspace_right', list[float], [0.0] * 6, _BOX.format('right')),
     Parameter(
         'realtime_priority',
         int,
@@ -104,8 +111,13 @@ PARAMETERS = (
 
 
 def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConfig:
-    """The core's configuration from the values of `PARAMETERS`."""
-    config = ArbiterConfig(**{field.name: values[field.name] for field in fields(ArbiterConfig)})
+    """The core's configuration from the values of `PARAMETERS`.
+
+    Raises:
+        ValueError: a workspace of other than six values.
+    """
+    names = [field.name for field in fields(ArbiterConfig) if field.name != 'workspace']
+    config = ArbiterConfig(**{name: values[name] for name in names}, workspace=_boxes(values))
     if config.acceleration_scale == 0.0:
         scale = SIMULATED_ACCELERATION_SCALE if simulated else 1.0
         config = replace(config, acceleration_scale=scale)
@@ -117,3 +129,14 @@ def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConf
         joint_state_timeout_s=config.joint_state_timeout_s * slack,
         teleop_timeout_s=config.teleop_timeout_s * slack,
     )
+
+
+def _boxes(values: Mapping[str, Any]) -> dict[str, Box]:
+    boxes: dict[str, Box] = {}
+    for side in ('left', 'right'):
+        corners = values[f'workspace_{side}']
+        if len(corners) != 6:
+            raise ValueError(f'workspace_{side} has {len(corners)} values, a box has 6')
+        if any(corners):
+            boxes[side[0]] = (corners[:3], corners[3:])
+    return boxes
