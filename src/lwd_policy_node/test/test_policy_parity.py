@@ -87,14 +87,14 @@ class Streams:
         self.joints = node.create_publisher(JointState, 'joint_states', qos.JOINT_STATES)
         self.episode_out = node.create_publisher(Episode, 'episode', qos.EPISODE)
         self.cameras = {
-            camera.name: node.create_publisher(CompressedImage, camera.topic, qos.CAMERA)
+            camera.name: node.create_publisher(CompressedImage, camera.topic, qos.reliable(50))
             for camera in PROFILE.cameras
         }
         self.record(JointState, 'joint_states', qos.JOINT_STATES)
         self.record(Episode, 'episode', qos.EPISODE_READER)
         self.record(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
         for camera in PROFILE.cameras:
-            self.record(CompressedImage, camera.topic, qos.CAMERA)
+            self.record(CompressedImage, camera.topic, qos.reliable(50))
         node.create_subscription(ActionChunk, 'action_chunk', self.chunks.append, qos.ACTION_CHUNK)
 
     def record(self, kind: Any, topic: str, profile: Any) -> None:

@@ -82,8 +82,7 @@ class PolicyNode(Node):
         self._cadence = Cadence()
         self._trouble = ''
         self._chunk_pub = self.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
-        rates_hz = [camera.rate_hz for camera in self._profile.cameras]
-        self._report = PolicyReport(self, self._robot_id, min(rates_hz))
+        self._report = PolicyReport(self, self._robot_id, self._profile)
         self._weights = self._make_client(values, loader)
         self._streams = [('joint_states', qos.JOINT_STATES)]
         self.create_subscription(
@@ -200,6 +199,7 @@ class PolicyNode(Node):
             with self._changed:
                 self._cadence.inferred(seconds)
             self._publish(plan, seconds)
+            self._report.show_plan(plan.actions)
 
     def _next_work(self) -> tuple[LoadedWeights, Observation, str] | None:
         """Wait for an observation that is due; None when the node stops."""

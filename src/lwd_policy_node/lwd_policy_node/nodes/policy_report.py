@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point
 from rclpy.node import Node
@@ -14,7 +16,9 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from lwd_msgs.msg import ControlMode
 from lwd_policy_node.inference.cadence import CadenceReport
+from lwd_policy_node.kinematics import ARM_BASE, TOOLS, Chain
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.profile import RobotProfile
 
 MARKER_FRAME = 'base_link'
 TEXT_PLACE_M = (0.0, 0.0, 1.9)  # above the head
@@ -31,17 +35,25 @@ _MODES = {
     ControlMode.HUMAN: 'human',
     ControlMode.ESTOP: 'e-stop',
 }
+PATH_WIDTH_M = 0.006
+_PATH_COLOURS = {'l': (1.0, 0.6, 0.1), 'r': (0.7, 0.3, 1.0)}
 Values = Mapping[str, object]
 
 
 class PolicyReport:
     """The publishers of `/diagnostics` and `policy/markers`."""
 
-    def __init__(self, node: Node, robot_id: str, nominal_hz: float) -> None:
-        """Report on `robot_id`, whose slowest camera is meant to run at `nominal_hz`."""
+    def __init__(self, node: Node, robot_id: str, profile: RobotProfile) -> None:
+        """Report on `robot_id`, a robot of this profile."""
         self._node = node
         self._robot_id = robot_id
-        self._nominal_hz = nominal_hz
+        self._nominal_hz = min(camera.rate_hz for camera in profile.cameras)
+        names = list(profile.joint_names)
+        self._arms = [
+            (index, side, chain, [names.index(name) for name in chain.joint_names])
+            for index, (side, link) in enumerate(TOOLS.items())
+            if set((chain := Chain(link, ARM_BASE)).joint_names) <= set(names)
+        ]
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._markers = node.create_publisher(MarkerArray, 'policy/markers', qos.MARKERS)
 
@@ -97,6 +109,24 @@ class PolicyReport:
         text.scale.z = TEXT_HEIGHT_M
         text.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
         self._markers.publish(MarkerArray(markers=[text]))
+
+    def show_plan(self, actions: npt.NDArray[np.float64]) -> None:
+        """Publish where a chunk's targets (H, A) lead each gripper, if anybody looks."""
+        if not self._markers.get_subscription_count():
+            return
+        paths = []
+        for index, side, chain, columns in self._arms:
+            red, green, blue = _PATH_COLOURS[side]
+            path = Marker(ns='plan', id=index, type=Marker.LINE_STRIP, action=Marker.ADD)
+            path.header.frame_id = ARM_BASE
+            path.points = [
+                Point(**dict(zip('xyz', chain.pose(row).position.tolist(), strict=True)))
+                for row in actions[:, columns]
+            ]
+            path.scale.x = PATH_WIDTH_M
+            path.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
+            paths.append(path)
+        self._markers.publish(MarkerArray(markers=paths))
 
     def _status(self, what: str, level: bytes, message: str, **values: object) -> Any:
         return DiagnosticStatus(
