@@ -71,7 +71,7 @@ _TRAVEL_M = 0.095
 _SHAKE_AXES = {'l': hand_axes('l', yaw=-_SHAKER_YAW), 'r': hand_axes('r', yaw=_SHAKER_YAW)}
 _SPOTS_XY = {'gin_jigger': (0.960, 0.188), 'lime_jigger': (0.960, 0.308), 'shaker': (0.962, 0.020)}
 _NEAR_X = 0.84  # m: a hand that is further over the table is in the way
-_GLASS_XY = (0.975, -0.150)
+_GLASS_XY = (0.945, -0.115)
 
 
 class Cocktail(Task):
