@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks import SHIFTS, Shift
-from lwd_sim.tasks.cocktail import ENOUGH, GIN, GLASS, LIME, MEASURE, SHAKER, STROKES, Cocktail
+from lwd_sim.tasks.cocktail import ENOUGH, GIN, GLASS, LIME, MEASURE, STROKES, Cocktail
+from lwd_sim.tasks.shaking import SHAKER
 from lwd_sim.world import World
 
 

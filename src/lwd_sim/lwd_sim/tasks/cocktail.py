@@ -6,30 +6,36 @@ has a handle for each hand and no lid.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from lwd_sim.tasks.base import TRUE_AIM, Aim, HandGoal, Shift, Task, Waypoint
+from lwd_sim.tasks.base import TRUE_AIM, Aim, Shift, Task, Waypoint
 from lwd_sim.tasks.beads import Beads, Vessel, beads_xml, cup_xml, vary_vessel
 from lwd_sim.tasks.pouring import (
     POUR_BODY_POSE,
     POUR_YAW_RAD,
     back_off,
-    grip_point,
-    hand_axes,
     hand_roll,
     holds,
-    keep,
     pour,
     put,
-    straight,
     take,
     upright,
 )
 from lwd_sim.tasks.scene import SIDES, Scene, latch_xml
+from lwd_sim.tasks.shaking import (
+    HIGH_M,
+    LOW_M,
+    SHAKER,
+    SHAKER_OF,
+    SHAKER_YAW,
+    in_both_hands,
+    join,
+    stroke,
+    without,
+)
 from lwd_sim.tasks.tabletop import (
     TABLE_EDGE_X,
     TABLE_X,
@@ -39,38 +45,20 @@ from lwd_sim.tasks.tabletop import (
     vary_looks,
 )
 
-_SHAKER_YAW = np.deg2rad(38.0)  # each hand's, to its own handle
 GIN = Vessel(
     'gin_jigger', 'gin', (0.75, 0.78, 0.85), 0.020, 0.042, handle=True, grip_z=0.040, mass=0.12
 )
 LIME = Vessel(
     'lime_jigger', 'lime', (0.80, 0.55, 0.20), 0.020, 0.042, handle=True, grip_z=0.040, mass=0.12
 )
-SHAKER = Vessel(
-    'shaker',
-    'shaker',
-    (0.62, 0.64, 0.68),
-    0.029,
-    0.075,
-    handle=True,
-    handle_out=0.036,  # room for one hand beside the other
-    second_turn=2 * _SHAKER_YAW,
-    mass=0.15,
-)
-SHAKER_OF = {'l': SHAKER, 'r': replace(SHAKER, grip_turn=SHAKER.second_turn)}
 GLASS = Vessel('glass', 'glass', (0.55, 0.80, 0.88), 0.037, 0.050, mass=0.15)
 JIGGERS = (GIN, LIME)
 VESSELS = (GIN, LIME, SHAKER, GLASS)
 MEASURE = 3  # beads
 ENOUGH = 2  # of each measure make a drink
 STROKES = 6  # ups and downs
-_HIGH_M, _LOW_M = 0.105, 0.065  # the foot of the shaker above the table at the ends of a stroke
-_BEYOND_M = 0.015  # further than that the hands aim
-_JOIN_M = 0.10  # and where one hand holds it for the other
-_TRAVEL_M = 0.095
-_SHAKE_AXES = {'l': hand_axes('l', yaw=-_SHAKER_YAW), 'r': hand_axes('r', yaw=_SHAKER_YAW)}
+_TRAVEL_M = 0.095  # above the table, of a foot that is carried: higher than the shaker
 _SPOTS_XY = {'gin_jigger': (0.960, 0.188), 'lime_jigger': (0.960, 0.308), 'shaker': (0.962, 0.020)}
-_NEAR_X = 0.84  # m: a hand that is further over the table is in the way
 _GLASS_XY = (0.945, -0.115)
 
 
@@ -131,9 +119,7 @@ class Cocktail(Task):
             places |= {names[0]: places[names[1]], names[1]: places[names[0]]}
         for vessel in VESSELS:
             vary_vessel(scene, rng, shift, vessel)
-            yaw = (-_SHAKER_YAW if vessel is SHAKER else POUR_YAW_RAD['l']) + rng.uniform(
-                -0.1, 0.1
-            )
+            yaw = (-SHAKER_YAW if vessel is SHAKER else POUR_YAW_RAD['l']) + rng.uniform(-0.1, 0.1)
             foot = np.array(places[vessel.name]) + rng.uniform(-spread, spread, 2)
             self._spots[vessel.name] = np.array([*foot, self._table_z])
             scene.place(vessel.name, np.array([*foot, self._table_z + 0.001]), yaw)
@@ -143,11 +129,11 @@ class Cocktail(Task):
 
     def after_step(self, scene: Scene) -> None:
         """Count a stroke when the shaker, full and in both hands, comes to its other end."""
-        if not (self._in_both_hands(scene) and self._mixed(scene)):
+        if not (in_both_hands(scene) and self._mixed(scene)):
             return
         done = round(scene.slide('strokes'))
         height = scene.position(SHAKER.name)[2] - self._table_z
-        if (height < _LOW_M) if done % 2 else (height > _HIGH_M):
+        if (height < LOW_M) if done % 2 else (height > HIGH_M):
             joint = scene.model.joint('strokes')
             scene.data.qpos[joint.qposadr[0]] = done + 1.0
             scene.data.qvel[joint.dofadr[0]] = 0.0
@@ -175,7 +161,7 @@ class Cocktail(Task):
                 return 6 if self.success(scene) else 5
             return 4 if all(n >= ENOUGH for n in self._usable(scene)) else 0
         full = sum(n >= ENOUGH for n in self._inside(scene, SHAKER))
-        return 3 if full == 2 and self._in_both_hands(scene) else full
+        return 3 if full == 2 and in_both_hands(scene) else full
 
     def label(self, scene: Scene) -> npt.NDArray[np.float32]:
         """Feet of shaker, glass and both jiggers."""
@@ -187,28 +173,27 @@ class Cocktail(Task):
         for jigger in JIGGERS:
             if holds(scene, 'l', jigger):
                 if self.drinks[jigger.name].inside(scene, jigger):
-                    return self._without(
-                        scene, 'r', pour(scene, 'l', jigger, SHAKER, 1.0, aim.goal)
-                    )
+                    return without(scene, 'r', pour(scene, 'l', jigger, SHAKER, 1.0, aim.goal))
                 return self._put(scene, jigger)
         wanted = self._wanted(scene)
         left, right = (holds(scene, side, SHAKER_OF[side]) for side in SIDES)
+        spot, up = self._spots[SHAKER.name], not round(scene.slide('strokes')) % 2
         if right and not left:
-            return self._join(scene, 'l', aim)
+            return join(scene, 'l', spot, aim.item)
         if left:
             if wanted is SHAKER and abs(hand_roll(scene, 'l')) < 0.3:
-                return self._shake(scene) if right else self._join(scene, 'r', aim)
+                return stroke(scene, spot, up) if right else join(scene, 'r', spot, aim.item)
             if wanted is GLASS and self._count(scene, SHAKER):
-                return self._without(scene, 'r', pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal))
+                return without(scene, 'r', pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal))
             return self._put(scene, SHAKER)
         if wanted is GLASS and not self._count(scene, SHAKER):
-            return self._without(scene, 'l', self._without(scene, 'r', Waypoint('leave')))
+            return without(scene, 'l', without(scene, 'r', Waypoint('leave')))
         next_one = SHAKER if wanted is GLASS else wanted
         others = tuple(vessel for vessel in VESSELS[:3] if vessel is not next_one)
         away = back_off(scene, 'l', others, next_one)
         if away is not None:
-            return self._without(scene, 'r', Waypoint('leave', {'l': away}))
-        return self._without(scene, 'r', take(scene, 'l', next_one, aim.item))
+            return without(scene, 'r', Waypoint('leave', {'l': away}))
+        return without(scene, 'r', take(scene, 'l', next_one, aim.item))
 
     def held(self, scene: Scene) -> bool:
         """Whether the left hand holds the vessel that is needed next."""
@@ -237,46 +222,9 @@ class Cocktail(Task):
             for tcp in (scene.tcp('l'), scene.tcp('r'))
         )
 
-    def _join(self, scene: Scene, side: str, aim: Aim) -> Waypoint:
-        """One hand takes its handle while the other holds the shaker up, clear of the glass."""
-        other = 'r' if side == 'l' else 'l'
-        up = self._spots[SHAKER.name] + np.array([0.0, 0.0, _JOIN_M])
-        hands = {other: keep(scene, other, SHAKER, up, _SHAKE_AXES[other])}
-        if scene.position(SHAKER.name)[2] < up[2] - 0.05:
-            return Waypoint('lift', hands)
-        joining = take(scene, side, SHAKER_OF[side], aim.item).hands[side]
-        return Waypoint('join', hands | {side: replace(joining, speed=0.6)})
-
-    def _shake(self, scene: Scene) -> Waypoint:
-        """Both hands move the shaker to the other end of a stroke."""
-        height = -_BEYOND_M + _LOW_M if round(scene.slide('strokes')) % 2 else _HIGH_M + _BEYOND_M
-        foot = self._spots[SHAKER.name] + np.array([0.0, 0.0, height])
-        way = foot - scene.position(SHAKER.name)
-        hands = {
-            side: HandGoal(
-                grip_point(scene, SHAKER_OF[side]) + way, _SHAKE_AXES[side], 1.0, 0.5
-            )
-            for side in SIDES
-        }
-        return Waypoint('shake', hands)
-
     def _put(self, scene: Scene, vessel: Vessel) -> Waypoint:
         spot = self._spots[vessel.name]
-        return self._without(scene, 'r', put(scene, 'l', vessel, spot, self._table_z + _TRAVEL_M))
-
-    def _without(self, scene: Scene, side: str, waypoint: Waypoint) -> Waypoint:
-        """The same, while a hand that is not needed lets go and backs off."""
-        away = back_off(scene, side, tuple(SHAKER_OF.values())[0 if side == 'l' else 1 :])
-        holding = side == 'r' and holds(scene, 'l', SHAKER)
-        tcp, axes = scene.tcp(side), scene.tool_axes(side)
-        if away is None and holding and tcp[0] > _NEAR_X:  # on its way out, past the glass
-            away = HandGoal(tcp - 0.05 * axes[:, 2], axes, 0.0)
-        if away is None:
-            return waypoint
-        if holding:  # nothing moves before the other hand is off
-            still = straight(scene, 'l', HandGoal(scene.tcp('l'), scene.tool_axes('l'), 1.0))
-            return Waypoint('let go', {'l': still, 'r': away})
-        return Waypoint(waypoint.stage, waypoint.hands | {side: away})
+        return without(scene, 'r', put(scene, 'l', vessel, spot, self._table_z + _TRAVEL_M))
 
     def _wanted(self, scene: Scene) -> Vessel:
         """What is to be filled or moved next: a jigger, the shaker, or (by pouring from the shaker) the glass."""
@@ -293,9 +241,6 @@ class Cocktail(Task):
 
     def _mixed(self, scene: Scene) -> bool:
         return all(n >= ENOUGH for n in self._inside(scene, SHAKER))
-
-    def _in_both_hands(self, scene: Scene) -> bool:
-        return all(holds(scene, side, SHAKER_OF[side]) for side in SIDES)
 
     def _inside(self, scene: Scene, vessel: Vessel) -> list[int]:
         return [drink.inside(scene, vessel) for drink in self.drinks.values()]
