@@ -146,7 +146,7 @@ class Storm:
         else:
             assert self.last is None or self.last.source is not Source.ESTOP or not self.estop
             # the first command after a seed starts from rest at the measured position
-            moved = (position - self.seen) / lasted_s
+            moved = (position - self.seen) / DT
             assert (
                 np.abs(moved) <= ACCELERATION * self.config.acceleration_scale * DT + 1e-6
             ).all()

@@ -83,13 +83,14 @@ class SafetyFilter:
         return self._velocity
 
     def seed(self, position: Vector) -> None:
-        """Start again from rest at `position`, shape (A,), finite.
+        """Start again from rest at `position`, shape (A,), finite, with a whole period.
 
         A position outside the limits is let back in at limited speed.
         """
         self._position = np.array(position, dtype=np.float64)
         self._velocity = np.zeros_like(self._position)
         self._drift = np.zeros_like(self._position)
+        self.share = 1.0
         if self._workspace is not None:
             self._outside_m = self._workspace.outside_m(self._position)
 
