@@ -33,6 +33,7 @@ from lwd_sim.tasks.shaking import (
     SHAKER_YAW,
     in_both_hands,
     join,
+    let_go,
     stroke,
     without,
 )
@@ -184,7 +185,8 @@ class Cocktail(Task):
             if wanted is SHAKER and abs(hand_roll(scene, 'l')) < 0.3:
                 return stroke(scene, spot, up) if right else join(scene, 'r', spot, aim.item)
             if wanted is GLASS and self._count(scene, SHAKER):
-                return without(scene, 'r', pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal))
+                pouring = pour(scene, 'l', SHAKER, GLASS, 1.0, aim.goal)
+                return pouring if hand_roll(scene, 'l') > 0.3 else let_go(scene, spot) or pouring
             return self._put(scene, SHAKER)
         if wanted is GLASS and not self._count(scene, SHAKER):
             return without(scene, 'l', without(scene, 'r', Waypoint('leave')))

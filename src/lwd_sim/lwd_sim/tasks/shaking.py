@@ -8,7 +8,7 @@ import numpy as np
 
 from lwd_sim.tasks.base import HandGoal, Waypoint
 from lwd_sim.tasks.beads import Vessel
-from lwd_sim.tasks.pouring import back_off, grip_point, hand_axes, holds, keep, straight, take
+from lwd_sim.tasks.pouring import back_off, grip_point, hand_axes, holds, keep, take
 from lwd_sim.tasks.scene import SIDES, Array, Scene
 
 SHAKER_YAW = np.deg2rad(38.0)  # each hand's, to its own handle
@@ -61,16 +61,19 @@ def stroke(scene: Scene, spot: Array, up: bool) -> Waypoint:
     return Waypoint('shake', hands)
 
 
+def let_go(scene: Scene, spot: Array) -> Waypoint | None:
+    """The left hand holds the shaker up over ``spot`` until the right one is off it and past the glass; then None."""
+    tcp, axes = scene.tcp('r'), scene.tool_axes('r')
+    away = back_off(scene, 'r', (SHAKER_OF['r'],))
+    if away is None and tcp[0] < _NEAR_X:
+        return None
+    up = keep(scene, 'l', SHAKER, spot + np.array([0.0, 0.0, _JOIN_M]), _SHAKE_AXES['l'])
+    return Waypoint('let go', {'l': up, 'r': away or HandGoal(tcp - 0.05 * axes[:, 2], axes, 0.0)})
+
+
 def without(scene: Scene, side: str, waypoint: Waypoint) -> Waypoint:
-    """The same waypoint, while the hand ``side``, which is not needed, lets go and backs off."""
+    """The same waypoint, while the hand ``side``, which is not needed, lets go of the shaker and backs off."""
     away = back_off(scene, side, tuple(SHAKER_OF.values())[0 if side == 'l' else 1 :])
-    holding = side == 'r' and holds(scene, 'l', SHAKER)
-    tcp, axes = scene.tcp(side), scene.tool_axes(side)
-    if away is None and holding and tcp[0] > _NEAR_X:  # on its way out, past the glass
-        away = HandGoal(tcp - 0.05 * axes[:, 2], axes, 0.0)
     if away is None:
         return waypoint
-    if holding:  # nothing moves before the other hand is off
-        still = straight(scene, 'l', HandGoal(scene.tcp('l'), scene.tool_axes('l'), 1.0))
-        return Waypoint('let go', {'l': still, 'r': away})
     return Waypoint(waypoint.stage, waypoint.hands | {side: away})
