@@ -91,13 +91,12 @@ def stale() -> list[Figure]:
             signalled.append((held.stamp_ns - stopped_ns) * 1e-9 / period_s)
             jumps.append(_largest_jump(rig, held))
             policy.send_signal(signal.SIGCONT)
-    whole = rig.profile.horizon + 2.0
     unit = 'periods'
     return [
         Figure('joint_states stop: stale to HOLD', max(states), unit, 2.0, 'lower'),
         Figure('teleop falls silent: stale to HOLD', max(human), unit, 2.0, 'lower'),
         Figure('SIGSTOP of policy: its last plan ends to HOLD', max(plans), unit, 2.0, 'lower'),
-        Figure('SIGSTOP of policy: signal to HOLD, plan and all', max(signalled), unit, whole, 'lower'),
+        Figure('SIGSTOP of policy: signal to HOLD, plan and all', max(signalled), unit, 2.0, 'lower'),
         Figure('SIGSTOP of policy: change of speed, share of the limit', max(jumps), '', 1.0, 'lower'),
     ]  # fmt: skip
 
