@@ -193,6 +193,19 @@ def test_episode_under_way_at_the_start_is_skipped_and_named(make_rig: Any, mess
     assert not (rig.root / 'episodes' / 'part').exists()
 
 
+def test_an_end_that_a_restarted_node_does_not_know_is_now(make_rig: Any, messages: Any) -> None:
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('lost', 2.0)
+    rig.run(messages, 2.0, 4.0)
+    rig.recorder.on_end('lost', EpisodeEnd(2 * S, 'aborted', 'restart'), EPISODE, 4 * S)
+    rig.poll(5.0, wall_s=2.0)
+    rig.closed(1, 5.0)
+    manifest = rig.manifest('lost')
+    assert (manifest.outcome, manifest.ended_s) == ('aborted', 4.0)
+    assert 'not announced in time' in ' '.join(manifest.notes)
+
+
 def test_start_heard_before_the_clock_waits_for_it(make_rig: Any, messages: Any) -> None:
     """The latched RUNNING comes before the first /clock: whether we are late is known only then."""
     rig = make_rig()

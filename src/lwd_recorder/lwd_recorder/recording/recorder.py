@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from lwd_recorder.bag import message_definition
@@ -183,12 +184,18 @@ class Recorder:
         self._writer.begin(self._session, [*latched, *samples, sample])
 
     def on_end(self, episode_id: str, end: EpisodeEnd, data: bytes, now_ns: int) -> None:
-        """Take an Episode message that says ENDED; one of an episode that is not under way is ignored."""
+        """Take an Episode message that says ENDED; one of an episode that is not under way is ignored.
+
+        A restarted episode node ends the lost episode at its start, for it knows no better: it is ended now.
+        """
         self._watch_clock(now_ns)
         if self._early_start is not None and self._early_start.episode_id == episode_id:
             self._early_start = None
         if self._session is not None and self._session.episode_id == episode_id:
             self._put(self._session, Sample(self._episode_index, data, now_ns, end.ended_ns))
+            if end.ended_ns <= self._session.start.started_ns:
+                note = 'the end was not announced in time; it is the moment that the recorder heard of it'
+                end = replace(end, ended_ns=self._last_ns, note=note)
             self._end(end)
 
     def on_idle(self, now_ns: int) -> None:
