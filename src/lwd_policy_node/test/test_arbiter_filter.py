@@ -110,6 +110,20 @@ def test_scale_widens_the_acceleration_limit_only() -> None:
         SafetyFilter(PROFILE, acceleration_scale=0.0)
 
 
+def test_scale_narrows_the_velocity_limit() -> None:
+    """A tenth of the speed, the same acceleration, and it still arrives."""
+    safety = SafetyFilter(PROFILE, velocity_scale=0.1)
+    safety.seed(np.zeros(A))
+    path = run(safety, np.tile(np.full(A, 0.4), (60, 1)))
+    assert_within_limits(np.zeros(A), path)
+    speed = np.diff(np.vstack([np.zeros(A), path]), axis=0) / DT
+    assert (np.abs(speed) <= 0.1 * VELOCITY + 1e-9).all()
+    assert speed[5, 0] == pytest.approx(0.1 * VELOCITY[0])
+    np.testing.assert_allclose(path[-1], 0.4, atol=1e-9)
+    with pytest.raises(ValueError, match='velocity_scale must be positive, not 0'):
+        SafetyFilter(PROFILE, velocity_scale=0.0)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),

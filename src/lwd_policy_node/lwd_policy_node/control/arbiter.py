@@ -43,7 +43,12 @@ class Arbiter:
         self._period_s = profile.control_period_s
         self._arm = np.array([not j.name.startswith(GRIPPER_PREFIX) for j in profile.joints])
         scale, boxes = self.config.acceleration_scale, self.config.workspace
-        self._filter = SafetyFilter(profile, acceleration_scale=scale, workspace=boxes)
+        self._filter = SafetyFilter(
+            profile,
+            acceleration_scale=scale,
+            velocity_scale=self.config.velocity_scale,
+            workspace=boxes,
+        )
         self._blend = Blend(self.config.blend_s, self._period_s)
         self._chunks = ChunkClock(self._size, future_tolerance_s=self.config.future_tolerance_s)
         self.rejected: Counter[str] = Counter()

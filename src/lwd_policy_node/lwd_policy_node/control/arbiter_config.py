@@ -24,6 +24,8 @@ class ArbiterConfig:
     """A new source's first commands are blended from the last executed one over this long."""
     acceleration_scale: float = 1.0
     """Multiplies the acceleration limits of the profile."""
+    velocity_scale: float = 1.0
+    """Multiplies the velocity limits of the profile."""
     reseed_error_rad: float = 0.2
     """Between episodes and at their start: an arm joint further from its target than this means
     that the robot was moved, and the target is taken from the measured position."""

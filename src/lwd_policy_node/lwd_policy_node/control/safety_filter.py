@@ -43,6 +43,7 @@ class SafetyFilter:
         profile: RobotProfile,
         *,
         acceleration_scale: float = 1.0,
+        velocity_scale: float = 1.0,
         workspace: Mapping[str, Box] | None = None,
     ) -> None:
         """Take the limits from `profile`.
@@ -50,6 +51,7 @@ class SafetyFilter:
         Args:
             profile: limits, joint order and control rate.
             acceleration_scale: multiplies the profile's accelerations.
+            velocity_scale: multiplies the profile's speeds.
             workspace: boxes of the grippers, see `Workspace`; None or empty: none.
 
         Raises:
@@ -57,10 +59,12 @@ class SafetyFilter:
         """
         if not acceleration_scale > 0.0:
             raise ValueError(f'acceleration_scale must be positive, not {acceleration_scale}')
+        if not velocity_scale > 0.0:
+            raise ValueError(f'velocity_scale must be positive, not {velocity_scale}')
         self._dt = profile.control_period_s
         self._lower = profile.limits('lower')
         self._upper = profile.limits('upper')
-        self._top_speed = profile.limits('velocity')
+        self._top_speed = profile.limits('velocity') * velocity_scale
         self._speed_step = profile.limits('acceleration') * acceleration_scale * self._dt
         self._unit = self._speed_step * self._dt  # distance covered in one tick at speed A
         self._position = profile.home

@@ -80,6 +80,14 @@ PARAMETERS = (
         1000.0,
     ),
     Parameter(
+        'velocity_scale',
+        float,
+        _DEFAULTS.velocity_scale,
+        "Multiplies the profile's velocity limits, whoever commands; below 1 for the first motions of a real robot.",
+        0.01,
+        1.0,
+    ),
+    Parameter(
         'simulation_slack',
         float,
         3.0,
