@@ -1,0 +1,240 @@
+"""Ensembles of MLPs with a hand-written backward pass.
+
+Every member's weights stand in one flat tensor, so that clipping, Adam and averaging are single passes over memory.
+Autograd is not used: a caller keeps the tape of a forward pass for as long as it is good for something, asks for the
+gradient of the weights, of the inputs, or of both, and pays for no graph.
+
+A member is ``inputs -> hidden (GELU [, LayerNorm]) x L -> outputs``, as in the public QAM code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Precision = Literal['float32', 'bfloat16']
+"""Of the operands of the hidden layers' products; sums, the first and the last layer, weights and averages are
+float32."""
+
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class MlpShape:
+    """Sizes of an ensemble."""
+
+    inputs: int
+    """Width of the input."""
+    outputs: int
+    """Width of the output."""
+    hidden: int = 512
+    """Width of the hidden layers."""
+    layers: int = 4
+    """Hidden layers."""
+    members: int = 1
+    """K, networks of the ensemble; all see the same input."""
+    layer_norm: bool = False
+    """LayerNorm behind every activation."""
+
+    @property
+    def parameters(self) -> list[tuple[int, ...]]:
+        """Shapes of all tensors: per layer weight (K, in, out), bias (K, 1, out), and scale and shift of the norm."""
+        widths = [self.inputs, *[self.hidden] * self.layers, self.outputs]
+        shapes: list[tuple[int, ...]] = []
+        for i, (a, b) in enumerate(pairwise(widths)):
+            shapes += [(self.members, a, b), (self.members, 1, b)]
+            if self.layer_norm and i < self.layers:
+                shapes += [(self.members, 1, b), (self.members, 1, b)]
+        return shapes
+
+
+@dataclass(slots=True)
+class Layer:
+    """Views of one layer's tensors, or of their gradients."""
+
+    weight: Tensor
+    bias: Tensor
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+
+
+@dataclass(slots=True)
+class Tape:
+    """What one hidden layer leaves for the backward pass."""
+
+    x: Tensor
+    """Input, (K or 1, B, in)."""
+    z: Tensor
+    """Before the activation, (K, B, out)."""
+    norm: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
+    """LayerNorm's input, output before scale and shift, mean and 1 / sd."""
+
+
+def split(flat: Tensor, shape: MlpShape) -> list[Layer]:
+    """Views of a flat tensor as layers."""
+    sizes = [torch.Size(s).numel() for s in shape.parameters]
+    parts = [p.view(s) for p, s in zip(torch.split(flat, sizes), shape.parameters, strict=True)]
+    step = 4 if shape.layer_norm else 2
+    hidden = [Layer(*parts[i * step : (i + 1) * step]) for i in range(shape.layers)]
+    return [*hidden, Layer(*parts[-2:])]
+
+
+class Mlp:
+    """Weights of an ensemble, flat, and the copy of them that products take."""
+
+    def __init__(
+        self, shape: MlpShape, precision: Precision, generator: torch.Generator | None = None
+    ) -> None:
+        """Xavier-uniform weights, zero biases."""
+        self.shape = shape
+        count = sum(torch.Size(s).numel() for s in shape.parameters)
+        self.flat = torch.zeros(count)
+        self.gradient = torch.zeros(count)
+        self.low = (
+            torch.zeros(count, dtype=torch.bfloat16) if precision == 'bfloat16' else self.flat
+        )
+        self.gradients = split(self.gradient, shape)
+        self._layers = split(self.flat, shape)
+        self._low = split(self.low, shape)
+        for layer in self._layers:
+            fan_in, fan_out = layer.weight.shape[1:]
+            bound = (6.0 / (fan_in + fan_out)) ** 0.5
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            if layer.scale is not None:
+                layer.scale.fill_(1.0)
+        self.changed()
+
+    def copy(self) -> Mlp:
+        """An independent ensemble with the same weights."""
+        precision: Precision = 'float32' if self.low is self.flat else 'bfloat16'
+        twin = Mlp(self.shape, precision)
+        twin.flat.copy_(self.flat)
+        twin.changed()
+        return twin
+
+    def changed(self) -> None:
+        """To be called when `flat` was written to."""
+        if self.low is not self.flat:
+            self.low.copy_(self.flat)
+
+    def prefix(self, x: Tensor) -> Tensor:
+        """What the first columns of the input, (B, n), contribute to the first layer: (K, B, hidden)."""
+        first = self._layers[0]
+        return torch.matmul(x, first.weight[:, : x.shape[1]]).add_(first.bias)
+
+    def forward(
+        self,
+        x: Tensor,
+        tape: list[Tape] | None = None,
+        prefix: Tensor | None = None,
+        known: int = 0,
+    ) -> Tensor:
+        """(B, inputs) -> (K, B, outputs), float32.
+
+        Args:
+            x: input.
+            tape: a list in which to leave what `backward` needs.
+            prefix: of the first `known` columns, if they were seen before: only the others are multiplied.
+            known: how many.
+        """
+        k, first = self.shape.members, self._layers[0]
+        if prefix is None:
+            z = torch.matmul(x, first.weight).add_(first.bias).to(self.low.dtype)
+        else:
+            z = torch.matmul(x[:, known:], first.weight[:, known:]).add_(prefix).to(self.low.dtype)
+        h = x
+        for i in range(self.shape.layers):
+            layer = self._low[i]
+            if i:
+                z = (
+                    torch.addmm(layer.bias[0], h[0], layer.weight[0])[None]
+                    if k == 1
+                    else torch.baddbmm(layer.bias, h, layer.weight)
+                )
+            a = torch.nn.functional.gelu(z)
+            norm = None
+            if layer.scale is not None and layer.shift is not None:
+                y, mean, rstd = torch.native_layer_norm(
+                    a, (self.shape.hidden,), None, None, EPSILON
+                )
+                norm = (a, y, mean, rstd)
+                a = torch.addcmul(layer.shift, y, layer.scale)
+            if tape is not None:
+                tape.append(Tape(h, z, norm))
+            h = a
+        last = self._layers[-1]
+        h = h.float()
+        if tape is not None:
+            tape.append(Tape(h, h))
+        return torch.baddbmm(last.bias, h, last.weight)
+
+    def backward(
+        self,
+        tape: list[Tape],
+        d: Tensor,
+        weights: bool = True,
+        inputs: bool = False,
+        accumulate: bool = False,
+    ) -> Tensor | None:
+        """Gradients of sum(d * output), d (K, B, outputs) float32.
+
+        Args:
+            tape: of the forward pass.
+            d: gradient of the output.
+            weights: write the gradient of all weights to `gradient`, over what it held.
+            inputs: answer the gradient of the input, (B, inputs), summed over members.
+            accumulate: add to `gradient` instead.
+        """
+        last = self._layers[-1]
+        if weights:
+            self._weigh(self.gradients[-1], tape[-1].x, d, accumulate)
+        dh = torch.bmm(d, last.weight.mT).to(self.low.dtype)
+        for i in reversed(range(self.shape.layers)):
+            note, layer, grad = tape[i], self._low[i], self.gradients[i]
+            if note.norm is not None and layer.scale is not None:
+                wanted = grad if weights else None
+                dh = self._norm_backward(note.norm, dh, layer.scale, wanted, accumulate)
+            dz = torch.ops.aten.gelu_backward(dh, note.z)
+            if i == 0:
+                dz = dz.float()
+            if weights:
+                self._weigh(grad, note.x, dz, accumulate)
+            if i:
+                dh = torch.bmm(dz, layer.weight.mT)
+            elif inputs:
+                return torch.bmm(dz, self._layers[0].weight.mT).sum(0)
+        return None
+
+    def _norm_backward(
+        self,
+        norm: tuple[Tensor, Tensor, Tensor, Tensor],
+        d: Tensor,
+        scale: Tensor,
+        grad: Layer | None,
+        accumulate: bool,
+    ) -> Tensor:
+        a, y, mean, rstd = norm
+        if grad is not None and grad.scale is not None and grad.shift is not None:
+            _put(grad.scale, (d * y).sum(1, keepdim=True), accumulate)
+            _put(grad.shift, d.sum(1, keepdim=True), accumulate)
+        out: Tensor = torch.ops.aten.native_layer_norm_backward(
+            d * scale, a, (self.shape.hidden,), mean, rstd, None, None, (True, False, False)
+        )[0]
+        return out
+
+    def _weigh(self, grad: Layer, x: Tensor, dz: Tensor, accumulate: bool) -> None:
+        if x.dim() == 2:
+            x = x[None].expand(self.shape.members, -1, -1)
+        _put(grad.weight, torch.bmm(x.mT, dz), accumulate)
+        _put(grad.bias, dz.sum(1, keepdim=True), accumulate)
+
+
+def _put(where: Tensor, what: Tensor, accumulate: bool) -> None:
+    if accumulate:
+        where.add_(what)
+    else:
+        where.copy_(what)

@@ -1,0 +1,238 @@
+"""One update of QAM on flat observations, with nothing computed twice.
+
+The update is the public code's (arXiv 2601.14234): an ensemble critic that bootstraps from the policy's next action
+(or, as LWD does, from DIVL's value), a reference flow that clones, a flow that adjoint matching tilts, Adam, averages.
+Three things make it cheap:
+
+* the roll-out's passes of the flow are the loss's passes: their tapes are kept, so the loss costs only a backward;
+* an observation goes through the first layer once for all flow steps;
+* the last step's velocity of the reference serves the roll-out and the loss.
+
+Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` has the formulae.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from lwd_learner.algorithms import divl
+from lwd_learner.algorithms.qam import sigma
+from lwd_learner.state_learner.flat_adam import FlatAdam
+from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape
+
+Info = dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class StateQamConfig:
+    """Sizes and rates; the defaults are the public code's."""
+
+    observation: int
+    """Width of an observation."""
+    action: int
+    """D, width of an action chunk, H * A, scaled to [-1, 1]."""
+    hidden: int = 512
+    """Width of every network's hidden layers."""
+    layers: int = 4
+    """Hidden layers of every network."""
+    members: int = 10
+    """K, critics."""
+    steps: int = 10
+    """T, flow steps."""
+    temperature: float = 1 / 0.3
+    """lambda."""
+    rho: float = 0.5
+    """Pessimism: y takes the ensemble's mean less rho standard deviations."""
+    backup: Literal['policy', 'divl'] = 'policy'
+    """What y bootstraps from: the policy's next action (`policy`), or DIVL's value of replay actions (`divl`)."""
+    lr: float = 3e-4
+    """Adam's rate of every network."""
+    ema: float = 0.005
+    """Rate of the averages of critic and reference."""
+    clip: float = 1.0
+    """Largest gradient norm of each network apart."""
+    precision: Precision = 'float32'
+    """Of the operands of the hidden layers' products."""
+    divl: divl.DivlConfig = field(default_factory=divl.DivlConfig)
+    """Used by the backup `divl`; the support must hold all returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateBatch:
+    """B transitions, float32."""
+
+    observation: Tensor
+    """(B, S)."""
+    action: Tensor
+    """(B, D)."""
+    reward: Tensor
+    """(B,) discounted over the chunk."""
+    discount: Tensor
+    """(B,) bootstrap factor, 0 at an end."""
+    next_observation: Tensor
+    """(B, S)."""
+    valid: Tensor
+    """(B,) 1 where the whole chunk was executed."""
+
+
+class StateQam:
+    """Networks, averages and optimisers of one agent."""
+
+    def __init__(self, config: StateQamConfig, seed: int = 0) -> None:
+        """Random weights."""
+        c = self.config = config
+        self.generator = torch.Generator().manual_seed(seed)
+        flow = MlpShape(c.observation + c.action + 1, c.action, c.hidden, c.layers)
+        critic = MlpShape(c.observation + c.action, 1, c.hidden, c.layers, c.members, True)
+        self.critic = Mlp(critic, c.precision, self.generator)
+        self.reference = Mlp(flow, c.precision, self.generator)
+        self.flow = Mlp(flow, c.precision, self.generator)
+        self.critic_average = self.critic.copy()
+        self.reference_average = self.reference.copy()
+        self.optimisers = {
+            'critic': FlatAdam(self.critic, c.lr, self.critic_average, c.ema),
+            'reference': FlatAdam(self.reference, c.lr, self.reference_average, c.ema),
+            'flow': FlatAdam(self.flow, c.lr),
+        }
+        self.value: Mlp | None = None
+        if c.backup == 'divl':
+            value = MlpShape(c.observation, c.divl.atoms, c.hidden, c.layers, 1, True)
+            self.value = Mlp(value, c.precision, self.generator)
+            self.optimisers['value'] = FlatAdam(self.value, c.lr)
+        self.skipped = 0
+
+    @torch.no_grad()
+    def act(self, observation: Tensor, best_of: int = 1) -> Tensor:
+        """Chunks (B, D) for observations (B, S); the best of several by the critic's mean."""
+        many = observation.repeat_interleave(best_of, 0)
+        chunks = self._sample(self.flow, many)
+        if best_of == 1:
+            return chunks
+        q = self.critic.forward(torch.cat([many, chunks], 1)).mean(0).view(-1, best_of)
+        return chunks.view(-1, best_of, self.config.action)[torch.arange(len(q)), q.argmax(1)]
+
+    @torch.no_grad()
+    def update(self, batch: StateBatch) -> Info:
+        """One update of all networks, or of none if anything is not finite."""
+        info = self._critic_gradient(batch, self._target(batch))
+        info |= self._reference_gradient(batch)
+        info |= self._flow_gradient(batch)
+        norms = {name: o.norm() for name, o in self.optimisers.items()}
+        found = dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))
+        if not all(map(math.isfinite, [*found.values(), *info.values()])):
+            self.skipped += 1
+            return info
+        for name, optimiser in self.optimisers.items():
+            optimiser.step(found[name], self.config.clip)
+        return info
+
+    # -- the critic ------------------------------------------------------------------------------
+
+    def _target(self, batch: StateBatch) -> Tensor:
+        if self.value is not None:
+            return self._divl_target(batch, self.value)
+        actions = self._sample(self.flow, batch.next_observation)
+        q = self.critic_average.forward(torch.cat([batch.next_observation, actions], 1))[..., 0]
+        v = q.mean(0) - self.config.rho * q.std(0, correction=0)
+        return batch.reward + batch.discount * v
+
+    def _divl_target(self, batch: StateBatch, value: Mlp) -> Tensor:
+        """Write V's gradient; answer y."""
+        config, tape = self.config.divl, list[Tape]()
+        q = self.critic_average.forward(torch.cat([batch.observation, batch.action], 1))[..., 0]
+        pessimist = q.mean(0) - self.config.rho * q.std(0, correction=0)
+        logits = value.forward(batch.observation, tape)[0]
+        wrong = logits.softmax(-1) - divl.project(pessimist, config)
+        value.backward(tape, (wrong * batch.valid[:, None] / len(wrong))[None])
+        return divl.q_target(
+            batch.reward, batch.discount, value.forward(batch.next_observation)[0], config
+        )
+
+    def _critic_gradient(self, batch: StateBatch, y: Tensor) -> Info:
+        tape: list[Tape] = []
+        q = self.critic.forward(torch.cat([batch.observation, batch.action], 1), tape)[..., 0]
+        error = (q - y) * batch.valid
+        self.critic.backward(tape, (2 / error.numel() * error)[..., None])
+        return {
+            'critic/loss': error.square().mean().item(),
+            'critic/q_mean': q.mean().item(),
+            'critic/target_mean': y.mean().item(),
+        }
+
+    # -- the flows -------------------------------------------------------------------------------
+
+    def _reference_gradient(self, batch: StateBatch) -> Info:
+        """Flow matching of replay actions."""
+        noise, tape = self._noise(len(batch.action)), list[Tape]()
+        t = torch.rand(len(noise), 1, generator=self.generator)
+        x = torch.cat([batch.observation, (1 - t) * noise + t * batch.action, t], 1)
+        error = self.reference.forward(x, tape)[0] - (batch.action - noise)
+        error = error * batch.valid[:, None]
+        self.reference.backward(tape, (2 / error.numel() * error)[None])
+        return {'clone/loss': error.square().mean().item()}
+
+    def _flow_gradient(self, batch: StateBatch) -> Info:
+        c, h, base = self.config, 1.0 / self.config.steps, self.reference_average
+        size, last = len(batch.observation), self.config.steps - 1
+        flow_prefix = self.flow.prefix(batch.observation)
+        base_prefix = base.prefix(batch.observation)
+        x = self._noise(size)
+        path, tapes, moved = [x], list[list[Tape]](), list[Tensor]()
+        for i in range(c.steps):
+            point = self._point(batch.observation, x, i * h)
+            tape: list[Tape] = []
+            f = self.flow.forward(point, tape, flow_prefix, c.observation)[0]
+            f_b = base.forward(point, None, base_prefix, c.observation)[0]
+            tapes.append(tape)
+            moved.append(f - f_b)
+            if i == last:
+                x = x + h * f_b
+            else:
+                x = (1 - h / (i * h + h)) * x + 2 * h * f
+                x = x + math.sqrt(h) * sigma(i, c.steps) * self._noise(size)
+            path.append(x)
+        adjoint = self._critic_slope(batch.observation, x) / -c.temperature
+        end_norm = adjoint.norm(dim=-1).mean().item()
+        loss = torch.zeros(())
+        for i in reversed(range(c.steps)):
+            u, s, tape = (i + 1) * h, sigma(i, c.steps), []
+            point = self._point(batch.observation, path[i], u)
+            base.forward(point, tape, base_prefix, c.observation)
+            slope = base.backward(tape, adjoint[None], weights=False, inputs=True)
+            assert slope is not None
+            product = slope[:, c.observation : c.observation + c.action]
+            adjoint = adjoint + h * (2 * product - adjoint / u)
+            residual = 2 / s * moved[i] + s * adjoint
+            loss += residual.square().sum() / size
+            self.flow.backward(tapes[i], (4 / s / size * residual)[None], accumulate=i != last)
+        return {'actor/loss': loss.item(), 'actor/grad_q_norm': end_norm}
+
+    def _critic_slope(self, observation: Tensor, chunk: Tensor) -> Tensor:
+        """Gradient of the average critics' mean in the chunk, 0 outside the box: (B, D)."""
+        tape: list[Tape] = []
+        q = self.critic_average.forward(torch.cat([observation, chunk.clamp(-1, 1)], 1), tape)
+        each = torch.full_like(q, 1 / self.config.members)
+        slope = self.critic_average.backward(tape, each, weights=False, inputs=True)
+        assert slope is not None
+        return slope[:, self.config.observation :] * (chunk.abs() <= 1)
+
+    def _sample(self, flow: Mlp, observation: Tensor) -> Tensor:
+        x, prefix = self._noise(len(observation)), flow.prefix(observation)
+        for i in range(self.config.steps):
+            point = self._point(observation, x, i / self.config.steps)
+            x = (
+                x
+                + flow.forward(point, None, prefix, self.config.observation)[0] / self.config.steps
+            )
+        return x.clamp(-1, 1)
+
+    def _point(self, observation: Tensor, x: Tensor, t: float) -> Tensor:
+        return torch.cat([observation, x, x.new_full((len(x), 1), t)], 1)
+
+    def _noise(self, size: int) -> Tensor:
+        return torch.randn(size, self.config.action, generator=self.generator)
