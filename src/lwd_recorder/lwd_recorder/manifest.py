@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -31,6 +31,18 @@ _SHA256 = re.compile(r'^[0-9a-f]{64}$')
 
 class ManifestError(Exception):
     """A manifest is not valid; the message names the field, the value and what was expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class LossRecord:
+    """What a repaired episode is known to have lost."""
+
+    bytes: int
+    """Bytes on the disk that could not be verified; kept in the robot's quarantine."""
+    seconds: float
+    """How far the lost part reaches beyond the last message that was kept, robot clock, s; 0 where it does not say."""
+    topics: tuple[str, ...]
+    """Topics of the damaged files: any of them may have lost messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +86,9 @@ class EpisodeManifest:
     human_s: float = 0.0
     """Time under human control, s, robot clock."""
     recovered: bool = False
-    """Repaired after a crash: some messages may be lost, see notes."""
+    """Repaired after a crash: messages at its end may be missing, see lost and notes."""
+    lost: LossRecord | None = None
+    """What a repaired episode lost; None for one that was closed in order."""
     notes: tuple[str, ...] = ()
     """Anything a reader should know: drops, damage, missing topics."""
     schema: int = SCHEMA
@@ -121,6 +135,8 @@ class EpisodeManifest:
             'integers',
         )
         _require(isinstance(self.recovered, bool), 'recovered', self.recovered, 'true or false')
+        if self.lost is not None:
+            _check_loss(self.lost)
         _require(all(isinstance(note, str) for note in self.notes), 'notes', self.notes, 'texts')
         names = [file.name for file in self.files]
         _require(bool(names), 'files', names, 'at least one file')
@@ -154,6 +170,7 @@ class EpisodeManifest:
         document = {name: getattr(self, name) for name in _FIELD_NAMES}
         document['files'] = [asdict(file) for file in self.files]
         document['topics'] = {topic: asdict(record) for topic, record in self.topics.items()}
+        document['lost'] = None if self.lost is None else asdict(self.lost)
         return json.dumps(document, indent=2, sort_keys=True, allow_nan=False) + '\n'
 
     def save(self, directory: Path) -> Path:
@@ -179,6 +196,7 @@ class EpisodeManifest:
             raise ManifestError(f'not JSON: {error}') from error
         _require(isinstance(document, dict), 'manifest', type(document).__name__, 'a JSON object')
         _require(document.get('schema') == SCHEMA, 'schema', document.get('schema'), str(SCHEMA))
+        document = {'lost': None} | document  # not in manifests of the first months
         missing = [name for name in _FIELD_NAMES if name not in document]
         unknown = [str(name) for name in document if name not in _FIELD_NAMES]
         if missing or unknown:
@@ -193,8 +211,11 @@ class EpisodeManifest:
             document['topics'] = {
                 topic: TopicRecord(**record) for topic, record in document['topics'].items()
             }
+            if document['lost'] is not None:
+                loss = LossRecord(**document['lost'])
+                document['lost'] = replace(loss, topics=tuple(loss.topics))
         except TypeError as error:
-            raise ManifestError(f'files or topics: {error}') from error
+            raise ManifestError(f'files, topics or lost: {error}') from error
         for name in ('policy_versions', 'notes'):
             document[name] = tuple(document[name])
         return cls(**document)
@@ -270,3 +291,12 @@ def _check_topic(topic: str, record: TopicRecord) -> None:
     for name in ('rate_hz', 'max_gap_s'):
         value = getattr(record, name)
         _require(_is_number(value), f'topics[{topic}].{name}', value, 'a finite number')
+
+
+def _check_loss(lost: LossRecord) -> None:
+    _require(_is_count(lost.bytes), 'lost.bytes', lost.bytes, 'an integer of 0 or more')
+    _require(
+        _is_number(lost.seconds) and lost.seconds >= 0, 'lost.seconds', lost.seconds, '0 or more'
+    )
+    names = all(isinstance(topic, str) for topic in lost.topics)
+    _require(names, 'lost.topics', lost.topics, 'topic names')

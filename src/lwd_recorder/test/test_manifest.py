@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lwd_recorder.bag import FileRecord, TopicRecord
-from lwd_recorder.manifest import EpisodeManifest, ManifestError
+from lwd_recorder.manifest import EpisodeManifest, LossRecord, ManifestError
 
 Maker = Callable[..., EpisodeManifest]
 DIGEST = '0' * 64
@@ -165,3 +165,16 @@ def test_of_a_real_bag(tmp_path: Path, make_episode: Maker) -> None:
     saved = make_episode(tmp_path / 'g1_01-x')
     assert saved.topics['/g1_01/joint_states'].count == 30
     assert {file.name for file in saved.files} == {'g1_01-x_0.mcap', 'metadata.yaml'}
+
+
+def test_what_was_lost_survives_the_file() -> None:
+    """And a manifest that was written before there was such a field is read as one that lost nothing."""
+    repaired = manifest(recovered=True, lost=LossRecord(1200, 0.4, ('/g1_01/joint_states',)))
+    assert EpisodeManifest.from_json(repaired.to_json()) == repaired
+    document = json.loads(manifest().to_json())
+    del document['lost']
+    assert EpisodeManifest.from_json(json.dumps(document)).lost is None
+    for wrong in ({'bytes': -1}, {'seconds': 'x'}, {'topics': [3]}, {'more': 1}):
+        document['lost'] = {'bytes': 1, 'seconds': 0.0, 'topics': []} | wrong
+        with pytest.raises(ManifestError, match='lost'):
+            EpisodeManifest.from_json(json.dumps(document))

@@ -18,7 +18,7 @@ import lz4.frame
 import yaml
 import zstandard
 from mcap.exceptions import McapError
-from mcap.records import Channel, Chunk, Footer, Message, Schema, Statistics
+from mcap.records import Channel, Chunk, Footer, Message, MessageIndex, Schema, Statistics
 from mcap.stream_reader import CRCValidationError, StreamReader, breakup_chunk
 
 from lwd_recorder.bag.errors import BagError
@@ -27,7 +27,9 @@ from lwd_recorder.bag.writer import METADATA_NAME
 MAX_RECORD_BYTES = 256 << 20
 """Largest MCAP record, packed or unpacked, that is believed; a chunk is 0.25 MiB here and 4 MiB elsewhere."""
 
-_DAMAGE = (
+_MOST_TOGETHER_BYTES = 64 << 20
+
+DAMAGE = (
     McapError,
     CRCValidationError,
     struct.error,
@@ -40,6 +42,7 @@ _DAMAGE = (
     OverflowError,
     MemoryError,
 )
+"""What reading damaged bytes raises."""
 
 
 class BagMessage(NamedTuple):
@@ -64,7 +67,7 @@ class BagTopic(NamedTuple):
 
 
 def read_bag(directory: Path | str, topics: Collection[str] | None = None) -> Iterator[BagMessage]:
-    """Yield a bag's messages in the order in which they were received.
+    """Yield a bag's messages in the order in which they were received, its files one after the other.
 
     Args:
         directory: the bag's folder, or one .mcap file.
@@ -217,22 +220,53 @@ def _records(path: Path) -> Iterator[Any]:
         with path.open('rb') as file:
             finished = False
             reader = StreamReader(file, emit_chunks=True, record_size_limit=MAX_RECORD_BYTES)
+            together: list[Chunk] = []
             for record in reader.records:
                 finished = isinstance(record, Footer)
                 if isinstance(record, Chunk):
-                    yield from breakup_chunk(_unpacked(record), validate_crc=False)
-                else:
+                    if together and not _overlap(together, record):
+                        yield from _in_order(together)
+                        together = []
+                    together.append(unpacked(record))
+                elif not isinstance(record, MessageIndex):
+                    yield from _in_order(together)
+                    together = []
                     yield record
             if not finished:
                 raise BagError(path, 'the file ends without a footer')
     except OSError as error:
         raise BagError(path, f'cannot be read: {error.strerror or error}') from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise BagError(path, f'truncated or damaged ({type(error).__name__}: {error})') from error
 
 
-def _unpacked(chunk: Chunk) -> Chunk:
-    """Return the chunk with its data unpacked and checked."""
+def _overlap(together: list[Chunk], chunk: Chunk) -> bool:
+    """Return whether a chunk's messages go between those of the ones before it; a bound holds for memory's sake."""
+    if sum(len(one.data) for one in together) > _MOST_TOGETHER_BYTES:
+        return False
+    return bool(chunk.message_start_time < max(one.message_end_time for one in together))
+
+
+def _in_order(together: list[Chunk]) -> Iterator[Any]:
+    """Yield the records of chunks that overlap in time: schemas and channels first, messages by log time."""
+    messages: list[Message] = []
+    for chunk in together:
+        for record in breakup_chunk(chunk, validate_crc=False):
+            if isinstance(record, Message):
+                messages.append(record)
+            else:
+                yield record
+    if len(together) > 1:
+        messages.sort(key=lambda message: message.log_time)
+    yield from messages
+
+
+def unpacked(chunk: Chunk) -> Chunk:
+    """Return the chunk with its data unpacked and checked.
+
+    Raises:
+        ValueError, RuntimeError, zstandard.ZstdError: it is too large, does not unpack, or fails its CRC.
+    """
     size = chunk.uncompressed_size
     if size > MAX_RECORD_BYTES:
         raise ValueError(f'a chunk claims {size} bytes unpacked; the limit is {MAX_RECORD_BYTES}')
