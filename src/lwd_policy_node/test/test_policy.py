@@ -29,10 +29,10 @@ def observation(seed: int = 0, instruction: str = 'restock the red can') -> Obs:
     return Obs(images, rng.normal(size=40).astype(np.float32), instruction)
 
 
-@pytest.fixture
-def policy() -> Policy:
+@pytest.fixture(params=['tiny', 'small'])
+def policy(request) -> Policy:
     torch.manual_seed(0)
-    made = Policy(CONFIG)
+    made = Policy(preset(request.param, PROFILE, label_dim=6))
     made.sentences.remember(['restock the red can', 'restock the tea'], torch.randn(2, 384))
     rng = np.random.default_rng(3)
     made.norm.fit(rng.normal(size=(50, 40)), rng.normal(size=(50, 16, 16)), np.ones((50, 16)))
@@ -91,7 +91,7 @@ def test_save_and_load_give_the_same_actions_and_metadata(policy, tmp_path):
     np.testing.assert_array_equal(policy.act(observation(), 1), loaded.act(observation(), 1))
     assert loaded.metadata['lwd.stage'] == 'sft'
     assert loaded.metadata['lwd.step'] == '12'
-    assert loaded.config == CONFIG
+    assert loaded.config == policy.config
     assert Policy.config_hash_of(path) == policy.config_hash == loaded.config_hash
 
 
@@ -146,3 +146,31 @@ def test_sentences_come_from_the_packaged_encoder_without_network(policy):
         same, other, dim=0
     )
     assert 'pour the green tea' in policy.sentences.known[0]
+
+
+@pytest.mark.parametrize('name', ['tiny', 'small', 'base'])
+def test_every_preset_has_a_chunk_of_the_profile_and_a_flow_with_gradient(name):
+    config = preset(name, PROFILE)
+    torch.manual_seed(0)
+    policy = Policy(config)
+    features, text, state = (
+        torch.randn(2, config.feature_dim),
+        torch.randn(2, 384),
+        torch.randn(2, 40),
+    )
+    prefix = policy.expert.encode(features, text, state)
+    assert prefix.shape == (2, config.prefix_dim)
+    context = policy.expert.head.c_in(prefix)
+    x = torch.randn(3, 2, config.chunk_dim, requires_grad=True)
+    t = torch.tensor([0.0, 0.5, 0.9]).view(3, 1, 1)
+    many = policy.expert.head.from_context(x, t, context)
+    one = policy.expert.head(x[1], t[1], prefix)
+    torch.testing.assert_close(many[1], one, atol=1e-5, rtol=1e-4)
+    many.square().sum().backward()
+    assert x.grad is not None
+    assert all(p.grad is not None for p in policy.expert.parameters())
+
+
+def test_an_unknown_preset_is_refused_with_the_known_names():
+    with pytest.raises(PolicyError, match='tiny, small, base'):
+        preset('huge', PROFILE)

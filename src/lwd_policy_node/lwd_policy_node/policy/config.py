@@ -26,7 +26,7 @@ class PolicyConfig:
     """Shapes and sizes of a small VLA. Everything that changes a tensor's shape or its meaning."""
 
     preset: str
-    """Name of the size: tiny."""
+    """Name of the size: tiny, small or base."""
     profile: str
     """Robot profile that the policy was made for."""
     cameras: tuple[str, ...]
@@ -55,6 +55,8 @@ class PolicyConfig:
     """Width of the action expert."""
     layers: int = 2
     """Residual layers of the action expert."""
+    attention_heads: int = 0
+    """Heads of a transformer expert, whose width is `hidden`; 0 for an MLP."""
     edit_hidden: int = 0
     """Width of the edit head that QAM trains beside the expert; 0 for a policy without one."""
     label_dim: int = 0
@@ -70,6 +72,12 @@ class PolicyConfig:
     def feature_dim(self) -> int:
         """F, width of the frozen vision features: all cameras side by side, and the trunk."""
         return self.vision_width * len(self.cameras) + self.trunk_width
+
+    @property
+    def prefix_dim(self) -> int:
+        """P, width of an encoded observation: the MLP's, or a token for each camera, the trunk, text and state."""
+        tokens = len(self.cameras) + 3
+        return self.hidden * (tokens if self.attention_heads else 1)
 
     @property
     def chunk_dim(self) -> int:
@@ -108,6 +116,15 @@ class PolicyConfig:
             raise PolicyError(f'policy config cannot be read: {error}') from error
 
 
+PRESETS: dict[str, dict[str, int]] = {
+    'tiny': {'hidden': 512, 'layers': 2, 'edit_hidden': 256},
+    'small': {'hidden': 256, 'layers': 4, 'attention_heads': 4, 'edit_hidden': 512},
+    'base': {'hidden': 768, 'layers': 12, 'attention_heads': 12, 'edit_hidden': 1024},
+}
+"""Sizes: an MLP expert for two laptop cores; transformers for a workstation and for a GPU. The vision tower and its
+pre-training are shared."""
+
+
 def preset(
     name: str,
     profile: RobotProfile,
@@ -118,7 +135,7 @@ def preset(
     """The config of a named size for a robot.
 
     Args:
-        name: ``tiny``, for two laptop cores.
+        name: ``tiny`` for two laptop cores, ``small``, ``base`` for a GPU.
         profile: the robot.
         label_dim: simulator labels for the encoder's auxiliary loss.
         edit: with the edit head that QAM trains.
@@ -126,8 +143,9 @@ def preset(
     Raises:
         PolicyError: no such preset, or the cameras differ in size.
     """
-    if name != 'tiny':
-        raise PolicyError(f'no policy preset {name!r}; known: tiny')
+    if name not in PRESETS:
+        raise PolicyError(f'no policy preset {name!r}; known: {", ".join(PRESETS)}')
+    sized = PRESETS[name] | ({} if edit else {'edit_hidden': 0})
     sizes = {(camera.height, camera.width) for camera in profile.cameras}
     if len(sizes) != 1:
         raise PolicyError(
@@ -148,6 +166,6 @@ def preset(
         horizon=profile.horizon,
         relative_to_state=relative,
         control_rate_hz=profile.control_rate_hz,
-        edit_hidden=256 if edit else 0,
         label_dim=label_dim,
+        **sized,
     )

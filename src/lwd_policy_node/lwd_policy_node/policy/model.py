@@ -8,15 +8,13 @@ online learning trains.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from lwd_policy_node.policy.config import TEXT_WIDTH, PolicyConfig, PolicyError
+from lwd_policy_node.policy.time_embedding import TIME_WIDTH, time_embedding
 
-TIME_WIDTH = 64
 TRUNK_HIDDEN = 256
 
 
@@ -126,13 +124,6 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def time_embedding(t: Tensor) -> Tensor:
-    """Sines and cosines of t in [0, 1]: (..., 1) -> (..., TIME_WIDTH)."""
-    frequencies = torch.exp(torch.linspace(0.0, math.log(200.0), TIME_WIDTH // 2, device=t.device))
-    angles = t * frequencies.to(t.dtype) * math.pi
-    return torch.cat([angles.sin(), angles.cos()], dim=-1)
-
-
 class FlowHead(nn.Module):
     """MLP that predicts the clean chunk from a noisy one: x (..., B, D), t (..., 1), prefix (B, P)
     -> (..., B, D).
@@ -192,6 +183,6 @@ class EditHead(nn.Module):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
-        self.head = FlowHead(config.chunk_dim, config.hidden, config.edit_hidden, 2)
+        self.head = FlowHead(config.chunk_dim, config.prefix_dim, config.edit_hidden, 2)
         nn.init.zeros_(self.head.out.weight)
         nn.init.zeros_(self.head.out.bias)

@@ -18,6 +18,7 @@ from lwd_policy_node.policy.config import PolicyConfig, PolicyError
 from lwd_policy_node.policy.model import ActionExpert, EditHead, VisionEncoder
 from lwd_policy_node.policy.normalisation import Normalisation, image_tensor
 from lwd_policy_node.policy.text import SentenceEncoder
+from lwd_policy_node.policy.transformer import TransformerExpert
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -48,7 +49,9 @@ class Policy(nn.Module):
         self.config = config
         self.metadata: dict[str, str] = {}
         self.encoder = VisionEncoder(config)
-        self.expert = ActionExpert(config)
+        self.expert: ActionExpert | TransformerExpert = (
+            TransformerExpert(config) if config.attention_heads else ActionExpert(config)
+        )
         self.edit = EditHead(config) if config.edit_hidden else None
         self.norm = Normalisation(config)
         self.sentences = SentenceEncoder()

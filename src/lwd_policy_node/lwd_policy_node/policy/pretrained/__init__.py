@@ -32,9 +32,13 @@ def save_vision(policy: Policy, path: Path, facts: Mapping[str, str]) -> None:
 
 def load_vision(policy: Policy) -> bool:
     """Put the shipped tower into the policy; False when there is none for its preset, cameras and sizes."""
-    path = shipped_path(policy.config.preset)
-    if not path.exists():
-        return False
+    return any(
+        _fits(policy, path) for path in sorted(Path(__file__).parent.glob('*_vision.safetensors'))
+    )
+
+
+def _fits(policy: Policy, path: Path) -> bool:
+    """Load one file if it was made for these cameras and sizes."""
     with safetensors.safe_open(str(path), framework='pt') as file:
         if file.metadata()['profile'] != policy.config.profile:
             return False
