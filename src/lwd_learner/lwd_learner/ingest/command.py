@@ -20,8 +20,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lwd_learner.ingest.ingest import Ingest
 from lwd_learner.ingest.journal import IngestResult
-from lwd_learner.replay.command import default_replay
 from lwd_learner.replay.layout import ReplayError
+from lwd_learner.replay.place import default_replay
 from lwd_learner.replay.replay import Replay
 
 

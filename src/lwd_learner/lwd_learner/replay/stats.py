@@ -1,16 +1,35 @@
-"""What a replay holds, in numbers: episodes, hours, labels, sources, gaps."""
+"""What a replay holds, in numbers: hours, labels, sources, rates, gaps, duplicates, action statistics."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from lwd_learner.replay.layout import SOURCE_HUMAN, SOURCE_POLICY
+from lwd_learner.replay.index import EpisodeFacts, FrameIndex
+from lwd_learner.replay.layout import (
+    SOURCE_ESTOP,
+    SOURCE_HOLD,
+    SOURCE_HUMAN,
+    SOURCE_POLICY,
+    ReplayLayout,
+)
 from lwd_learner.replay.replay import Replay
 from lwd_learner.replay.segments import GAP_PERIODS
 from lwd_learner.replay.transitions import Transitions
+
+SOURCE_NAMES = {
+    SOURCE_HOLD: 'hold',
+    SOURCE_POLICY: 'policy',
+    SOURCE_HUMAN: 'human',
+    SOURCE_ESTOP: 'estop',
+}
+ACTION_SAMPLE_ROWS = 200_000
+"""Rows that action statistics are made from, spread evenly, so that they stay quick on millions."""
 
 
 def replay_stats(replay: Replay) -> dict[str, Any]:
@@ -24,50 +43,158 @@ def replay_stats(replay: Replay) -> dict[str, Any]:
     }
 
 
+def content_hash(index: FrameIndex, episode: EpisodeFacts) -> str:
+    """Digest of an episode's states and actions: equal for the same motion recorded under two ids."""
+    rows = slice(episode.start, episode.stop)
+    digest = hashlib.sha256(np.ascontiguousarray(index.state.data[rows]).tobytes())
+    digest.update(np.ascontiguousarray(index.action.data[rows]).tobytes())
+    return digest.hexdigest()
+
+
 def _dataset(replay: Replay, name: str) -> dict[str, Any]:
-    index = replay.index(name)
-    period_s = replay.layout.period_s
+    index, layout = replay.index(name), replay.layout
+    episodes = replay.episodes(name)
+    return {
+        'version': replay.version(name),
+        'episodes': len(episodes),
+        'frames': len(index),
+        'hours': len(index) * layout.period_s / 3600,
+        'images': int(index.new_image.data.sum()) * len(layout.cameras),
+        'starts': len(Transitions(replay, 1).starts(name)),
+        'outcomes': _count(episode.outcome for episode in episodes),
+        'success_by_version': _by_version(index, episodes),
+        'hours_by_task_and_source': _hours_by_source(index, episodes, layout),
+        'rates_hz': _rates(index, episodes, layout),
+        **_gaps(index, episodes, layout),
+        'duplicates': _duplicates(index, episodes),
+        'actions': _actions(index, layout),
+        **_groups(index, episodes, layout),
+    }
+
+
+def _groups(
+    index: FrameIndex, episodes: list[EpisodeFacts], layout: ReplayLayout
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Episodes, their verdicts and hours, by task, kind and robot."""
     groups: dict[str, dict[str, dict[str, Any]]] = {
-        by: defaultdict(lambda: {'episodes': 0, 'success': 0, 'hours': 0.0, 'human_hours': 0.0})
+        by: defaultdict(
+            lambda: {'episodes': 0, 'success': 0, 'failure': 0, 'hours': 0.0, 'human_hours': 0.0}
+        )
         for by in ('task', 'kind', 'robot_id')
     }
-    gaps = 0
-    for episode in replay.episodes(name):
+    for episode in episodes:
         rows = slice(episode.start, episode.stop)
         human = int((index.source.data[rows] == SOURCE_HUMAN).sum())
-        gaps += int((np.diff(index.stamp_s.data[rows]) > GAP_PERIODS * period_s).sum())
         for by, group in groups.items():
             entry = group[getattr(episode, by)]
             entry['episodes'] += 1
             entry['success'] += episode.outcome == 'success' and episode.kind != 'play'
-            entry['hours'] += (episode.stop - episode.start) * period_s / 3600
-            entry['human_hours'] += human * period_s / 3600
+            entry['failure'] += episode.outcome == 'failure' or episode.kind == 'play'
+            entry['hours'] += (episode.stop - episode.start) * layout.period_s / 3600
+            entry['human_hours'] += human * layout.period_s / 3600
+    return {f'by_{by.removesuffix("_id")}': dict(group) for by, group in groups.items()}
+
+
+def _hours_by_source(
+    index: FrameIndex, episodes: list[EpisodeFacts], layout: ReplayLayout
+) -> dict[str, dict[str, float]]:
+    """Hours by task of demonstrations, play, and of a roll-out's policy, human, hold and e-stop ticks."""
+    out: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    for episode in episodes:
+        sources = index.source.data[episode.start : episode.stop]
+        if episode.kind != 'rollout':
+            ticks = {episode.kind: len(sources)}
+        else:
+            values, counts = np.unique(sources, return_counts=True)
+            ticks = {
+                SOURCE_NAMES.get(value, f'source {value}'): count
+                for value, count in zip(values.tolist(), counts.tolist(), strict=True)
+            }
+        for source, count in ticks.items():
+            out[episode.task][source] += count * layout.period_s / 3600
+    return {task: dict(hours) for task, hours in out.items()}
+
+
+def _rates(
+    index: FrameIndex, episodes: list[EpisodeFacts], layout: ReplayLayout
+) -> dict[str, dict[str, float]]:
+    """Lowest, median and highest rate over episodes: of the rows, and of each camera's new frames."""
+    names = ('control', *layout.cameras)
+    measured: dict[str, list[float]] = {name: [] for name in names}
+    for episode in episodes:
+        for name, rate in zip(names, episode_rates(index, episode, layout), strict=True):
+            measured[name].append(rate)
     return {
-        'version': replay.version(name),
-        'episodes': len(replay.episodes(name)),
-        'frames': len(index),
-        'hours': len(index) * period_s / 3600,
-        'images': int(index.new_image.data.sum()) * len(replay.layout.cameras),
-        'starts': len(Transitions(replay, 1).starts(name)),
-        'gaps': gaps,
-        'outcomes': _count(episode.outcome for episode in replay.episodes(name)),
-        'success_by_version': _by_version(replay, name),
-        **{f'by_{by.removesuffix("_id")}': dict(group) for by, group in groups.items()},
+        name: {
+            'min': float(np.min(rates)),
+            'median': float(np.median(rates)),
+            'max': float(np.max(rates)),
+        }
+        for name, rates in measured.items()
+        if rates
     }
 
 
-def _count(words: Any) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for word in words:
-        counts[word] += 1
-    return dict(sorted(counts.items()))
+def episode_rates(index: FrameIndex, episode: EpisodeFacts, layout: ReplayLayout) -> list[float]:
+    """Hz of the rows (by the median step, so that gaps do not count), then of each camera's new frames per row time."""
+    rows = slice(episode.start, episode.stop)
+    steps = np.diff(index.stamp_s.data[rows])
+    period_s = float(np.median(steps)) if len(steps) else layout.period_s
+    fresh = index.camera_row.data[rows] == np.arange(episode.start, episode.stop)[:, None]
+    seconds = (episode.stop - episode.start) * layout.period_s
+    return [1.0 / max(period_s, 1e-9), *(fresh.sum(axis=0) / seconds).tolist()]
 
 
-def _by_version(replay: Replay, name: str) -> dict[str, dict[str, int]]:
+def _gaps(
+    index: FrameIndex, episodes: list[EpisodeFacts], layout: ReplayLayout
+) -> dict[str, float]:
+    steps = [np.diff(index.stamp_s.data[e.start : e.stop]) for e in episodes]
+    every = np.concatenate(steps) if steps else np.empty(0)
+    gaps = every[every > GAP_PERIODS * layout.period_s]
+    return {
+        'gaps': len(gaps),
+        'longest_gap_s': float(gaps.max(initial=0.0)),
+        'missing_s': float((gaps - layout.period_s).sum()),
+    }
+
+
+def _duplicates(index: FrameIndex, episodes: list[EpisodeFacts]) -> list[list[str]]:
+    """Groups of episode ids whose states and actions are the same, byte for byte."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for episode in episodes:
+        groups[content_hash(index, episode)].append(episode.episode_id)
+    return [ids for ids in groups.values() if len(ids) > 1]
+
+
+def _actions(index: FrameIndex, layout: ReplayLayout) -> dict[str, dict[str, float]]:
+    """Per joint: mean, spread, range and quantiles of the executed action (rad; grippers 0..1)."""
+    rows = len(index)
+    if rows == 0:
+        return {}
+    every = max(1, rows // ACTION_SAMPLE_ROWS)
+    sample = index.action.data[::every].astype(np.float64)
+    figures: dict[str, npt.NDArray[np.float64]] = {
+        'mean': sample.mean(axis=0),
+        'std': sample.std(axis=0),
+        'min': index.action.data.min(axis=0),
+        'max': index.action.data.max(axis=0),
+        'q01': np.quantile(sample, 0.01, axis=0),
+        'q99': np.quantile(sample, 0.99, axis=0),
+    }
+    return {
+        joint: {name: float(values[column]) for name, values in figures.items()}
+        for column, joint in enumerate(layout.joint_names)
+    }
+
+
+def _count(words: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(words).items()))
+
+
+def _by_version(index: FrameIndex, episodes: list[EpisodeFacts]) -> dict[str, dict[str, int]]:
     """Episodes and successes of each policy version, counted at the version of an episode's first policy step."""
-    index = replay.index(name)
     out: dict[str, dict[str, int]] = {}
-    for episode in replay.episodes(name):
+    for episode in episodes:
         rows = slice(episode.start, episode.stop)
         own = index.policy_version.data[rows][index.source.data[rows] == SOURCE_POLICY]
         if len(own):

@@ -1,0 +1,72 @@
+"""V and Q along an episode, by the critic of a checkpoint: what the learner thinks of each moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from lwd_policy_node.policy import Policy, PolicyError
+
+from lwd_learner.algorithms.divl import DivlConfig, state_value
+from lwd_learner.replay import Replay, ReplayError, Transitions
+from lwd_learner.replay.index import EpisodeFacts
+from lwd_learner.training.batches import to_tensors
+from lwd_learner.training.critic import load_critic
+from lwd_learner.training.features import FeatureCache
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Values at the rows of an episode where a transition starts."""
+
+    rows: npt.NDArray[np.int64]
+    """(N,) counted from the episode's first row."""
+    v: npt.NDArray[np.float32]
+    """(N,) the statistic of V that Q bootstraps from."""
+    q: npt.NDArray[np.float32]
+    """(N,) least head of Q for the executed chunk."""
+
+
+@torch.no_grad()
+def values_along(replay: Replay, dataset: str, episode: EpisodeFacts, checkpoint: Path) -> Values:
+    """Values by the EMA critic of a checkpoint folder (policy.safetensors and learner.safetensors).
+
+    Raises:
+        ReplayError: the folder holds no such checkpoint, or it is of another robot than the replay.
+    """
+    try:
+        policy = Policy.load(checkpoint / 'policy.safetensors')
+        critic = load_critic(checkpoint / 'learner.safetensors', policy.config)
+    except (OSError, ValueError, PolicyError) as error:
+        raise ReplayError(
+            f'{checkpoint}: no checkpoint with a critic: {error}; give a folder below checkpoints/ of a run'
+        ) from error
+    policy.eval()
+    sizes = (policy.config.state_dim, policy.config.action_dim)
+    layout = replay.layout
+    if sizes != (len(layout.state_columns), len(layout.joint_names)):
+        raise ReplayError(
+            f'{checkpoint} is for states and actions of {sizes}, the replay has '
+            f'{(len(layout.state_columns), len(layout.joint_names))}; give a checkpoint of profile {layout.profile}'
+        )
+    transitions = Transitions(replay, policy.config.horizon)
+    starts = transitions.starts(dataset, episode.start)
+    starts = starts[starts < episode.stop]
+    if len(starts) == 0:
+        return Values(starts, np.empty(0, np.float32), np.empty(0, np.float32))
+    batch = to_tensors(
+        transitions.read(replay.global_rows(dataset, starts)),
+        replay,
+        policy,
+        FeatureCache(replay, policy),
+    )
+    readout = critic.readout(batch.features, batch.text, batch.state)
+    logits = critic.value_logits(readout)
+    return Values(
+        rows=starts - episode.start,
+        v=state_value(logits, DivlConfig(atoms=logits.shape[1])).numpy(),
+        q=critic.q(readout, batch.chunk, batch.steps).amin(0).numpy(),
+    )
