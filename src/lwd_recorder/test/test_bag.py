@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
@@ -13,17 +16,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lwd_recorder.bag import (
     BagError,
+    BagMessage,
     BagWriter,
     OfferedQos,
     SchemaError,
+    TopicOptions,
     bag_topics,
     message_definition,
     message_definitions,
     read_bag,
 )
+from lwd_recorder.bag.measure import StreamMeasure
 from lwd_recorder.bag.schema import type_hash
 from lwd_recorder.manifest import file_record
+from mcap.exceptions import EndOfFile
 from mcap.reader import make_reader
+from mcap.records import Message
+from mcap.stream_reader import StreamReader
 from rosbags.rosbag2 import Reader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
@@ -35,7 +44,7 @@ def test_three_readers_see_the_same_messages(
     tmp_path: Path, make_bag: Maker, compression: str
 ) -> None:
     """Counts, topics, types, times and bytes agree in our reader, in `mcap` and in `rosbags`."""
-    bag = make_bag(tmp_path / 'ep', compression=compression)
+    bag = make_bag(tmp_path / 'ep', default=TopicOptions(compression=compression))
     assert [tuple(message) for message in read_bag(bag.folder)] == bag.written
 
     with (bag.folder / 'ep_0.mcap').open('rb') as file:
@@ -97,8 +106,10 @@ def test_unknown_types_are_named(tmp_path: Path, name: str) -> None:
 
 def test_metadata_is_what_rosbag2_writes(tmp_path: Path, make_bag: Maker) -> None:
     """Version 9, counts, times, QoS and hashes are where `ros2 bag info|play` looks for them."""
-    qos = {'/g1_01/camera/head/image/compressed': OfferedQos('best_effort', depth=5)}
-    bag = make_bag(tmp_path / 'ep', qos=qos, custom_data={'episode_id': 'ep'})
+    options = {
+        '/g1_01/camera/head/image/compressed': TopicOptions(OfferedQos('best_effort', depth=5))
+    }
+    bag = make_bag(tmp_path / 'ep', options=options, custom_data={'episode_id': 'ep'})
     text = (bag.folder / 'metadata.yaml').read_text()
     assert '&' not in text
     information = yaml.safe_load(text)['rosbag2_bagfile_information']
@@ -224,3 +235,116 @@ def test_flipped_bit_never_changes_a_message(
         assert [message[:3] for message in read_bag(folder)] == whole
     except BagError as error:
         assert 'ep_0.mcap' in str(error)
+
+
+@pytest.mark.parametrize('by', [{'max_file_bytes': 30_000}, {'max_file_s': 0.3}])
+@pytest.mark.parametrize('finisher', [None, 'thread'])
+def test_split_bag_has_no_gap(
+    tmp_path: Path, make_bag: Maker, by: dict[str, float], finisher: str | None
+) -> None:
+    """By size and by time: every message once and in order, each file readable alone, all listed everywhere."""
+    with ThreadPoolExecutor(1) as pool:
+        bag = make_bag(tmp_path / 'ep', count=60, finisher=pool if finisher else None, **by)
+    names = [file.name for file in bag.summary.files]
+    assert names == [*(f'ep_{i}.mcap' for i in range(len(names) - 1)), 'metadata.yaml']
+    assert len(names) > 4
+    assert [tuple(message) for message in read_bag(bag.folder)] == bag.written
+    assert [one for name in names[:-1] for one in read_bag(bag.folder / name)] == [
+        BagMessage(*message) for message in bag.written
+    ]
+    with Reader(bag.folder) as reader:
+        seen = [(c.topic, c.msgtype, bytes(raw), ns) for c, ns, raw in reader.messages()]
+    assert sorted(seen) == sorted(bag.written)
+    information = yaml.safe_load((bag.folder / 'metadata.yaml').read_text())[
+        'rosbag2_bagfile_information'
+    ]
+    assert information['relative_file_paths'] == names[:-1]
+    assert sum(file['message_count'] for file in information['files']) == 120
+    alone = 0
+    for record in bag.summary.files[:-1]:
+        assert record == file_record(bag.folder / record.name)
+        with (bag.folder / record.name).open('rb') as file:
+            [metadata] = make_reader(file).iter_metadata()
+        alone_says = yaml.safe_load(metadata.metadata['serialized_metadata'])
+        assert alone_says['relative_file_paths'] == [record.name]
+        alone += alone_says['message_count']
+    assert alone == 120
+
+
+def test_topics_are_compressed_each_in_its_way(
+    tmp_path: Path, make_bag: Maker, messages: Any
+) -> None:
+    """JPEG is stored as it came, the rest shrinks, and a reader gets everything back in the order of reception."""
+    camera, joints = '/g1_01/camera/head/image/compressed', '/g1_01/joint_states'
+    bag = make_bag(
+        tmp_path / 'ep', options={camera: TopicOptions(compression='none')}, chunk_size_bytes=9000
+    )
+    assert sorted(tuple(message)[3] for message in read_bag(bag.folder)) == [
+        message[3] for message in bag.written
+    ]
+    assert sorted(map(tuple, read_bag(bag.folder))) == sorted(bag.written)
+    with (bag.folder / 'ep_0.mcap').open('rb') as file:
+        summary = make_reader(file, validate_crcs=True).get_summary()
+    assert summary is not None
+    topics = {channel.id: channel.topic for channel in summary.channels.values()}
+    kinds = {
+        (topics[channel], index.compression)
+        for index in summary.chunk_indexes
+        for channel in index.message_index_offsets
+    }
+    assert kinds == {(camera, ''), (joints, 'lz4')}
+    packed = [index for index in summary.chunk_indexes if index.compression == 'lz4']
+    assert sum(one.compressed_size for one in packed) < 0.6 * sum(
+        one.uncompressed_size for one in packed
+    )
+
+
+def test_attachments_and_metadata_are_found(
+    tmp_path: Path, messages: Any, make_bag: Maker
+) -> None:
+    with BagWriter(tmp_path / 'ep') as bag:
+        bag.attach('profile.yaml', 'application/yaml', b'name: g1\n', 5)
+        bag.write('/a', 'sensor_msgs/msg/JointState', messages.joint_state(7), 7)
+        bag.describe('lwd', {'key': 'value'})
+    assert len(list(read_bag(tmp_path / 'ep'))) == 1
+    with (tmp_path / 'ep' / 'ep_0.mcap').open('rb') as file:
+        reader = make_reader(file)
+        [attachment] = reader.iter_attachments()
+        found = {one.name: one.metadata for one in reader.iter_metadata()}
+        summary = reader.get_summary()
+    assert (attachment.name, attachment.data) == ('profile.yaml', b'name: g1\n')
+    assert found['lwd'] == {'key': 'value'}
+    assert summary is not None
+    assert summary.statistics is not None
+    assert summary.statistics.attachment_count == 1
+
+
+def test_what_was_flushed_survives_a_kill(tmp_path: Path, messages: Any) -> None:
+    """`flush` leaves nothing in our own memory: the file holds it, though nobody finished it."""
+    bag = BagWriter(tmp_path / 'ep')
+    for i in range(20):
+        bag.write('/a', 'sensor_msgs/msg/JointState', messages.joint_state(i), i)
+    bag.flush()
+    bag.sync()
+    data = bag.path.read_bytes()
+    bag.abandon()
+    (tmp_path / 'killed.mcap').write_bytes(data)
+    found = []
+    with (tmp_path / 'killed.mcap').open('rb') as file, suppress(EndOfFile):
+        for record in StreamReader(file).records:
+            if isinstance(record, Message):
+                found.append(record.log_time)
+    assert found == list(range(20))
+
+
+def test_measures_are_of_the_stamps() -> None:
+    """Two messages of a steady stream that never came, the silence at the end, and the time on the way."""
+    measure = StreamMeasure(from_ns=10**9, periodic=True)
+    for i in range(40):
+        if i not in (20, 21):
+            measure.add(10**9 + i * 10**7, 10**9 + i * 10**7 + 3 * 10**6)
+    measure.end(10**9 + 39 * 10**7 + 5 * 10**7)
+    record = measure.record('x')
+    assert (record.count, record.missing) == (38, 2)
+    assert record.max_gap_s == pytest.approx(0.05)
+    assert record.latency_s == record.max_latency_s == pytest.approx(0.003)

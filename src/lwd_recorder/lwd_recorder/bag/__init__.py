@@ -1,7 +1,8 @@
-"""One bag: rosbag2's folder layout around one MCAP file, written durably and read with suspicion."""
+"""One bag: rosbag2's folder layout around MCAP files, written durably and read with suspicion."""
 
 from lwd_recorder.bag.errors import BagError
 from lwd_recorder.bag.metadata import OfferedQos
+from lwd_recorder.bag.options import Compression, TopicOptions
 from lwd_recorder.bag.reader import BagMessage, BagTopic, bag_topics, message_definitions, read_bag
 from lwd_recorder.bag.records import BagSummary, FileRecord, TopicRecord
 from lwd_recorder.bag.schema import SchemaError, message_definition
@@ -13,9 +14,11 @@ __all__ = [
     'BagSummary',
     'BagTopic',
     'BagWriter',
+    'Compression',
     'FileRecord',
     'OfferedQos',
     'SchemaError',
+    'TopicOptions',
     'TopicRecord',
     'bag_topics',
     'message_definition',

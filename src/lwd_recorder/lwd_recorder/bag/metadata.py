@@ -62,6 +62,28 @@ class TopicMetadata:
     count: int
 
 
+@dataclass(frozen=True, slots=True)
+class FileExtent:
+    """One file's entry in metadata.yaml."""
+
+    name: str
+    """Relative to the bag's folder."""
+    start_ns: int
+    """Smallest log time, ns; 0 when empty."""
+    end_ns: int
+    """Largest log time, ns; 0 when empty."""
+    count: int
+    """Messages in it."""
+
+    def as_yaml(self) -> dict[str, Any]:
+        """Return the extent in rosbag2's vocabulary."""
+        return {
+            'starting_time': {'nanoseconds_since_epoch': self.start_ns},
+            'duration': {'nanoseconds': self.end_ns - self.start_ns},
+            'message_count': self.count,
+        }
+
+
 @cache
 def qos_text(qos: OfferedQos) -> str:
     """Return the profile as the YAML text that rosbag2 puts into an MCAP channel."""
@@ -70,35 +92,30 @@ def qos_text(qos: OfferedQos) -> str:
 
 def bag_information(
     *,
-    files: Sequence[str],
+    files: Sequence[FileExtent],
     topics: Sequence[TopicMetadata],
-    start_ns: int,
-    end_ns: int,
     custom_data: Mapping[str, str],
     ros_distro: str,
 ) -> dict[str, Any]:
     """Return what metadata.yaml says, the mapping under `rosbag2_bagfile_information`.
 
     Args:
-        files: file names relative to the bag's folder.
+        files: every file, in the order in which they were written.
         topics: every topic with its message count.
-        start_ns: smallest log time, ns; 0 when empty.
-        end_ns: largest log time, ns; 0 when empty.
         custom_data: free key-value pairs, e.g. the episode id.
         ros_distro: e.g. jazzy.
     """
-    count = sum(topic.count for topic in topics)
-    extent = {
-        'starting_time': {'nanoseconds_since_epoch': start_ns},
-        'duration': {'nanoseconds': end_ns - start_ns},
-        'message_count': count,
-    }
+    filled = [file for file in files if file.count] or [FileExtent('', 0, 0, 0)]
+    whole = FileExtent(
+        '',
+        min(file.start_ns for file in filled),
+        max(file.end_ns for file in filled),
+        sum(file.count for file in files),
+    )
     return {
         'version': VERSION,
         'storage_identifier': 'mcap',
-        'duration': extent['duration'],
-        'starting_time': extent['starting_time'],
-        'message_count': count,
+        **whole.as_yaml(),
         'topics_with_message_count': [
             {
                 'topic_metadata': {
@@ -114,8 +131,8 @@ def bag_information(
         ],
         'compression_format': '',
         'compression_mode': '',
-        'relative_file_paths': list(files),
-        'files': [{'path': name, **extent} for name in files],
+        'relative_file_paths': [file.name for file in files],
+        'files': [{'path': file.name, **file.as_yaml()} for file in files],
         'custom_data': dict(custom_data) or None,
         'ros_distro': ros_distro,
     }

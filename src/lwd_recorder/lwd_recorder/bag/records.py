@@ -30,7 +30,18 @@ class TopicRecord:
     rate_hz: float
     """Measured rate within the episode, intervals / (last - first stamp), 1/s; 0 with fewer than two messages."""
     max_gap_s: float
-    """Largest distance of two neighbouring stamps within the episode, s; 0 with fewer than two messages."""
+    """Largest distance of two neighbouring stamps within the episode, s; for a periodic topic also from the start to
+    the first one and from the last one to the end. 0 with fewer than two messages."""
+    missing: int = 0
+    """Messages that the measured period says should have been in the gaps; 0 for a topic without one."""
+    lost: int = 0
+    """Messages that the sequence numbers say were sent and never arrived."""
+    dropped: int = 0
+    """Messages that arrived and found the recorder's queue full."""
+    latency_s: float = 0.0
+    """Mean of receive time - stamp, s, robot clock."""
+    max_latency_s: float = 0.0
+    """Largest receive time - stamp, s."""
 
 
 @dataclass(frozen=True, slots=True)

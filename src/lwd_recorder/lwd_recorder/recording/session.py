@@ -62,7 +62,7 @@ class Session:
         folder = spool.open_episode(self.episode_id)
         self._bag = BagWriter(
             folder,
-            qos={topic.name: topic.spec.qos for topic in self.topics},
+            options={topic.name: topic.spec.options for topic in self.topics},
             measure_from_ns=self.start.started_ns,
             custom_data={'episode_id': self.episode_id, 'robot_id': self.start.robot_id},
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lwd_recorder.bag.metadata import OfferedQos
+from lwd_recorder.bag import Compression, OfferedQos, TopicOptions
 
 EPISODE_TOPIC = 'episode'
 EXECUTED_ACTION_TOPIC = 'executed_action'
@@ -25,11 +25,22 @@ class TopicSpec:
     """Length of the recorder's own queue, messages: what may arrive while it waits for a core."""
     required: bool = False
     """An episode without it is of no use: its absence goes into the manifest's notes."""
+    periodic: bool = False
+    """It comes at a steady rate while an episode runs: silence is a fault."""
+    shared: bool = False
+    """Several nodes write it: no sequence numbers to count by, and stamps are of their clocks, not ours."""
+    compression: Compression = 'lz4'
+    """Of its chunks in the bag."""
 
     @property
     def latched(self) -> bool:
         """Whether the last message counts for late readers."""
         return self.qos.durability == 'transient_local'
+
+    @property
+    def options(self) -> TopicOptions:
+        """How a bag writes and measures it."""
+        return TopicOptions(self.qos, self.compression, self.periodic)
 
 
 def robot_topics(cameras: Sequence[str]) -> tuple[TopicSpec, ...]:
