@@ -13,6 +13,7 @@ from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.wire import seconds
 from lwd_policy_node.profile import load_profile
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
@@ -31,7 +32,7 @@ class Robot:
 
     def __init__(self, bench: Any) -> None:
         self.bench = bench
-        self.policy_alive = True
+        self.planning = True
         self.human_offset: float | None = None
         self.held = False
         self.chunk_id = 0
@@ -45,14 +46,20 @@ class Robot:
             TeleopCommand, 'teleop/command', qos.teleop_writer(0.5)
         )
         node.create_subscription(JointState, 'joint_states', self.on_state, qos.JOINT_STATES)
-        self.process = bench.start('arbiter_node', profile='g1_laptop')
+        self.alive_out = node.create_publisher(Empty, 'policy/alive', qos.HEARTBEAT)
+        node.create_timer(DT / 3, self.beat)
+        # The bench beats in its only thread, between all that it reads.
+        self.process = bench.start('arbiter_node', profile='g1_laptop', policy_timeout_s=1.0)
         self.robot = bench.start('echo_robot')
         bench.wait('the arbiter', lambda: any(m.reason == 'no_episode' for m in self.modes))
         started = bench.node.get_clock().now().to_msg()
         self.episode_out.publish(Episode(state=Episode.RUNNING, episode_id='e1', started=started))
 
+    def beat(self) -> None:
+        self.alive_out.publish(Empty())
+
     def on_state(self, message: JointState) -> None:
-        if self.policy_alive and message.header.stamp.nanosec % 2 == 0:
+        if self.planning and message.header.stamp.nanosec % 2 == 0:
             self.send_chunk(message.header.stamp)
         if self.human_offset is not None:
             self.teleop_out.publish(
@@ -144,14 +151,16 @@ def test_takeover_in_mid_chunk_and_hand_back(robot: Robot) -> None:
 
 
 def test_silent_policy_and_silent_robot_are_held(robot: Robot) -> None:
-    """A policy that stops is held when its plan ends; a robot that stops, when its state is old."""
+    """A policy that lives and plans no more is held when its plan ends; a robot that stops, when its
+    state is old.
+    """
     robot.wait_source(POLICY)
-    robot.policy_alive = False
+    robot.planning = False
     held = robot.wait_source(HOLD, 'stale_chunk')
     last = [e for e in robot.executed if e.source == POLICY][-1]
     assert last.chunk_step == 15
     assert np.abs(np.array(held.position) - np.array(last.position)).max() < 0.01
-    robot.policy_alive = True
+    robot.planning = True
     robot.wait_source(POLICY)
     robot.robot.send_signal(signal.SIGSTOP)
     robot.wait_source(HOLD, 'stale_state')

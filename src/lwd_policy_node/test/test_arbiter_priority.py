@@ -22,6 +22,7 @@ QUIET = Situation(
     letting_go=False,
     step_due=False,
     chunk=False,
+    alive=True,
     handed_back=False,
 )
 NAMES = tuple(field.name for field in fields(Situation))
@@ -29,8 +30,10 @@ MODES = (Source.HOLD, Source.POLICY, Source.HUMAN)
 
 
 def every_situation() -> list[Situation]:
+    """A step that is due belongs to a chunk."""
     choices = [MODES if name == 'allowed' else (False, True) for name in NAMES]
-    return [Situation(*values) for values in itertools.product(*choices)]
+    every = [Situation(*values) for values in itertools.product(*choices)]
+    return [now for now in every if now.chunk or not now.step_due]
 
 
 def changed(**values: object) -> Situation:
@@ -44,10 +47,14 @@ def changed(**values: object) -> Situation:
         (changed(handed_back=True), Source.HOLD, 'handback'),
         (changed(chunk=True), Source.HOLD, 'stale_chunk'),
         (changed(chunk=True, step_due=True), Source.POLICY, ''),
-        (changed(step_due=True, letting_go=True), Source.HOLD, 'handback'),
-        (changed(step_due=True, allowed=Source.HUMAN), Source.HOLD, 'mode_human'),
-        (changed(step_due=True, episode=False), Source.HOLD, 'no_episode'),
-        (changed(step_due=True, human=True), Source.HUMAN, 'operator'),
+        (changed(chunk=True, step_due=True, alive=False), Source.HOLD, 'silent_policy'),
+        (changed(chunk=True, alive=False), Source.HOLD, 'silent_policy'),
+        (changed(alive=False), Source.HOLD, 'no_policy'),
+        (changed(alive=False, human=True), Source.HUMAN, 'operator'),
+        (changed(chunk=True, step_due=True, letting_go=True), Source.HOLD, 'handback'),
+        (changed(chunk=True, step_due=True, allowed=Source.HUMAN), Source.HOLD, 'mode_human'),
+        (changed(chunk=True, step_due=True, episode=False), Source.HOLD, 'no_episode'),
+        (changed(chunk=True, step_due=True, human=True), Source.HUMAN, 'operator'),
         (changed(human=True, episode=False), Source.HUMAN, 'operator'),
         (changed(human=True, allowed=Source.HUMAN), Source.HUMAN, 'operator'),
         (changed(human=True, allowed=Source.HOLD), Source.HOLD, 'mode_hold'),
@@ -62,12 +69,13 @@ def test_the_table(now: Situation, source: Source, reason: str) -> None:
 
 
 def test_every_situation_has_the_owner_that_priority_gives_it() -> None:
-    """All 768 of them: ESTOP > HUMAN > POLICY > HOLD, each only where it may."""
+    """All 1152 of them: ESTOP > HUMAN > POLICY > HOLD, each only where it may."""
     for now in every_situation():
         source = decide(now).source
         human_may = now.human and now.state_fresh and now.allowed is not Source.HOLD
         policy_may = (
             now.step_due
+            and now.alive
             and now.state_fresh
             and now.episode
             and not now.letting_go
@@ -99,7 +107,8 @@ def test_a_mode_is_obeyed_and_voids_what_was_planned_before_it() -> None:
         nonlocal now
         now += DT
         arbiter.on_joint_state(now, PROFILE.home, now)
-        output = arbiter.tick(now)
+        arbiter.heartbeat.beat(now)
+        output = arbiter.tick(now, now)
         assert output is not None
         return output.source, output.reason
 
@@ -137,20 +146,21 @@ def test_a_human_in_mid_period_is_answered_without_speeding_up() -> None:
         nonlocal now
         now += after_s
         arbiter.on_joint_state(now, PROFILE.home, now)
-        output = arbiter.tick(now)
+        arbiter.heartbeat.beat(now)
+        output = arbiter.tick(now, now)
         assert output is not None
         return output.position
 
     def human(offset: float) -> None:
         arbiter.on_teleop(Teleop(now, True, PROFILE.home + offset, 'operator'), now)
 
-    assert not arbiter.takeover_due(now), 'nobody has seen the robot yet'
+    assert not arbiter.urgent(now, now), 'nobody has seen the robot yet'
     tick(DT)
-    assert not arbiter.takeover_due(now)
+    assert not arbiter.urgent(now, now)
     human(0.5)
-    assert arbiter.takeover_due(now)
+    assert arbiter.urgent(now, now)
     before = tick(DT)
-    assert not arbiter.takeover_due(now), 'the human has it'
+    assert not arbiter.urgent(now, now), 'the human has it'
     for _ in range(8):
         human(0.5)
         before, last = tick(DT), before

@@ -18,7 +18,7 @@ from lwd_policy_node.control import (
     Source,
     Teleop,
 )
-from lwd_policy_node.control.arbiter import EARLY
+from lwd_policy_node.control.motion import EARLY
 from lwd_policy_node.profile import load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -39,6 +39,9 @@ class Storm:
         )
         self.arbiter = Arbiter(PROFILE, self.config)
         self.now = float(self.rng.uniform(1.0, 1e6))
+        self.steady = float(self.rng.uniform(0.0, 1e6))
+        self.beat_s = -math.inf  # the newest sign of life of the policy
+        self.policy_lives = True
         self.measured = self.rng.uniform(LOWER, UPPER)
         self.seen = self.measured
         self.episode = EpisodeState('', False, self.now)
@@ -111,25 +114,39 @@ class Storm:
             self.estop = False
         elif choice < 0.7:
             self.measured = self.rng.uniform(LOWER, UPPER)  # somebody moved the robot
-        elif choice < 0.8:
+        elif choice < 0.78:
             self.now += float(self.rng.choice([-50.0, -DT / 2, 0.3, 100.0]))  # the clock stepped
+        elif choice < 0.85:
+            self.policy_lives = not self.policy_lives  # killed, and started again
         elif choice < 0.9:
             self.arbiter.on_joint_state(self.now, np.full(A, math.nan), self.now)
         else:
             self.arbiter.on_joint_state(self.now, np.zeros(3), self.now)
 
     def tick(self) -> None:
-        self.now += DT * float(self.rng.choice([1.0, 1.0, 1.0, 0.3, 1.7, 0.05]))
+        lasts_s = DT * float(self.rng.choice([1.0, 1.0, 1.0, 0.3, 1.7, 0.05]))
+        self.now += lasts_s
+        self.steady += lasts_s
+        self.beat()
         if self.rng.random() < 0.9:
             refused = self.arbiter.on_joint_state(self.now, self.measured.copy(), self.now)
             self.seen = self.seen if refused else self.measured
-        output = self.arbiter.tick(self.now)
+        urgent = self.arbiter.urgent(self.now, self.steady)
+        output = self.arbiter.tick(self.now, self.steady)
         if output is not None:
-            self.check(output)
+            self.check(output, urgent)
+
+    def beat(self) -> None:
+        """A sign of life: in time, late, repeated out of order, or none."""
+        if not self.policy_lives or self.rng.random() < 0.2:
+            return
+        at_s = self.steady - DT * float(self.rng.choice([0.0, 0.1, 0.3, 1.3, 1.5, 30.0]))
+        self.arbiter.heartbeat.beat(at_s)
+        self.beat_s = max(self.beat_s, at_s)
 
     # What must hold -----------------------------------------------------------------------------
 
-    def check(self, output: Output) -> None:
+    def check(self, output: Output, urgent: bool) -> None:
         self.outputs += 1
         position = output.position
         assert np.isfinite(position).all()
@@ -152,7 +169,19 @@ class Storm:
             ).all()
             self.velocity = moved
         self.check_provenance(output)
+        self.check_heartbeat(output, urgent)
         self.last = output
+
+    def check_heartbeat(self, output: Output, urgent: bool) -> None:
+        """A silent policy never moves the robot, and only a silent one is held for it."""
+        alive = self.steady - self.beat_s <= self.config.policy_timeout_s
+        assert alive or output.source is not Source.POLICY
+        assert not (alive and output.reason == 'silent_policy')
+        owner = self.last.source if self.last is not None else Source.HOLD
+        taken = output.source is Source.HUMAN and owner is not Source.HUMAN
+        lost = output.reason == 'silent_policy' and owner is Source.POLICY
+        stepped_back = self.last is None or self.now < self.last.stamp_s
+        assert stepped_back or urgent == (taken or lost)
 
     def check_provenance(self, output: Output) -> None:
         assert (output.source is Source.ESTOP) == self.estop

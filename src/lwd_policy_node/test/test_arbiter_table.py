@@ -31,13 +31,18 @@ class Bench:
         self.arbiter = Arbiter(PROFILE, ArbiterConfig(**config))
         self.now = 100.0
         self.measured = HOME.copy()
+        self.steady = 5.0
         self.state_alive = True
+        self.policy_alive = True
 
     def tick(self) -> Output:
         self.now += DT
+        self.steady += DT
         if self.state_alive:
             self.arbiter.on_joint_state(self.now, self.measured, self.now)
-        output = self.arbiter.tick(self.now)
+        if self.policy_alive:
+            self.arbiter.heartbeat.beat(self.steady - 0.1 * DT)
+        output = self.arbiter.tick(self.now, self.steady)
         assert output is not None
         if self.state_alive:
             self.measured = output.position.copy()
@@ -106,10 +111,10 @@ def test_priority_table(estop: bool, human: bool, policy: bool, fresh: bool) -> 
 def test_nothing_is_sent_before_the_robot_was_seen() -> None:
     """The first target is the measured position, not a guess."""
     arbiter = Arbiter(PROFILE)
-    assert arbiter.tick(1.0) is None
+    assert arbiter.tick(1.0, 0.0) is None
     measured = HOME + 0.05
     arbiter.on_joint_state(1.03, measured, 1.03)
-    output = arbiter.tick(1.034)
+    output = arbiter.tick(1.034, 0.0)
     assert output is not None and output.reseeded
     np.testing.assert_array_equal(output.position, measured)
 
@@ -350,4 +355,4 @@ def test_two_ticks_at_once_send_one_command() -> None:
     """A timer that catches up must not double the speed."""
     bench = Bench()
     bench.tick()
-    assert bench.arbiter.tick(bench.now + 0.1 * DT) is None
+    assert bench.arbiter.tick(bench.now + 0.1 * DT, bench.steady) is None

@@ -88,7 +88,7 @@ def test_the_box_holds_a_human_too() -> None:
         now += DT
         arbiter.on_joint_state(now, HOME, now)
         arbiter.on_teleop(Teleop(now, True, wish, 'operator'), now)
-        output = arbiter.tick(now)
+        output = arbiter.tick(now, now)
         assert output is not None and output.source is Source.HUMAN
         assert beyond_m(output.position) <= SLACK_M
 

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import simplejpeg
 from diagnostic_msgs.msg import DiagnosticArray
+from lwd_policy_node.control.motion import EARLY
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.wire import seconds
 from lwd_policy_node.profile import load_profile
@@ -185,6 +186,16 @@ class Rollout:
             before = e
         self.assert_no_human_frame_is_lost()
 
+    def assert_no_jump(self) -> None:
+        """No joint's speed changes faster than its limit; a tick before its time lasted shorter."""
+        lasted_s = np.diff([seconds(e.header.stamp) for e in self.executed])
+        lasted_s[lasted_s > EARLY * DT] = DT
+        speed = np.diff([e.position for e in self.executed], axis=0) / lasted_s[:, None]
+        change = np.abs(np.diff(speed, axis=0)) / DT
+        assert (
+            change <= PROFILE.limits('acceleration') * 1.001
+        ).all()  # stamps in s are 0.2 us coarse
+
     def assert_no_human_frame_is_lost(self) -> None:
         """In each spell only commands that were sent are executed, in order, and none is passed
         over but by a newer one of the same tick.
@@ -233,13 +244,19 @@ def test_takeover_in_mid_chunk_and_hand_back(start: Callable[[int], Rollout]) ->
 def test_a_policy_that_stops_is_held(
     start: Callable[[int], Rollout], number: signal.Signals, domain_id: int
 ) -> None:
-    """Stopped or killed: its last plan ends in a hold, a human may work, and it may come back."""
+    """Stopped or killed in mid-plan: held within two control periods (and one of margin: the machine may be
+    busy), without a jump; a human may work, and the policy may come back.
+    """
     rollout = start(domain_id)
     rollout.wait_source(POLICY)
+    rollout.bench.wait('a plan under way', lambda: rollout.executed[-1].source == POLICY)
+    stopped_s = time.time()
     rollout.policy.send_signal(number)
-    held = rollout.wait_source(HOLD, 'stale_chunk')
+    held = rollout.wait_source(HOLD, 'silent_policy')
+    assert seconds(held.header.stamp) - stopped_s <= (2 + 1) * DT
     last = next(e for e in reversed(rollout.executed) if e.source == POLICY)
-    assert last.chunk_step == PROFILE.horizon - 1 and held.tick == last.tick + 1
+    assert last.chunk_step < PROFILE.horizon - 1 and held.tick == last.tick + 1
+    rollout.assert_no_jump()
     rollout.let_a_human_work()
     if number == signal.SIGKILL:
         rollout.policy = rollout.start_policy()

@@ -12,16 +12,14 @@ from collections import Counter
 import numpy as np
 
 from lwd_policy_node.control.arbiter_config import ArbiterConfig
-from lwd_policy_node.control.blend import Blend
 from lwd_policy_node.control.chunk_clock import ChunkClock, DueStep
+from lwd_policy_node.control.heartbeat import Heartbeat
 from lwd_policy_node.control.measured import Measured
-from lwd_policy_node.control.priority import Situation, decide
-from lwd_policy_node.control.safety_filter import SafetyFilter
+from lwd_policy_node.control.motion import Motion
+from lwd_policy_node.control.priority import SILENT_POLICY, Situation, decide
 from lwd_policy_node.control.signals import (
     Chunk,
-    Clamp,
     EpisodeState,
-    Flags,
     Output,
     Source,
     Teleop,
@@ -30,7 +28,6 @@ from lwd_policy_node.control.signals import (
 from lwd_policy_node.profile import RobotProfile
 
 GRIPPER_PREFIX = 'gripper'  # joints that may rest far from their target: they hold things
-EARLY = 0.75  # of a period: a tick this soon after the last moves the target by its share of one
 
 
 class Arbiter:
@@ -39,20 +36,20 @@ class Arbiter:
     def __init__(self, profile: RobotProfile, config: ArbiterConfig | None = None) -> None:
         """Limits, rates and joint order come from `profile`."""
         self.config = config or ArbiterConfig()
-        self._size = len(profile.joints)
         self._period_s = profile.control_period_s
         self._arm = np.array([not j.name.startswith(GRIPPER_PREFIX) for j in profile.joints])
-        scale, boxes = self.config.acceleration_scale, self.config.workspace
-        self._filter = SafetyFilter(
-            profile,
-            acceleration_scale=scale,
-            velocity_scale=self.config.velocity_scale,
-            workspace=boxes,
+        self._motion = Motion(profile, self.config)
+        self._chunks = ChunkClock(
+            len(profile.joints), future_tolerance_s=self.config.future_tolerance_s
         )
-        self._blend = Blend(self.config.blend_s, self._period_s)
-        self._chunks = ChunkClock(self._size, future_tolerance_s=self.config.future_tolerance_s)
+        self.heartbeat = Heartbeat(self.config.policy_timeout_s)
+        """The policy's process: call `beat` at each sign of life."""
         self.rejected: Counter[str] = Counter()
         """How often an input was refused, by reason."""
+        self.silences = 0
+        """How often the policy lost the robot because its process fell silent."""
+        self.silences_ended = 0
+        """Of these, how often it was heard again in time to go on with its plan."""
         self._tick = 0
         self._seeded = False
         self._check_seed_at_s = math.inf
@@ -70,7 +67,6 @@ class Arbiter:
         self._estop = ''
         self._source = self._previous = Source.HOLD
         self._reason = ''
-        self._last_wish: Vector | None = None
         self._takeovers = 0
 
     # Inputs -------------------------------------------------------------------------------------
@@ -148,14 +144,22 @@ class Arbiter:
         """Who moved the robot at the last tick."""
         return self._source
 
-    def takeover_due(self, now_s: float) -> bool:
-        """Whether a tick now would give the robot to a human who does not have it yet."""
+    def urgent(self, now_s: float, steady_s: float) -> bool:
+        """Whether the robot should not wait for its next tick: a human would get it, or a policy whose
+        process is silent lose it.
+        """
         if self._source is Source.HUMAN or not self._seeded:
             return False
-        return self._decide(now_s, self._measured.fresh(now_s))[0] is Source.HUMAN
+        source, reason, _ = self._decide(now_s, steady_s, self._measured.fresh(now_s))
+        lost = self._source is Source.POLICY and reason == SILENT_POLICY
+        return source is Source.HUMAN or lost
 
-    def tick(self, now_s: float) -> Output | None:
+    def tick(self, now_s: float, steady_s: float) -> Output | None:
         """Decide one control tick.
+
+        Args:
+            now_s: robot clock.
+            steady_s: the clock of `heartbeat`.
 
         Returns:
             What to send; None before the first joint state, and for a tick that comes less than a
@@ -165,20 +169,24 @@ class Arbiter:
             self._clock_stepped_back(now_s)
         if now_s - self._last_tick_s < 0.25 * self._period_s:
             return None
-        share = (now_s - self._last_tick_s) / self._period_s
-        self._filter.share = share if share < EARLY else 1.0
+        self._motion.lasts((now_s - self._last_tick_s) / self._period_s)
         self._last_tick_s = now_s
         fresh = self._measured.fresh(now_s)
         reseeded = self._seed_if_needed(fresh)
         if not self._seeded:
             return None
 
-        source, reason, due = self._decide(now_s, fresh)
+        source, reason, due = self._decide(now_s, steady_s, fresh)
         changed = source is not self._source or reason != self._reason
         if source is not self._source:
-            self._switch(source, now_s)
+            self._switch(source, reason, now_s)
         self._reason = reason
-        position, wish, clamps = self._move(source, due)
+        if source is Source.HUMAN and self._teleop is not None:
+            position, wish, clamps = self._motion.human(self._teleop.position)
+        elif due is not None:
+            position, wish, clamps = self._motion.policy(due)
+        else:
+            position, wish, clamps = self._motion.hold()
         chunk = self._chunks.chunk if due is not None else None
         self._tick += 1
         running = self._episode.running
@@ -204,7 +212,9 @@ class Arbiter:
 
     # Rules --------------------------------------------------------------------------------------
 
-    def _decide(self, now_s: float, fresh: bool) -> tuple[Source, str, DueStep | None]:
+    def _decide(
+        self, now_s: float, steady_s: float, fresh: bool
+    ) -> tuple[Source, str, DueStep | None]:
         """Who moves the robot at this tick, why, and the policy's step if it does."""
         teleop = self._teleop
         recent_s = now_s - self.config.teleop_timeout_s
@@ -219,6 +229,7 @@ class Arbiter:
                 letting_go=self._source in (Source.HUMAN, Source.ESTOP),
                 step_due=due is not None,
                 chunk=self._chunks.chunk is not None,
+                alive=self.heartbeat.alive(steady_s),
                 handed_back=self._handed_back,
             )
         )
@@ -226,52 +237,26 @@ class Arbiter:
         due = due if rule.source is Source.POLICY else None
         return rule.source, given.get(rule.source, '') or rule.reason, due
 
-    def _switch(self, source: Source, now_s: float) -> None:
+    def _switch(self, source: Source, reason: str, now_s: float) -> None:
         left = self._source
         self._previous = left
         self._source = source
-        self._last_wish = None
         if left in (Source.HUMAN, Source.ESTOP):
             self._chunks.clear()
             self._not_before_s = max(self._not_before_s, now_s)
             self._handed_back = True
         if source is Source.HUMAN:
             self._takeovers += 1
-        if source in (Source.HUMAN, Source.POLICY):
-            self._blend.begin(self._filter.position)
-
-    def _move(self, source: Source, due: DueStep | None) -> tuple[Vector, Vector, Flags]:
-        """One target by the rules of `source`: (position, wish, clamps), each (A,)."""
-        none = np.zeros(self._size, dtype=np.uint8)
-        if source is Source.HUMAN and self._teleop is not None:
-            wish = self._teleop.position
-            if wish.shape != (self._size,):
-                self._last_wish = None
-                clamps = np.full(self._size, int(Clamp.WRONG_SIZE), dtype=np.uint8)
-                return self._filter.brake(), np.full(self._size, np.nan), clamps
-            return self._follow(wish, self._last_wish)
-        if source is Source.POLICY and due is not None:
-            return self._follow(due.wish, due.wish_before if due.step else self._last_wish)
-        position = self._filter.brake()
-        return position, position, none
-
-    def _follow(self, wish: Vector, before: Vector | None) -> tuple[Vector, Vector, Flags]:
-        if not self._blend.active:
-            self._last_wish = wish
-            position, clamps = self._filter.follow(wish, before)
-            return position, wish, clamps
-        blended = self._blend.apply(wish)
-        position, clamps = self._filter.follow(blended, self._last_wish)
-        self._last_wish = blended
-        clamps[blended != wish] |= int(Clamp.BLEND)
-        return position, wish, clamps
+        self.silences += left is Source.POLICY and reason == SILENT_POLICY
+        self.silences_ended += source is Source.POLICY and self._reason == SILENT_POLICY
+        self._motion.change_source(blend=source in (Source.HUMAN, Source.POLICY))
 
     def _seed_if_needed(self, fresh: bool) -> bool:
         """Take the target from the measured position where the robot was moved without us."""
         if not fresh:
             return False
         if not self._seeded:
-            self._filter.seed(self._measured.position)
+            self._motion.seed(self._measured.position)
             self._seeded = True
             return True
         if self._estop:
@@ -282,12 +267,10 @@ class Arbiter:
         if not (idle or starting or resuming):
             return False
         self._check_seed_at_s = math.inf
-        error = np.abs(self._measured.position - self._filter.position)[self._arm]
+        error = np.abs(self._measured.position - self._motion.position)[self._arm]
         if error.size == 0 or error.max() <= self.config.reseed_error_rad:
             return False
-        self._filter.seed(self._measured.position)
-        self._blend.begin(self._measured.position)
-        self._last_wish = None
+        self._motion.seed(self._measured.position)
         return True
 
     def _clock_stepped_back(self, now_s: float) -> None:

@@ -10,12 +10,14 @@ from lwd_policy_node.control.workspace import Box
 
 @dataclass(frozen=True, slots=True)
 class ArbiterConfig:
-    """Time-outs and rates of the arbiter; all times on the robot's clock, s."""
+    """Time-outs and rates of the arbiter; times on the robot's clock, s, where nothing else is said."""
 
     joint_state_timeout_s: float = 0.1
     """joint_states older than this: hold."""
     teleop_timeout_s: float = 0.25
     """A teleop command older than this hands back."""
+    policy_timeout_s: float = 0.047
+    """No sign of life from the policy's process for this long (wall clock): hold."""
     max_observation_age_s: float = 1.0
     """A chunk whose observation is older than this is not executed."""
     future_tolerance_s: float = 0.5

@@ -22,6 +22,7 @@ class Situation:
             void.
         step_due: a chunk of this episode has a step for this tick.
         chunk: there is a chunk, due or not.
+        alive: the process that made it was heard of late.
         handed_back: a human or the e-stop has let go, and no chunk made since has come.
     """
 
@@ -33,6 +34,7 @@ class Situation:
     letting_go: bool
     step_due: bool
     chunk: bool
+    alive: bool
     handed_back: bool
 
 
@@ -45,6 +47,7 @@ class Rule:
     applies: Callable[[Situation], bool]
 
 
+SILENT_POLICY = 'silent_policy'
 RULES = (
     Rule(Source.ESTOP, 'estop', lambda now: now.estop),
     Rule(Source.HOLD, 'stale_state', lambda now: not now.state_fresh),
@@ -53,6 +56,7 @@ RULES = (
     Rule(Source.HOLD, 'no_episode', lambda now: not now.episode),
     Rule(Source.HOLD, 'mode_human', lambda now: now.allowed is Source.HUMAN),
     Rule(Source.HOLD, 'handback', lambda now: now.letting_go),
+    Rule(Source.HOLD, SILENT_POLICY, lambda now: now.chunk and not now.alive),
     Rule(Source.POLICY, '', lambda now: now.step_due),
     Rule(Source.HOLD, 'stale_chunk', lambda now: now.chunk),
     Rule(Source.HOLD, 'handback', lambda now: now.handed_back),

@@ -1,12 +1,13 @@
 """The only writer of `joint_command`: feeds the arbiter and publishes what it decides.
 
-Reads joint_states, action_chunk, teleop/command, episode; serves estop, resume and
+Reads joint_states, action_chunk, policy/alive, teleop/command, episode; serves estop, resume and
 set_mode; writes joint_command, executed_action, control_mode and /diagnostics.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Empty
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
@@ -56,8 +58,10 @@ class ArbiterNode(Node):
         values = declare(self, PARAMETERS)
         self._profile = load_profile(values['profile'])
         simulated = self.get_parameter('use_sim_time').value
+        period_s = self._profile.control_period_s
         try:
-            self._arbiter = Arbiter(self._profile, arbiter_config(values, simulated=simulated))
+            config = arbiter_config(values, period_s=period_s, simulated=simulated)
+            self._arbiter = Arbiter(self._profile, config)
         except ValueError as error:
             raise StartError(str(error)) from error
         names = list(self._profile.joint_names)
@@ -92,10 +96,13 @@ class ArbiterNode(Node):
         self._inputs.add(JointState, 'joint_states', self._on_joint_state, qos.JOINT_STATES_READER)
         self._inputs.add(TeleopCommand, 'teleop/command', self._on_teleop, qos.TELEOP_READER)
         self._inputs.add(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
+        self._inputs.add_arrivals(
+            Empty, 'policy/alive', self._arbiter.heartbeat.beat, qos.HEARTBEAT
+        )
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
         self.create_service(SetMode, 'set_mode', self._on_set_mode)
-        self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick, early=self._takeover_due)
+        self._loop = ControlLoop(self, period_ns * 1e-9, self._on_tick, early=self._urgent)
         self._wall = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(REPORT_PERIOD_S, self._report, clock=self._wall)
         if values['realtime_priority'] and (
@@ -184,17 +191,17 @@ class ArbiterNode(Node):
         reply.ok = True
         return reply
 
-    def _takeover_due(self) -> bool:
-        """Look for a human in mid-period, whom half a period is enough to keep waiting."""
+    def _urgent(self) -> bool:
+        """Look in mid-period for a human, whom half a period is enough to keep waiting, and for a dead policy."""
         self._inputs.poll()
-        return self._arbiter.takeover_due(self._now_s())
+        return self._arbiter.urgent(self._now_s(), time.monotonic())
 
     # Output -------------------------------------------------------------------------------------
 
     def _on_tick(self) -> None:
         self._inputs.poll()
         now_ns = self.get_clock().now().nanoseconds
-        output = self._arbiter.tick(now_ns * 1e-9)
+        output = self._arbiter.tick(now_ns * 1e-9, time.monotonic())
         if output is None:
             return
         self._last = output
@@ -264,7 +271,15 @@ class ArbiterNode(Node):
             KeyValue(key=f'rejected/{reason}', value=str(count))
             for reason, count in sorted(self._arbiter.rejected.items())
         ]
-        status.values.append(KeyValue(key='joint_command_publishers', value=str(len(writers))))
+        status.values += [
+            KeyValue(key=key, value=str(value))
+            for key, value in (
+                ('joint_command_publishers', len(writers)),
+                ('policy_silences', self._arbiter.silences),
+                ('policy_silences_ended', self._arbiter.silences_ended),
+                ('heartbeat_gap_ms', round(self._arbiter.heartbeat.take_longest_gap_s() * 1e3, 1)),
+            )
+        ]
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics_out.publish(message)

@@ -15,6 +15,9 @@ from lwd_policy_node.nodes.parameters import Parameter
 # a lag that spoils its grasps, at 3 it leaves them as they are.
 SIMULATED_ACCELERATION_SCALE = 3.0
 
+# Looked at twice a period: a policy that is stopped is held within two, with 3 ms to spare at 30 Hz.
+POLICY_TIMEOUT_PERIODS = 1.4
+
 _DEFAULTS = ArbiterConfig()
 _BOX = (
     'Box that the {} gripper stays in: lowest x, y, z, then highest, m, in arm_base_link (x forward, '
@@ -44,6 +47,15 @@ PARAMETERS = (
         _DEFAULTS.teleop_timeout_s,
         'A teleop command older than this (robot clock, s) hands back.',
         0.001,
+        10.0,
+    ),
+    Parameter(
+        'policy_timeout_s',
+        float,
+        0.0,
+        'No sign of life from policy_node for this long (wall clock, s): hold, at most half a control period later; '
+        f'0 = {POLICY_TIMEOUT_PERIODS:g} control periods.',
+        0.0,
         10.0,
     ),
     Parameter(
@@ -118,8 +130,10 @@ PARAMETERS = (
 )
 
 
-def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConfig:
-    """The core's configuration from the values of `PARAMETERS`.
+def arbiter_config(
+    values: Mapping[str, Any], *, period_s: float, simulated: bool
+) -> ArbiterConfig:
+    """The core's configuration from the values of `PARAMETERS`, for a control period.
 
     Raises:
         ValueError: a workspace of other than six values.
@@ -129,6 +143,8 @@ def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConf
     if config.acceleration_scale == 0.0:
         scale = SIMULATED_ACCELERATION_SCALE if simulated else 1.0
         config = replace(config, acceleration_scale=scale)
+    if config.policy_timeout_s == 0.0:
+        config = replace(config, policy_timeout_s=POLICY_TIMEOUT_PERIODS * period_s)
     if not simulated:
         return config
     slack = values['simulation_slack']
@@ -136,6 +152,7 @@ def arbiter_config(values: Mapping[str, Any], *, simulated: bool) -> ArbiterConf
         config,
         joint_state_timeout_s=config.joint_state_timeout_s * slack,
         teleop_timeout_s=config.teleop_timeout_s * slack,
+        policy_timeout_s=config.policy_timeout_s * slack,
     )
 
 

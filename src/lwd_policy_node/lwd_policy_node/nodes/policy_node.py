@@ -31,6 +31,7 @@ from lwd_policy_node.inference import (
 from lwd_policy_node.inference.observation import StreamError, decode_images, zero_observation
 from lwd_policy_node.inference.planner import Plan
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.heartbeat import HeartbeatThread
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.policy_parameters import PARAMETERS, make_planner, weights_options
 from lwd_policy_node.nodes.policy_report import PolicyReport
@@ -106,9 +107,14 @@ class PolicyNode(Node):
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
         self._thread = start_thread('inference', self._infer)
+        self._heartbeat = HeartbeatThread(
+            self, self._profile.control_period_s, values['heartbeat_priority']
+        )
+        self._heartbeat.start()
 
     def destroy_node(self) -> None:
         """Stop the threads, then the node."""
+        self._heartbeat.stop()
         with self._changed:
             self._stopping = True
             self._changed.notify_all()

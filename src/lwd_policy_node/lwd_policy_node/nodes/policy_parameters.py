@@ -63,6 +63,14 @@ PARAMETERS = (
         '',
         'Folder of the weights kept; empty: $LWD_HOME/robots/<robot_id>/weights.',
     ),
+    Parameter(
+        'heartbeat_priority',
+        int,
+        10,
+        'SCHED_FIFO priority of the heartbeat thread, where the system permits it; 0 = ordinary scheduling.',
+        0,
+        99,
+    ),
     Parameter('weights_kept', int, 3, 'Versions kept on disk.', low=1, high=100),
     Parameter('trusted_keys', str, '', 'A .pub file or a folder of them; empty: $LWD_HOME/keys.'),
     Parameter(

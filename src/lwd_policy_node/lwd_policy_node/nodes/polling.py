@@ -7,6 +7,7 @@ sees one consistent set of inputs.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,12 +40,31 @@ class PolledInputs:
         """Subscribe on `node`."""
         self._node = node
         self._group = NotWoken()
-        self._inputs: list[tuple[Subscription, Callable[[Any], None], QoSProfile]] = []
+        self._inputs: list[tuple[Subscription, Callable[[Any, Any], None], QoSProfile]] = []
 
     def add(
         self, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile
     ) -> None:
         """Read `topic` into `callback` at every `poll`."""
+        self._add(kind, topic, lambda message, _: callback(message), profile)
+
+    def add_arrivals(
+        self, kind: type, topic: str, callback: Callable[[float], None], profile: QoSProfile
+    ) -> None:
+        """Tell `callback` at every `poll` when messages of `topic` arrived, s of `time.monotonic`.
+
+        Arrival is when the middleware's own thread had the message, however late it is read.
+        """
+
+        def arrived(_: Any, info: Any) -> None:
+            age_s = (time.time_ns() - info['received_timestamp']) * 1e-9
+            callback(time.monotonic() - max(age_s, 0.0))
+
+        self._add(kind, topic, arrived, profile)
+
+    def _add(
+        self, kind: type, topic: str, callback: Callable[[Any, Any], None], profile: QoSProfile
+    ) -> None:
         subscription = self._node.create_subscription(
             kind,
             topic,
@@ -64,7 +84,7 @@ class PolledInputs:
                     taken = subscription.handle.take_message(subscription.msg_type, False)
                     if taken is None:
                         break
-                    callback(taken[0])
+                    callback(*taken)
 
     def incompatible(self) -> list[str]:
         """One sentence for each writer that cannot be heard because its QoS does not match."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 
 
@@ -17,14 +19,22 @@ def claim_realtime(priority: int) -> str:
     Returns:
         Empty, or why the system does not permit it and what to do.
     """
+    return _claim([int(task.name) for task in Path('/proc/self/task').iterdir()], priority)
+
+
+def claim_realtime_for_this_thread(priority: int) -> str:
+    """Put the calling thread under SCHED_FIFO: `claim_realtime` for one thread."""
+    return _claim([threading.get_native_id()], priority)
+
+
+def _claim(threads: list[int], priority: int) -> str:
     try:
-        for task in Path('/proc/self/task').iterdir():
-            os.sched_setscheduler(int(task.name), os.SCHED_FIFO, os.sched_param(priority))
-    except ProcessLookupError:
-        pass  # a thread has ended meanwhile
+        for thread in threads:
+            with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                os.sched_setscheduler(thread, os.SCHED_FIFO, os.sched_param(priority))
     except OSError as error:
         return (
-            f'no real-time scheduling ({error.strerror}): commands may come late on a busy machine; '
+            f'no real-time scheduling ({error.strerror}): it may be late on a busy machine; '
             f'allow it with `ulimit -r {priority}` or "@robot - rtprio {priority}" in '
             '/etc/security/limits.conf, or set realtime_priority to 0'
         )

@@ -1,0 +1,36 @@
+"""Whether the policy's process lives: it says so several times per control period.
+
+A plan outlives the process that made it by its whole horizon. Who stands behind it no more must not
+move the robot on, so a process that falls silent loses the robot within two control periods.
+"""
+
+from __future__ import annotations
+
+import math
+
+
+class Heartbeat:
+    """Times are of a clock of this machine that never steps, s: a process does not live on the robot's clock."""
+
+    def __init__(self, timeout_s: float) -> None:
+        """A process last heard more than `timeout_s` ago is silent."""
+        self._timeout_s = timeout_s
+        self._last_s = -math.inf
+        self._longest_gap_s = 0.0
+
+    def beat(self, at_s: float) -> None:
+        """Note a sign of life that arrived at `at_s`; an older one than the newest changes nothing."""
+        if at_s <= self._last_s:
+            return
+        if math.isfinite(self._last_s):
+            self._longest_gap_s = max(self._longest_gap_s, at_s - self._last_s)
+        self._last_s = at_s
+
+    def alive(self, now_s: float) -> bool:
+        """Whether the process was heard of late."""
+        return now_s - self._last_s <= self._timeout_s
+
+    def take_longest_gap_s(self) -> float:
+        """The longest time between two signs of life since the last call, s; 0 without two."""
+        gap_s, self._longest_gap_s = self._longest_gap_s, 0.0
+        return gap_s
