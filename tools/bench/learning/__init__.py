@@ -1,0 +1,1 @@
+"""What the learner's bench measures."""

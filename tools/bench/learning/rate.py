@@ -1,0 +1,67 @@
+"""CPU time of an action, its matrix products, and how fast this machine multiplies matrices in the same run."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+ROWS, WIDTH = 256, 512
+RATE_FLOP = 4e9
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Medians over repeats."""
+
+    wall_ms: float
+    cpu_ms: float
+    gflop: float
+    """Of the matrix products that were executed."""
+
+    def made_of(self, gflop_per_cpu_s: float) -> str:
+        """In words: how much of the CPU time the products alone would take."""
+        products = 1e3 * self.gflop / gflop_per_cpu_s
+        return (
+            f'{self.wall_ms:.0f} ms, {self.cpu_ms:.0f} CPU-ms; {self.gflop:.1f} GFLOP of products are {products:.0f} '
+            f'CPU-ms at {gflop_per_cpu_s:.0f} GFLOP per CPU second ({products / self.cpu_ms:.0%}); the rest is '
+            'activations, norms, casts, Adam and averages'
+        )
+
+
+def cost(action: Callable[[], object], repeats: int) -> Cost:
+    """Run twice to warm up, once to count, then `repeats` times."""
+    action()
+    with FlopCounterMode(display=False) as counter:
+        action()
+    walls, cpus = [], []
+    for _ in range(repeats):
+        wall, cpu = time.perf_counter(), time.process_time()
+        action()
+        walls.append(time.perf_counter() - wall)
+        cpus.append(time.process_time() - cpu)
+    return Cost(
+        1e3 * statistics.median(walls),
+        1e3 * statistics.median(cpus),
+        counter.get_total_flops() / 1e9,
+    )
+
+
+def matmul_rate(dtype: torch.dtype, repeats: int = 5) -> float:
+    """GFLOP per CPU second of products of the learner's shape, the median over repeats."""
+    x = torch.randn(ROWS, WIDTH).to(dtype)
+    w = torch.randn(WIDTH, WIDTH).to(dtype)
+    out = torch.empty(ROWS, WIDTH, dtype=dtype)
+    each = 2.0 * ROWS * WIDTH * WIDTH
+    count = int(RATE_FLOP / each)
+    rates = []
+    for _ in range(repeats + 1):
+        cpu = time.process_time()
+        for _ in range(count):
+            torch.mm(x, w, out=out)
+        rates.append(count * each / (time.process_time() - cpu) / 1e9)
+    return statistics.median(rates[1:])
