@@ -1,25 +1,32 @@
 """A fleet of simulated robots, g1_01 to g1_NN, each as robot.launch.py starts it."""
 
 from launch import LaunchContext, LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, OpaqueFunction
+from launch.actions import (
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
+from launch.conditions import IfCondition
 from launch.launch_description_sources import PythonLaunchDescriptionSource
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.substitutions import FindPackageShare
 
+YES_NO = ['true', 'false']
 FORWARDED = (
-    ('profile', 'g1_laptop', 'Robot profile of every robot.'),
-    ('tasks', "['restock']", 'Tasks that every robot runs in turn, as a YAML list.'),
-    ('max_episodes', '0', 'Each robot stops after so many episodes; 0: never.'),
-    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit."),
-    ('shift', 'trained', 'Randomisation of the scenes: trained or shift.'),
-    ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.'),
-    ('teleop', 'scripted', 'Who may take over: a teleop source, or none.'),
-    (
-        'store',
-        '',
-        'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.',
-    ),
-)
+    ('profile', 'g1_laptop', 'Robot profile of every robot: a known name or a path to a YAML.', None),
+    ('tasks', "['restock']", 'Tasks that every robot runs in turn, as a YAML list.', None),
+    ('max_episodes', '0', 'Each robot stops after so many episodes; 0: never.', None),
+    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
+    ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
+    ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
+    ('teleop', 'scripted', 'Who may take over: scripted, none, or another teleop source.', None),
+    ('record', 'true', 'Record every episode as a bag in the spool.', YES_NO),
+    ('upload', 'true', 'Upload finished bags to the store.', YES_NO),
+    ('store', '', 'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.', None),
+    ('weights', 'true', 'Follow the weights that the learner publishes.', YES_NO),
+    ('respawn', 'true', 'Start a node again when it dies.', YES_NO),
+)  # fmt: skip
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -27,7 +34,18 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription([
         DeclareLaunchArgument('robots', default_value='2', description='How many robots, 1 to 99.'),
         DeclareLaunchArgument('seed', default_value='1000000', description='First scene seed of the first robot.'),
-        *(DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in FORWARDED),
+        DeclareLaunchArgument(
+            'learner', default_value='discover', description='start: start one learner for all; discover: one runs '
+            'already, or none; or the host name or address of its machine.',
+        ),
+        *(
+            DeclareLaunchArgument(name, default_value=value, description=text, choices=choices)
+            for name, value, text, choices in FORWARDED
+        ),
+        GroupAction(  # what the include sets stays in the group
+            [IncludeLaunchDescription(_launch_file('learner'), launch_arguments=[('respawn', 'false')])],
+            condition=IfCondition(EqualsSubstitution(LaunchConfiguration('learner'), 'start')),
+        ),
         OpaqueFunction(function=_robots),
     ])  # fmt: skip
 
@@ -37,16 +55,23 @@ def _robots(context: LaunchContext) -> list[IncludeLaunchDescription]:
     if not 1 <= robots <= 99:
         raise ValueError(f'robots:={robots} is outside 1..99')
     seed = int(LaunchConfiguration('seed').perform(context))
-    source = PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'launch', 'robot.launch.py'])
+    learner = LaunchConfiguration('learner').perform(context)
     return [
         IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(source),
+            _launch_file('robot'),
             launch_arguments=[
                 ('robot_id', f'g1_{index:02d}'),
                 ('hardware', 'sim'),
                 ('seed', str(seed + 100_000 * (index - 1))),
-                *((name, LaunchConfiguration(name)) for name, _, _ in FORWARDED),
+                ('learner', 'discover' if learner == 'start' else learner),
+                *((name, LaunchConfiguration(name)) for name, *_ in FORWARDED),
             ],
         )
         for index in range(1, robots + 1)
     ]
+
+
+def _launch_file(name: str) -> PythonLaunchDescriptionSource:
+    return PythonLaunchDescriptionSource(
+        PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'launch', f'{name}.launch.py'])
+    )

@@ -1,36 +1,52 @@
 """One robot: its hardware (or a simulated one), who may move it, what it records and uploads, and its weights."""
 
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, GroupAction
+from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
+from launch.actions import (
+    AppendEnvironmentVariable,
+    DeclareLaunchArgument,
+    GroupAction,
+    IncludeLaunchDescription,
+    OpaqueFunction,
+)
 from launch.conditions import IfCondition
+from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import (
     AndSubstitution,
     EqualsSubstitution,
+    IfElseSubstitution,
     LaunchConfiguration,
     NotEqualsSubstitution,
     PathJoinSubstitution,
 )
-from launch_ros.actions import Node, PushRosNamespace, SetParameter, SetRemap
+from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from lwd_bringup.robot.scope import SCOPE_ARGUMENTS, in_simulation, scope_of_robot
 
+YES_NO = ['true', 'false']
 ARGUMENTS = (
-    ('robot_id', 'g1_01', 'Name of the robot and its ROS namespace; unique in the fleet.', None),
-    ('hardware', 'sim', 'sim: a MuJoCo G1; g1: a real one, whose driver publishes the topics.', ['sim', 'g1']),
-    ('profile', 'g1_laptop', 'Robot profile (joints, limits, cameras): a known name or a path to a YAML.', None),
+    *SCOPE_ARGUMENTS,
     ('tasks', "['restock']", 'Tasks that episode_node runs in turn, as a YAML list.', None),
-    ('auto', 'true', 'Start the next episode by itself (simulation only).', ['true', 'false']),
+    ('auto', 'true', 'Start the next episode by itself (simulation only; never on a real robot).', YES_NO),
     ('max_episodes', '0', 'Stop after so many episodes; 0: never.', None),
     ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
     ('seed', '0', 'First scene seed of the simulator; 0: made from robot_id.', None),
     ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
-    ('teleop', 'scripted', 'Who may take over: a teleop source, or none.', None),
-    ('record', 'true', 'Record every episode as a bag in the spool.', ['true', 'false']),
-    ('upload', 'true', 'Upload finished bags to the store.', ['true', 'false']),
+    ('teleop', IfElseSubstitution(in_simulation, 'scripted', 'gamepad'),
+     'Who may take over: scripted (simulation only), gamepad, leader_arm, none, or another teleop source.', None),
+    ('speed', '1.0', "Share of the profile's joint speeds that anybody may use, 0.01 to 1; small for a real robot's "
+     'first motions.', None),
+    ('record', 'true', 'Record every episode as a bag in the spool.', YES_NO),
+    ('upload', 'true', 'Upload finished bags to the store.', YES_NO),
     ('store', '', 'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.', None),
-    ('weights', 'true', 'Follow the weights that the learner publishes.', ['true', 'false']),
-    ('respawn', 'true', 'Start a node again when it dies.', ['true', 'false']),
+    ('weights', 'true', 'Follow the weights that the learner publishes; false: work on with the last that were kept.',
+     YES_NO),
+    ('learner', 'discover',
+     'discover: the one that DDS discovery finds, if there is one; start: start one here too; or the host name or '
+     'address of its machine, which is then added to ROS_STATIC_PEERS.', None),
+    ('rviz', 'false', 'Start RViz, where it is installed.', YES_NO),
+    ('respawn', 'true', 'Start a node again when it dies.', YES_NO),
     ('params_file', PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'config', 'robot.yaml']),
      'Parameters of all nodes of the robot (YAML).', None),
 )  # fmt: skip
@@ -38,10 +54,8 @@ ARGUMENTS = (
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and the robot's nodes, all in the robot's namespace."""
-    robot_id = LaunchConfiguration('robot_id')
-    in_simulation = EqualsSubstitution(LaunchConfiguration('hardware'), 'sim')
     common = {
-        'robot_id': robot_id,
+        'robot_id': LaunchConfiguration('robot_id'),
         'profile': ParameterValue(LaunchConfiguration('profile'), value_type=str),
     }
 
@@ -58,16 +72,14 @@ def generate_launch_description() -> LaunchDescription:
         )
 
     robot = GroupAction([
-        PushRosNamespace(robot_id),
-        # Each simulated robot has a clock of its own, which may run faster than the wall.
-        SetRemap('/clock', 'clock'),
-        SetParameter('use_sim_time', ParameterValue(in_simulation, value_type=bool)),
+        *scope_of_robot(),
+        OpaqueFunction(function=_way_to_learner),
         node(
             'lwd_sim', 'sim_node', IfCondition(in_simulation),
             seed=_number('seed', int), shift=LaunchConfiguration('shift'),
             real_time_factor=_number('real_time_factor', float),
         ),
-        node('lwd_policy_node', 'arbiter_node'),
+        node('lwd_policy_node', 'arbiter_node', velocity_scale=_number('speed', float)),
         node('lwd_policy_node', 'policy_node', follow_weights=_flag('weights')),
         node(
             'lwd_policy_node', 'teleop_node',
@@ -89,11 +101,44 @@ def generate_launch_description() -> LaunchDescription:
             wait_for_recorder=_flag('record'),
         ),
     ])  # fmt: skip
+    starts_learner = EqualsSubstitution(LaunchConfiguration('learner'), 'start')
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text, choices=choices)
         for name, default, text, choices in ARGUMENTS
     ]
-    return LaunchDescription([*arguments, robot])
+    return LaunchDescription([
+        *arguments,
+        OpaqueFunction(function=_check),
+        robot,
+        _included('rviz', IfCondition(LaunchConfiguration('rviz'))),
+        _included('learner', IfCondition(starts_learner), respawn='false'),
+    ])  # fmt: skip
+
+
+def _included(name: str, condition: IfCondition, **arguments: str) -> GroupAction:
+    """Another launch file, which knows this one's arguments; what it sets itself stays with it."""
+    path = PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'launch', f'{name}.launch.py'])
+    source = PythonLaunchDescriptionSource(path)
+    include = IncludeLaunchDescription(source, launch_arguments=list(arguments.items()))
+    return GroupAction([include], condition=condition)
+
+
+def _check(context: LaunchContext) -> None:
+    """Refuse what does not go together."""
+    values = context.launch_configurations
+    if values['hardware'] != 'sim' and values['teleop'] == 'scripted':
+        raise ValueError(
+            f'teleop:=scripted is the operator of the simulator; with hardware:={values["hardware"]} use gamepad, '
+            'leader_arm or none'
+        )
+
+
+def _way_to_learner(context: LaunchContext) -> list[LaunchDescriptionEntity]:
+    """With a host given, one more peer of every node of the robot."""
+    learner = context.launch_configurations['learner']
+    if learner in ('discover', 'start'):
+        return []
+    return [AppendEnvironmentVariable('ROS_STATIC_PEERS', learner, separator=';')]
 
 
 def _flag(name: str) -> ParameterValue:

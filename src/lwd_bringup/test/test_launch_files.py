@@ -12,7 +12,13 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-FILES = ('robot', 'fleet_sim', 'learner')
+FILES = ('robot', 'fleet_sim', 'learner', 'rviz')
+STATED = {
+    'robot': 'robot_id profile hardware teleop learner rviz record upload weights',
+    'fleet_sim': 'robots',
+    'learner': 'profile store',
+    'rviz': 'robot_id hardware profile',
+}
 EXECUTABLES = (
     ('lwd_sim', 'sim_node'),
     ('lwd_policy_node', 'arbiter_node'),
@@ -37,10 +43,19 @@ def test_every_argument_has_a_default_and_an_explanation(name: str) -> None:
     declared = [
         entity for entity in load(name).entities if isinstance(entity, DeclareLaunchArgument)
     ]
-    assert declared
+    assert {argument.name for argument in declared} >= set(STATED[name].split())
     for argument in declared:
         assert argument.default_value is not None, argument.name
         assert len(argument.description) > 15, argument.name
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_show_args_explains_them(name: str) -> None:
+    done = launch(f'{name}.launch.py', '--show-args')
+    assert done.returncode == 0, done.stderr
+    for argument in STATED[name].split():
+        assert f"'{argument}':" in done.stdout
+    assert 'no description given' not in done.stdout
 
 
 @pytest.mark.parametrize(('package', 'executable'), EXECUTABLES)
@@ -49,8 +64,24 @@ def test_named_executables_are_installed(package: str, executable: str) -> None:
     assert os.access(path, os.X_OK), path
 
 
-def test_wrong_choice_is_refused_by_name() -> None:
-    command = ['ros2', 'launch', 'lwd_bringup', 'robot.launch.py', 'hardware:=toaster']
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+def launch(*words: str) -> subprocess.CompletedProcess[str]:
+    command = ['ros2', 'launch', 'lwd_bringup', *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['hardware:=toaster'], 'toaster'),
+        (
+            ['hardware:=g1', 'teleop:=scripted'],
+            'teleop:=scripted is the operator of the simulator',
+        ),
+        (['hardware:=g1', 'driver:=/none.yaml'], '/none.yaml: No such file'),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(words: list[str], said: str) -> None:
+    done = launch('robot.launch.py', *words)
     assert done.returncode != 0
-    assert 'toaster' in done.stderr + done.stdout
+    assert said in done.stderr + done.stdout
+    assert 'process started' not in done.stdout

@@ -1,0 +1,1 @@
+"""What the launch files put around one robot's nodes."""
