@@ -103,7 +103,8 @@ class RecorderNode(Node):
         robot_id = robot_of(self, values['robot_id'])
         spool = Path(values['spool'] or default_spool(robot_id))
         self._topics = [
-            RecordedTopic(self.resolve_topic_name(spec.name), spec)
+            # Our name, whatever a driver's topics are called: what reads a bag knows ours.
+            RecordedTopic(self.resolve_topic_name(spec.name, only_expand=True), spec)
             for spec in robot_topics(values['cameras'])
         ]
         self._episode_index = next(
