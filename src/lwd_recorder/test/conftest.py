@@ -24,6 +24,7 @@ sys.path.append(str(Path(__file__).parent))  # for recorded_robot: tests are imp
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 IMAGE = 'sensor_msgs/msg/CompressedImage'
 SIM_STATE = 'lwd_msgs/msg/SimState'
+EPISODE = 'lwd_msgs/msg/Episode'
 
 
 class Messages:
@@ -31,7 +32,7 @@ class Messages:
 
     def __init__(self) -> None:
         self.types = get_typestore(Stores.EMPTY)
-        for type_name in (JOINT_STATE, IMAGE, SIM_STATE):
+        for type_name in (JOINT_STATE, IMAGE, SIM_STATE, EPISODE):
             self.types.register(get_types_from_msg(message_definition(type_name), type_name))
 
     def header(self, stamp_ns: int) -> Any:
@@ -57,6 +58,28 @@ class Messages:
             data=np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8),
         )
         return bytes(self.types.serialize_cdr(message, IMAGE))
+
+    def episode(
+        self, episode_id: str, started_ns: int, ended_ns: int = 0, outcome: int = 0
+    ) -> bytes:
+        """Serialize an Episode message: RUNNING, or ENDED if there is an end."""
+        time = self.types.types['builtin_interfaces/msg/Time']
+        now_ns = ended_ns or started_ns
+        message = self.types.types[EPISODE](
+            header=self.header(now_ns),
+            state=2 if ended_ns else 1,
+            episode_id=episode_id,
+            robot_id='g1_01',
+            task='restock',
+            instruction='put the red can on the shelf',
+            kind='rollout',
+            seed=7,
+            started=time(sec=started_ns // 10**9, nanosec=started_ns % 10**9),
+            ended=time(sec=ended_ns // 10**9, nanosec=ended_ns % 10**9),
+            outcome=outcome,
+            ended_by='operator' if ended_ns else '',
+        )
+        return bytes(self.types.serialize_cdr(message, EPISODE))
 
 
 @pytest.fixture(scope='session')

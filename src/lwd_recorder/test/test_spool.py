@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -12,7 +13,15 @@ from pathlib import Path
 
 import pytest
 from lwd_recorder.manifest import EpisodeManifest
-from lwd_recorder.spool import Spool, SpoolError, State
+from lwd_recorder.spool import (
+    Owner,
+    Room,
+    RoomConfig,
+    Spool,
+    SpoolError,
+    State,
+    make_room,
+)
 
 Maker = Callable[..., EpisodeManifest]
 
@@ -186,3 +195,117 @@ def test_killed_recorder_leaves_no_episode(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match='quarantined'):
         spool.open_episode('ep')
     spool.close()
+
+
+def test_failures_and_takeovers_are_urgent(spool: Spool, make_episode: Maker) -> None:
+    facts = {'plain': {}, 'failure': {'outcome': 'failure'}, 'human': {'takeovers': 2}}
+    for episode_id, values in facts.items():
+        make_episode(spool.open_episode(episode_id), **values)
+        spool.close_episode(episode_id)
+    assert {entry.episode_id: entry.urgent for entry in spool.entries()} == {
+        'plain': False,
+        'failure': True,
+        'human': True,
+    }
+
+
+def test_a_claim_is_one_owners_until_it_lets_go(spool: Spool) -> None:
+    spool.open_episode('ep')
+    one, other = Owner(spool.owners), Owner(spool.owners)
+    assert spool.claim('ep', one) is not None
+    assert spool.claim('ep', one) is not None
+    assert spool.claim('ep', other) is None
+    spool.release('ep', other)
+    assert spool.claim('ep', other) is None
+    spool.release('ep', one)
+    assert spool.claim('ep', other) is not None
+    other.close()
+    assert spool.claim('ep', one) is not None
+    one.close()
+    assert list(spool.owners.iterdir()) == []
+
+
+_CLAIM = """
+import sys, time
+from lwd_recorder.spool import Owner, Spool
+
+spool = Spool(sys.argv[1])
+owner = Owner(spool.owners)
+assert spool.claim('ep', owner)
+print('claimed', flush=True)
+time.sleep(60)
+"""
+
+
+def test_claim_of_a_killed_process_is_free(spool: Spool) -> None:
+    """At once, without a time-out that a clock could get wrong."""
+    spool.open_episode('ep')
+    process = subprocess.Popen(
+        [sys.executable, '-c', _CLAIM, str(spool.root)], stdout=subprocess.PIPE, env=os.environ
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b'claimed\n'
+    owner = Owner(spool.owners)
+    assert spool.claim('ep', owner) is None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert spool.claim('ep', owner) is not None
+    owner.close()
+
+
+def test_room_is_made_from_delivered_episodes_only_oldest_first(
+    spool: Spool, make_episode: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f'e{i}' for i in range(6)]
+    for name in names:
+        make_episode(spool.open_episode(name))
+        spool.close_episode(name)
+    for name in names[:4]:
+        spool.begin_upload(name)
+        spool.commit(name)
+    free = [10_000]
+    monkeypatch.setattr(spool, 'free_bytes', lambda: free[0])
+    config = RoomConfig(warn_free_bytes=5000, min_free_bytes=1000, keep_committed=3)
+    assert make_room(spool, config) == Room(10_000, 'ok', '', ('e0',))
+    free[0] = 3000
+    room = make_room(spool, config)
+    assert room.freed == ('e1', 'e2', 'e3')
+    assert room.level == 'warn'
+    assert '2 episodes wait' in room.text
+    free[0] = 900
+    room = make_room(spool, config)
+    assert (room.level, room.freed) == ('full', ())
+    assert 'min_free_bytes' in room.text
+    assert {entry.episode_id for entry in spool.entries(State.CLOSED)} == {'e4', 'e5'}
+    assert spool.folder('e4').exists()
+
+
+def test_journal_of_the_first_version_is_read(tmp_path: Path) -> None:
+    database = sqlite3.connect(tmp_path / 'journal.sqlite')
+    database.execute(
+        'CREATE TABLE episodes (episode_id TEXT PRIMARY KEY, state TEXT NOT NULL, '
+        "reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, "
+        'opened_wall_s REAL NOT NULL, changed_wall_s REAL NOT NULL) STRICT'
+    )
+    database.execute("INSERT INTO episodes VALUES ('old', 'closed', '', 2, 1.0, 2.0)")
+    database.commit()
+    database.close()
+    spool = Spool(tmp_path)
+    [entry] = spool.entries()
+    assert (entry.episode_id, entry.state, entry.attempts) == ('old', State.CLOSED, 2)
+    assert (entry.profile, entry.urgent, entry.claimed_by) == ('', False, '')
+    spool.uploads.keep_upload('s3://b/k', 'id', 5)
+    assert spool.uploads.upload('s3://b/k') == ('id', 5)
+    spool.uploads.drop_upload('s3://b/k')
+    assert spool.uploads.upload('s3://b/k') is None
+    spool.close()
+
+
+def test_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
+    Spool(tmp_path).close()
+    database = sqlite3.connect(tmp_path / 'journal.sqlite')
+    database.execute('PRAGMA user_version = 99')
+    database.close()
+    with pytest.raises(SpoolError, match='later version'):
+        Spool(tmp_path)

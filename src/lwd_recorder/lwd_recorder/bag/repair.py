@@ -241,9 +241,9 @@ class _Rewriter:
         offsets_start = summary_start + builder.count
         for offset in offsets:
             offset.write(builder)  # type: ignore[no-untyped-call]
-        summary = builder.end()
+        summary: bytes = builder.end()  # type: ignore[no-untyped-call]
         Footer(summary_start, offsets_start, 0).write(builder)  # type: ignore[no-untyped-call]
-        footer = builder.end()[:-4]
+        footer: bytes = builder.end()[:-4]  # type: ignore[no-untyped-call]
         crc = zlib.crc32(footer, zlib.crc32(summary))
         self._write(summary + footer + crc.to_bytes(4, 'little') + MAGIC)
         return FileRecord(name, self._at, self._digest.hexdigest())
@@ -289,7 +289,7 @@ class _Rewriter:
     def _put(self, record: McapRecord) -> None:
         builder = RecordBuilder()
         record.write(builder)
-        self._write(builder.end())
+        self._write(builder.end())  # type: ignore[no-untyped-call]
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)

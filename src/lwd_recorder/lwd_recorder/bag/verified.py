@@ -201,4 +201,4 @@ def _is_summary(data: bytes) -> bool:
     opcode, length, _, _, crc = _FOOTER.unpack(footer)
     if opcode != Opcode.FOOTER or length != _FOOTER.size - _HEADER.size:
         return False
-    return crc == 0 or zlib.crc32(data[: -len(MAGIC) - _CRC.size]) == crc
+    return bool(crc == 0 or zlib.crc32(data[: -len(MAGIC) - _CRC.size]) == crc)

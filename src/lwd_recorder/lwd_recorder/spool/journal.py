@@ -1,4 +1,4 @@
-"""The spool's journal: one row an episode, one durable SQLite file that recorder and uploader share.
+"""The spool's journal: one row an episode, one durable SQLite file that recorder and uploaders share.
 
 Every change is one transaction, flushed before the call returns (WAL, synchronous=FULL): after a power cut the journal
 says what was true, and `Spool.recover` brings the folders in line with it.
@@ -8,23 +8,40 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
-_TABLE = """
+_VERSION = 2
+_TABLES = (
+    """
 CREATE TABLE IF NOT EXISTS episodes (
   episode_id     TEXT PRIMARY KEY,
   state          TEXT NOT NULL,
   reason         TEXT NOT NULL DEFAULT '',
   attempts       INTEGER NOT NULL DEFAULT 0,
   opened_wall_s  REAL NOT NULL,
-  changed_wall_s REAL NOT NULL
+  changed_wall_s REAL NOT NULL,
+  profile        TEXT NOT NULL DEFAULT '',
+  urgent         INTEGER NOT NULL DEFAULT 0,
+  claimed_by     TEXT NOT NULL DEFAULT ''
 ) STRICT
-"""
-_COLUMNS = 'episode_id, state, reason, attempts, opened_wall_s, changed_wall_s'
+""",
+    """
+CREATE TABLE IF NOT EXISTS uploads (
+  object     TEXT PRIMARY KEY,
+  upload_id  TEXT NOT NULL,
+  part_bytes INTEGER NOT NULL
+) STRICT
+""",
+)
+_ADDED = {  # since version 1
+    'profile': "TEXT NOT NULL DEFAULT ''",
+    'urgent': 'INTEGER NOT NULL DEFAULT 0',
+    'claimed_by': "TEXT NOT NULL DEFAULT ''",
+}
 _BUSY_S = 10.0
 
 
@@ -49,7 +66,7 @@ _ALLOWED = {
     State.UPLOADING: {State.UPLOADING, State.COMMITTED, State.QUARANTINED},
     State.COMMITTED: {State.DELETED},
     State.DELETED: set(),
-    State.QUARANTINED: set(),
+    State.QUARANTINED: {State.OPEN},  # taken back to be repaired
 }
 
 
@@ -62,30 +79,39 @@ class Entry:
     state: State
     """Where it is."""
     reason: str
-    """Why it is quarantined, or why the last upload failed."""
+    """Why it is quarantined, or why the last upload or repair failed."""
     attempts: int
     """Uploads begun."""
     opened_wall_s: float
     """Wall clock when it was opened, s since the epoch."""
     changed_wall_s: float
     """Wall clock of the last change of state, s since the epoch."""
+    profile: str
+    """Robot profile's name."""
+    urgent: bool
+    """Goes before others: a failure, or a human had to take over."""
+    claimed_by: str
+    """Uploader that works on it; empty when none does."""
+
+
+_COLUMNS = ', '.join(field.name for field in fields(Entry))
 
 
 class Journal:
     """States of episodes in one SQLite file. One object a thread."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file.
+        """Open or make the file; one of an earlier version gets what it lacks.
 
         Raises:
-            SpoolError: it cannot be opened, or is no journal.
+            SpoolError: it cannot be opened, is no journal, or was written by a later version.
         """
         self.path = path
         try:
             self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             self._database.execute('PRAGMA journal_mode=WAL')
             self._database.execute('PRAGMA synchronous=FULL')
-            self._database.execute(_TABLE)
+            self._migrate()
         except sqlite3.Error as error:
             raise SpoolError(f'{path}: the journal cannot be opened: {error}') from error
 
@@ -93,7 +119,7 @@ class Journal:
         """Let go of the file."""
         self._database.close()
 
-    def add(self, episode_id: str) -> None:
+    def add(self, episode_id: str, profile: str = '') -> None:
         """Enter a new episode as open.
 
         Raises:
@@ -108,33 +134,68 @@ class Journal:
                     'an id is recorded once'
                 )
             self._database.execute(
-                'INSERT INTO episodes (episode_id, state, opened_wall_s, changed_wall_s) '
-                'VALUES (?, ?, ?, ?)',
-                (episode_id, State.OPEN, now_s, now_s),
+                'INSERT INTO episodes (episode_id, state, opened_wall_s, changed_wall_s, profile) '
+                'VALUES (?, ?, ?, ?, ?)',
+                (episode_id, State.OPEN, now_s, now_s, profile),
             )
 
-    def change(self, episode_id: str, state: State, reason: str = '') -> None:
+    def change(
+        self, episode_id: str, state: State, reason: str = '', urgent: bool | None = None
+    ) -> None:
         """Move an episode to another state.
 
         Raises:
             SpoolError: the id is unknown, or the step is not one that episodes take.
         """
         with self._transaction():
-            known = self._find(episode_id)
-            if known is None:
-                raise SpoolError(f'episode {episode_id} is not in the spool at {self.path.parent}')
+            known = self._known(episode_id)
             if state not in _ALLOWED[known.state]:
                 raise SpoolError(
                     f'episode {episode_id} is {known.state}; it cannot become {state}'
                 )
             self._database.execute(
                 'UPDATE episodes SET state = ?, reason = ?, changed_wall_s = ?, '
-                'attempts = attempts + ? WHERE episode_id = ?',
-                (state, reason, time.time(), int(state is State.UPLOADING), episode_id),
+                'attempts = attempts + ?, urgent = ? WHERE episode_id = ?',
+                (
+                    state,
+                    reason,
+                    time.time(),
+                    int(state is State.UPLOADING),
+                    int(known.urgent if urgent is None else urgent),
+                    episode_id,
+                ),
+            )
+
+    def claim(self, episode_id: str, owner: str, is_alive: Callable[[str], bool]) -> Entry | None:
+        """Take an episode for one uploader, unless a living one has it.
+
+        Args:
+            episode_id: the episode.
+            owner: who takes it.
+            is_alive: whether another owner still works.
+
+        Returns:
+            The episode as it is now, or None when another has it.
+        """
+        with self._transaction():
+            known = self._known(episode_id)
+            if known.claimed_by not in ('', owner) and is_alive(known.claimed_by):
+                return None
+            self._database.execute(
+                'UPDATE episodes SET claimed_by = ? WHERE episode_id = ?', (owner, episode_id)
+            )
+            return self._known(episode_id)
+
+    def release(self, episode_id: str, owner: str) -> None:
+        """Give an episode back, if it is this owner's."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE episodes SET claimed_by = '' WHERE episode_id = ? AND claimed_by = ?",
+                (episode_id, owner),
             )
 
     def note(self, episode_id: str, reason: str) -> None:
-        """Keep the reason of a failed upload; the state stays."""
+        """Keep the reason of a failure; the state stays."""
         with self._transaction():
             self._database.execute(
                 'UPDATE episodes SET reason = ? WHERE episode_id = ?', (reason, episode_id)
@@ -164,11 +225,55 @@ class Journal:
             ).fetchone()
             return int(row[0])
 
+    def upload(self, name: str) -> tuple[str, int] | None:
+        """Return the id and the part size, bytes, of an object's upload under way; see `UploadLog`."""
+        with self._errors():
+            row = self._database.execute(
+                'SELECT upload_id, part_bytes FROM uploads WHERE object = ?', (name,)
+            ).fetchone()
+            return None if row is None else (str(row[0]), int(row[1]))
+
+    def keep_upload(self, name: str, upload_id: str, part_bytes: int) -> None:
+        """Remember an upload under way; see `UploadLog`."""
+        with self._transaction():
+            self._database.execute(
+                'INSERT OR REPLACE INTO uploads VALUES (?, ?, ?)', (name, upload_id, part_bytes)
+            )
+
+    def drop_upload(self, name: str) -> None:
+        """Forget an upload; see `UploadLog`."""
+        with self._transaction():
+            self._database.execute('DELETE FROM uploads WHERE object = ?', (name,))
+
+    def _migrate(self) -> None:
+        (version,) = self._database.execute('PRAGMA user_version').fetchone()
+        if version > _VERSION:
+            raise SpoolError(
+                f'{self.path}: written by a later version ({version}, known: {_VERSION}); '
+                'update lwd_recorder'
+            )
+        if version == _VERSION:
+            return
+        with self._transaction():
+            for table in _TABLES:
+                self._database.execute(table)
+            there = {row[1] for row in self._database.execute('PRAGMA table_info(episodes)')}
+            for column, kind in _ADDED.items():
+                if column not in there:
+                    self._database.execute(f'ALTER TABLE episodes ADD COLUMN {column} {kind}')
+            self._database.execute(f'PRAGMA user_version = {_VERSION}')
+
     def _find(self, episode_id: str) -> Entry | None:
         row = self._database.execute(
             f'SELECT {_COLUMNS} FROM episodes WHERE episode_id = ?', (episode_id,)
         ).fetchone()
         return None if row is None else _entry(row)
+
+    def _known(self, episode_id: str) -> Entry:
+        known = self._find(episode_id)
+        if known is None:
+            raise SpoolError(f'episode {episode_id} is not in the spool at {self.path.parent}')
+        return known
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -189,5 +294,5 @@ class Journal:
             raise SpoolError(f'{self.path}: {error}') from error
 
 
-def _entry(row: tuple[str, str, str, int, float, float]) -> Entry:
-    return Entry(row[0], State(row[1]), *row[2:])
+def _entry(row: tuple[str, str, str, int, float, float, str, int, str]) -> Entry:
+    return Entry(row[0], State(row[1]), *row[2:7], bool(row[7]), row[8])

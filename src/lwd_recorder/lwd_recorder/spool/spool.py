@@ -3,21 +3,37 @@
     open -> closed -> uploading -> committed -> deleted
       \\________\\__________\\______> quarantined
 
-Layout: `episodes/<episode_id>/` (bag and manifest), `quarantine/<episode_id>/` (with reason.txt), `journal.sqlite`.
-The journal changes first and folders follow, so that `recover` can finish what a crash interrupted. Nothing is deleted
+Layout: `episodes/<episode_id>/` (bag and manifest), `quarantine/<episode_id>/` (with reason.txt),
+`quarantine/_originals/<episode_id>/` (files as they were before their repair), `owners/`, `journal.sqlite`. The journal
+changes first and folders follow, so that `recover` can finish what a crash interrupted. Nothing is deleted
 but the local copy of an episode that the store has verified.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+from lwd_recorder.bag.errors import BagError
 from lwd_recorder.durable import fsync_folder, sha256_of, write_atomically
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError, is_identifier
 from lwd_recorder.spool.journal import Entry, Journal, SpoolError, State
+from lwd_recorder.spool.owner import Owner
+from lwd_recorder.store.base import UploadLog
 
 REASON_NAME = 'reason.txt'
+_ORIGINALS = '_originals'  # no episode id begins like this
+
+Salvage = Callable[[Path, Path, str], object]
+"""Makes a whole episode, with its manifest, out of what is in a folder; called with the folder, the folder for
+originals and the robot profile's name. Raises UnrecoverableError where nothing can be made of it, OSError to be called
+again later."""
+
+
+class UnrecoverableError(Exception):
+    """What a killed recorder left cannot become an episode; the message says why."""
 
 
 class Spool:
@@ -35,6 +51,8 @@ class Spool:
         self._quarantine = self.root / 'quarantine'
         self._episodes.mkdir(parents=True, exist_ok=True)
         self._quarantine.mkdir(exist_ok=True)
+        self.owners = self.root / 'owners'
+        """Folder of `Owner`s."""
         self._journal = Journal(self.root / 'journal.sqlite')
 
     def close(self) -> None:
@@ -49,8 +67,12 @@ class Spool:
         """Return the folder of a quarantined episode."""
         return self._quarantine / episode_id
 
-    def open_episode(self, episode_id: str) -> Path:
+    def open_episode(self, episode_id: str, profile: str = '') -> Path:
         """Enter a new episode and make its empty folder.
+
+        Args:
+            episode_id: unique for ever.
+            profile: robot profile's name: recovery writes it into the manifest of an episode that was never closed.
 
         Raises:
             SpoolError: the id is malformed or known already.
@@ -61,14 +83,30 @@ class Spool:
         folder = self.folder(episode_id)
         if folder.exists() and self._journal.find(episode_id) is None:
             raise SpoolError(f'{folder} exists, but the journal does not know it; move it away')
-        self._journal.add(episode_id)
+        self._journal.add(episode_id, profile)
         folder.mkdir()
         fsync_folder(self._episodes)
         return folder
 
     def close_episode(self, episode_id: str) -> None:
-        """Mark an episode as whole: its manifest is on the disk and the uploader may have it."""
-        self._journal.change(episode_id, State.CLOSED)
+        """Mark an episode as whole: its manifest is on the disk and the uploader may have it.
+
+        Failures and episodes in which a human took over are urgent: the learner gains most from them.
+        """
+        self._journal.change(episode_id, State.CLOSED, urgent=self._is_urgent(episode_id))
+
+    def claim(self, episode_id: str, owner: Owner) -> Entry | None:
+        """Take an episode for one uploader; None when a living one has it."""
+        return self._journal.claim(episode_id, owner.name, owner.is_alive)
+
+    def release(self, episode_id: str, owner: Owner) -> None:
+        """Give a claimed episode back."""
+        self._journal.release(episode_id, owner.name)
+
+    @property
+    def uploads(self) -> UploadLog:
+        """Uploads under way, remembered across restarts."""
+        return self._journal
 
     def begin_upload(self, episode_id: str) -> None:
         """Mark an episode as under way to the store; allowed again after an interruption."""
@@ -82,19 +120,30 @@ class Spool:
         """Mark an episode as verified in the store."""
         self._journal.change(episode_id, State.COMMITTED)
 
-    def delete_local(self, episode_id: str) -> None:
-        """Remove the local copy of a committed episode.
+    def delete_local(self, episode_id: str) -> bool:
+        """Remove the local copy of a committed episode; False when another process has done it just now.
 
         Raises:
             SpoolError: it is not committed.
+            OSError: the disk refuses; the episode stays committed.
         """
         entry = self._journal.find(episode_id)
+        if entry is not None and entry.state is State.DELETED:
+            return False
         if entry is None or entry.state is not State.COMMITTED:
             state = 'unknown' if entry is None else entry.state
             raise SpoolError(f'episode {episode_id} is {state}; only a committed one is deleted')
-        if self.folder(episode_id).exists():
+        with suppress(FileNotFoundError):  # another process removes it, too
             shutil.rmtree(self.folder(episode_id))
-        self._journal.change(episode_id, State.DELETED)
+        fsync_folder(self._episodes)
+        try:
+            self._journal.change(episode_id, State.DELETED)
+        except SpoolError:
+            entry = self._journal.find(episode_id)
+            if entry is None or entry.state is not State.DELETED:
+                raise
+            return False
+        return True
 
     def quarantine(self, episode_id: str, reason: str) -> None:
         """Set an episode aside with the reason; its bytes stay."""
@@ -117,30 +166,77 @@ class Spool:
         """Return the bytes free on the spool's file system."""
         return shutil.disk_usage(self.root).free
 
-    def recover(self) -> list[Entry]:
+    def recover(self, salvage: Salvage | None = None) -> list[Entry]:
         """Bring folders and journal in line after a crash; the recorder calls it once at its start.
 
         An episode left open is closed if its manifest and every file that it lists are whole (the crash fell
-        between the manifest and the journal); otherwise it is quarantined: part of an episode is never
-        delivered as the whole.
+        between the manifest and the journal). Otherwise `salvage` repairs it; where it cannot, or there is none, the
+        episode is quarantined with the reason. Where the disk refuses, it stays open until the next start.
 
         Returns:
-            The episodes whose state changed, as they are now.
+            The episodes that were found open, as they are now.
         """
-        changed = []
         for entry in self._journal.entries(State.QUARANTINED):
             if self.folder(entry.episode_id).exists():
                 self._move_to_quarantine(entry.episode_id, entry.reason)
-        for entry in self._journal.entries(State.OPEN):
-            damage = self._damage(entry.episode_id)
+        found = [entry.episode_id for entry in self._journal.entries(State.OPEN)]
+        for episode_id in found:
+            self.recover_episode(episode_id, salvage)
+        return [entry for entry in self._journal.entries() if entry.episode_id in found]
+
+    def recover_episode(
+        self,
+        episode_id: str,
+        salvage: Salvage | None = None,
+        why: str = 'left open by a recorder that was killed',
+    ) -> None:
+        """Close, repair or quarantine one open episode that nobody writes any more; see `recover`.
+
+        Raises:
+            SpoolError: it is not open, or the journal refuses.
+        """
+        entry = self._journal.find(episode_id)
+        if entry is None or entry.state is not State.OPEN:
+            raise SpoolError(f'episode {episode_id} is not open; there is nothing to recover')
+        damage = self._damage(episode_id)
+        try:
+            if damage is not None and salvage is not None:
+                salvage(self.folder(episode_id), self.originals(episode_id), entry.profile)
+                damage = self._damage(episode_id)
             if damage is None:
-                self.close_episode(entry.episode_id)
+                self.close_episode(episode_id)
             else:
-                self.quarantine(
-                    entry.episode_id, f'left open by a recorder that was killed: {damage}'
-                )
-            changed.append(entry.episode_id)
-        return [entry for entry in self._journal.entries() if entry.episode_id in changed]
+                self.quarantine(episode_id, f'{why}: {damage}')
+        except (UnrecoverableError, ManifestError, BagError) as error:
+            self.quarantine(episode_id, f'{why}: {error}')
+        except OSError as error:
+            self.note_failure(episode_id, f'{why}, and not repaired yet: {error}')
+
+    def take_back(self, episode_id: str) -> None:
+        """Put a quarantined episode back among the open ones, to be repaired by `recover_episode`.
+
+        Raises:
+            SpoolError: it is not quarantined.
+            OSError: the disk refuses.
+        """
+        self._journal.change(episode_id, State.OPEN)
+        source = self.quarantine_folder(episode_id)
+        if source.exists():
+            source.rename(self.folder(episode_id))
+        (self.folder(episode_id) / REASON_NAME).unlink(missing_ok=True)
+        fsync_folder(self._quarantine)
+        fsync_folder(self._episodes)
+
+    def originals(self, episode_id: str) -> Path:
+        """Return the folder for files of an episode as they were before their repair."""
+        return self._quarantine / _ORIGINALS / episode_id
+
+    def _is_urgent(self, episode_id: str) -> bool:
+        try:
+            manifest = EpisodeManifest.load(self.folder(episode_id))
+        except ManifestError:  # the uploader will find out and say so
+            return False
+        return manifest.outcome == 'failure' or manifest.takeovers > 0
 
     def _damage(self, episode_id: str) -> str | None:
         """Return what is missing from an episode's folder, or None when it is whole."""

@@ -29,6 +29,19 @@ class StoredObject(NamedTuple):
     """Wall clock of its last write, s since the epoch."""
 
 
+class UploadLog(Protocol):
+    """Remembers uploads of several parts across restarts of the process; the spool's journal is one."""
+
+    def upload(self, name: str) -> tuple[str, int] | None:
+        """Return the id and the part size, bytes, of an object's upload under way; None when there is none."""
+
+    def keep_upload(self, name: str, upload_id: str, part_bytes: int) -> None:
+        """Remember one, durably, before its first part is sent."""
+
+    def drop_upload(self, name: str) -> None:
+        """Forget one that is complete or of no use."""
+
+
 class Store(Protocol):
     """Objects under keys. A put is atomic: readers see all of the object or none of it."""
 
