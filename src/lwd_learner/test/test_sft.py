@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lwd_learner.algorithms import qam, sft
+from lwd_learner.algorithms import flow as algorithms_flow
+from lwd_learner.algorithms import sft
 
 
 def test_padding_after_a_cut_costs_nothing():
@@ -46,7 +47,7 @@ def test_a_small_head_samples_both_modes_of_a_bimodal_action():
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    flow = qam.velocity_from_clean(head, 10)
-    ends = qam.sample_ode(flow, torch.randn(2000, 1, generator=generator), 10)
+    flow = algorithms_flow.velocity_from_clean(head, 10)
+    ends = algorithms_flow.sample_ode(flow, torch.randn(2000, 1, generator=generator), 10)
     assert (ends.abs() - 1).abs().mean() < 0.25  # regression to the mean would give 1
     assert 0.4 < (ends > 0).float().mean() < 0.6

@@ -8,7 +8,7 @@ Three things make it cheap:
 * an observation goes through the first layer once for all flow steps;
 * the last step's velocity of the reference serves the roll-out and the loss.
 
-Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` has the formulae.
+Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` and `flow` have the formulae.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from lwd_learner.algorithms import divl
-from lwd_learner.algorithms.qam import sigma
+from lwd_learner.algorithms.flow import sigma
 from lwd_learner.state_learner.flat_adam import FlatAdam
 from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from lwd_learner.algorithms.divl import DivlConfig
-from lwd_learner.algorithms.qam import QamConfig
+from lwd_learner.algorithms.qam_config import QamConfig
 
 Algorithm = Literal['lwd', 'filtered_bc', 'hg_dagger']
 
