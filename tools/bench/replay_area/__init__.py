@@ -1,0 +1,1 @@
+"""Benchmarks of bags, replay and sampling; `tools/bench/replay.py` runs them."""
