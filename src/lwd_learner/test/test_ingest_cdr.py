@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lwd_learner.ingest import DamagedEpisodeError, StreamLimits
 from lwd_learner.ingest.cdr import CdrReader
-from lwd_learner.ingest.streams import _Decoder
+from lwd_learner.ingest.streams import Decoder
 from lwd_policy_node.profile import load_profile
 from rclpy.serialization import serialize_message
 
@@ -38,8 +38,8 @@ def action(frame_id: str, names: list[str], **fields) -> bytes:
     return serialize_message(message)
 
 
-def decoder() -> _Decoder:
-    return _Decoder('e-1', PROFILE, StreamLimits())
+def decoder() -> Decoder:
+    return Decoder('e-1', PROFILE, StreamLimits())
 
 
 @given(
@@ -53,8 +53,8 @@ def test_executed_action_as_ros_writes_it(frame_ids, shuffled):
         names.reverse()
     reader = decoder()
     for frame_id in frame_ids:
-        reader._executed_action(action(frame_id, names))
-    stream = reader.streams.commands
+        reader.executed_action(action(frame_id, names))
+    stream = reader.finish().commands
     assert stream.stamps_ns == [12_000_000_345] * len(frame_ids)
     for command in stream.values:
         expected = [0.01 * names.index(name) for name in PROFILE.joint_names]
@@ -72,10 +72,10 @@ def test_bent_messages_are_refused_and_nothing_worse(noise, at, cut):
     if cut < len(data) // 2:
         del data[-cut:]
     reader = decoder()
-    for handle, _ in zip([reader._executed_action] * 2, range(2), strict=True):
+    for handle, _ in zip([reader.executed_action] * 2, range(2), strict=True):
         with contextlib.suppress(DamagedEpisodeError):
             handle(bytes(data))
-    for handle in (reader._joint_state, reader._sim_state):
+    for handle in (reader.joint_state, reader.sim_state):
         with contextlib.suppress(DamagedEpisodeError):
             handle(bytes(data))
 

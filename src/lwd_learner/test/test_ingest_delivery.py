@@ -275,16 +275,16 @@ def test_a_manifest_in_no_episodes_folder_moves_only_itself(three, open_ingest, 
 
 def test_a_store_that_fails_loses_nothing(three, open_ingest, store, monkeypatch):
     taker, replay = open_ingest()
-    original = type(store).get_file
+    original = type(store).read_bytes
 
-    def failing(self, key, path):
+    def failing(self, key):
         if episode_id(2) in key:
             raise StoreError('connection refused')
-        original(self, key, path)
+        return original(self, key)
 
-    monkeypatch.setattr(type(store), 'get_file', failing)
+    monkeypatch.setattr(type(store), 'read_bytes', failing)
     assert len(taker.poll()) == 2 and 'connection refused' in taker.trouble
-    monkeypatch.setattr(type(store), 'get_file', original)
+    monkeypatch.setattr(type(store), 'read_bytes', original)
     assert [r.episode_id for r in taker.poll()] == [episode_id(2)] and taker.trouble is None
     assert len(replay.episodes('online')) == 2
 

@@ -17,6 +17,7 @@ from lwd_policy_node.profile import RobotProfile
 from lwd_recorder.manifest import EpisodeManifest
 
 from lwd_learner.ingest.errors import DamagedEpisodeError
+from lwd_learner.ingest.spool import JpegSpool, SpooledFrames
 from lwd_learner.ingest.streams import Command, EpisodeStreams, Stream
 from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.segments import CUT, ending_of
@@ -88,7 +89,7 @@ def align(
         source=np.array([command.source for command in kept], np.uint8),
         policy_version=np.array([command.policy_version for command in kept], np.int64),
         jpeg={
-            camera: _new_frames(stream, at[camera][rows])
+            camera: _new_frames(stream, streams.spools[camera], at[camera][rows])
             for camera, stream in streams.images.items()
         },
         label=label,
@@ -125,12 +126,10 @@ def _ticks(
     return np.array(stamps, np.int64), commands
 
 
-def _new_frames(stream: Stream, at: npt.NDArray[np.intp]) -> list[bytes | None]:
+def _new_frames(stream: Stream, spool: JpegSpool, at: npt.NDArray[np.intp]) -> SpooledFrames:
     fresh = np.diff(at, prepend=-1) > 0
-    return [
-        stream.values[i] if new else None
-        for i, new in zip(at.tolist(), fresh.tolist(), strict=True)
-    ]
+    numbers = np.array(stream.values, np.int64)
+    return SpooledFrames(spool, np.where(fresh, numbers[at], -1))
 
 
 def _labels(

@@ -21,7 +21,7 @@ class CdrReader:
 
     __slots__ = ('_at', '_data', '_order', '_scalars')
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes | memoryview) -> None:
         """Begin at a message's first field.
 
         Raises:
@@ -58,7 +58,7 @@ class CdrReader:
         if size == 0:
             return ''
         try:
-            return self._data[start : start + size - 1].decode()
+            return str(self._data[start : start + size - 1], 'utf-8')
         except UnicodeDecodeError as error:
             raise DamagedEpisodeError(f'a string in a message is not UTF-8: {error}') from error
 
@@ -73,7 +73,7 @@ class CdrReader:
             raise DamagedEpisodeError(f'a message claims a list of {count} strings')
         return tuple(self.string() for _ in range(count))
 
-    def block(self, size: int) -> bytes:
+    def block(self, size: int) -> bytes | memoryview:
         """The next `size` bytes without moving on; fewer at the end."""
         start = self._aligned(4)
         return self._data[start : start + size]
@@ -88,16 +88,16 @@ class CdrReader:
 
     def bytes_from(self, start: int) -> bytes:
         """What was read since `start` (a `position`)."""
-        return self._data[start : self._at]
+        return bytes(self._data[start : self._at])
 
-    def octets(self) -> bytes:
-        """A sequence of bytes."""
+    def octets(self) -> bytes | memoryview:
+        """A sequence of bytes: a part of the message, not a copy."""
         size = self.uint32()
         start = self._take(1, size)
         return self._data[start : start + size]
 
     def doubles(self) -> npt.NDArray[np.float64]:
-        """A sequence of float64."""
+        """A sequence of float64 (a copy)."""
         return self._sequence('f8', 8).astype(np.float64)
 
     def floats(self) -> npt.NDArray[np.float32]:

@@ -6,30 +6,27 @@ nothing and a crash after it doubles nothing. The journal only says what happene
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from lwd_policy_node.profile import RobotProfile
-from lwd_recorder.durable import sha256_of
-from lwd_recorder.manifest import MAX_MANIFEST_BYTES, EpisodeManifest, ManifestError, is_identifier
+from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, is_identifier
 from lwd_recorder.store import Store, StoredObject, StoreError
 
-from lwd_learner.ingest.align import AlignConfig, align
+from lwd_learner.ingest.align import AlignConfig
+from lwd_learner.ingest.episode import read_episode, read_manifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
 from lwd_learner.ingest.journal import IngestResult, Journal
 from lwd_learner.ingest.quarantine import quarantine
-from lwd_learner.ingest.streams import StreamLimits, read_streams
+from lwd_learner.ingest.streams import StreamLimits
 from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
+from lwd_learner.replay.lock import writer_lock
 from lwd_learner.replay.replay import Replay
 
-MANIFEST_NAME = 'manifest.json'
 ROOT = 'robots/'
 
 log = logging.getLogger(__name__)
@@ -45,6 +42,8 @@ class IngestConfig:
     """Episodes of one commit at most."""
     commit_frames: int = 30_000
     """A commit is made once so many frames wait."""
+    commit_seconds: float = 1.0
+    """A commit is made once a frame has waited so long: while robots upload, a poll may take much longer."""
     limits: StreamLimits = field(default_factory=StreamLimits)
     """What is believed of a bag."""
     align: AlignConfig = field(default_factory=AlignConfig)
@@ -59,6 +58,16 @@ class _Waiting:
     entries: list[tuple[EpisodeFrames, EpisodeManifest, StoredObject]] = field(
         default_factory=list
     )
+    since_s: float = 0.0
+    """When the first of them came, on the monotonic clock."""
+
+    def due(self, config: IngestConfig) -> bool:
+        """Whether it is time to commit."""
+        return bool(self.entries) and (
+            len(self.entries) >= config.commit_episodes
+            or self.frames >= config.commit_frames
+            or time.monotonic() - self.since_s >= config.commit_seconds
+        )
 
     @property
     def frames(self) -> int:
@@ -89,7 +98,7 @@ class Ingest:
         self._replay = replay
         self._profile = profile
         self._config = config or IngestConfig()
-        self._lock = _lock(replay)
+        self._lock = writer_lock(replay.uri)
         self.journal = Journal(journal)
         self._seen = {result.key: result.key_mtime_s for result in self.journal.results}
         self._logged = {
@@ -153,10 +162,7 @@ class Ingest:
                     self.trouble = f'{item.key}: {error}'
                     log.warning('%s; it waits for the next poll', self.trouble)
                 for batch in waiting.values():
-                    if (
-                        len(batch.entries) >= self._config.commit_episodes
-                        or batch.frames >= self._config.commit_frames
-                    ):
+                    if batch.due(self._config):
                         self._commit(batch, done)
         except StoreError as error:
             self.trouble = str(error)
@@ -188,7 +194,9 @@ class Ingest:
                     self._commit(of, done)
                 done(self._known(item, manifest))
                 return
-            batch.entries.append((self._frames(item, manifest), manifest, item))
+            entry = self._frames(item, manifest), manifest, item
+            batch.since_s = batch.since_s if batch.entries else time.monotonic()
+            batch.entries.append(entry)
         except DamagedEpisodeError as error:
             reason = str(error)
             log.warning('%s is quarantined: %s', item.key, reason)
@@ -212,51 +220,14 @@ class Ingest:
             )
 
     def _manifest(self, item: StoredObject, name: str) -> EpisodeManifest:
-        if item.size_bytes > MAX_MANIFEST_BYTES:
-            raise DamagedEpisodeError(f'a manifest of {item.size_bytes} bytes')
-        try:
-            manifest = EpisodeManifest.from_json(self._store.read_bytes(item.key))
-        except ManifestError as error:
-            raise DamagedEpisodeError(f'the manifest is not valid: {error}') from error
-        if manifest.episode_id != name:
-            raise DamagedEpisodeError(
-                f'the manifest of {manifest.episode_id} lies in the folder of {name}'
-            )
-        if manifest.profile != self._profile.name:
-            raise DamagedEpisodeError(
-                f'recorded with profile {manifest.profile!r}, this replay is of {self._profile.name!r}'
-            )
-        if manifest.size_bytes > self._config.max_episode_bytes:
-            raise DamagedEpisodeError(
-                f'{manifest.size_bytes} bytes, the limit is {self._config.max_episode_bytes}'
-            )
-        return manifest
+        return read_manifest(
+            self._store, item, name, self._profile, self._config.max_episode_bytes
+        )
 
     def _frames(self, item: StoredObject, manifest: EpisodeManifest) -> EpisodeFrames:
-        """Fetch, verify, read and align one episode."""
-        folder = item.key.removesuffix(MANIFEST_NAME)
-        there = {
-            stored.key.removeprefix(folder): stored.size_bytes
-            for stored in self._store.list(folder)
-        }
-        with tempfile.TemporaryDirectory(prefix='lwd-ingest-') as temporary:
-            bag = Path(temporary) / manifest.episode_id
-            bag.mkdir()
-            for file in manifest.files:
-                if there.get(file.name) != file.size_bytes:
-                    raise DamagedEpisodeError(
-                        f'{file.name} has {there.get(file.name, "no")} bytes in the store, '
-                        f'the manifest says {file.size_bytes}'
-                    )
-                self._store.get_file(f'{folder}{file.name}', bag / file.name)
-                if (found := sha256_of(bag / file.name)) != file.sha256:
-                    raise DamagedEpisodeError(
-                        f'{file.name} has sha256 {found}, the manifest says {file.sha256}'
-                    )
-            streams = read_streams(
-                bag, manifest.robot_id, manifest.episode_id, self._profile, self._config.limits
-            )
-        frames = align(manifest, streams, self._profile, self._config.align)
+        frames = read_episode(
+            self._store, item, manifest, self._profile, self._config.limits, self._config.align
+        )
         try:
             frames.check(self._replay.layout)
         except ReplayError as error:
@@ -314,19 +285,3 @@ def _result(
         key=item.key,
         key_mtime_s=item.mtime_s,
     )
-
-
-def _lock(replay: Replay) -> IO[bytes] | None:
-    """Hold the replay's writer lock; a replay on an object store has none."""
-    if '://' in replay.uri:
-        return None
-    path = Path(replay.uri) / 'ingest.lock'
-    file = path.open('ab')
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise ReplayError(
-            f'another ingest writes to {replay.uri} (it holds {path}); stop it, or use another replay'
-        ) from None
-    return file

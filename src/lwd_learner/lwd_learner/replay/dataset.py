@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lwd_learner.replay.frames import EpisodeFrames, to_record_batch
+from lwd_learner.replay.frames import EpisodeFrames, low_dimensional, record_batches
 from lwd_learner.replay.index import FACT_COLUMNS, INDEX_COLUMNS, FrameIndex, Vocabulary
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
 
@@ -84,13 +84,15 @@ class SnapshotDataset:
                     f'{episode.episode_id} is already in {self.uri}; ask has_episode first'
                 )
             seen.add(episode.episode_id)
-        table = pa.Table.from_batches(
-            [to_record_batch(episode, self.layout) for episode in episodes]
-        )
+        batches = (batch for episode in episodes for batch in record_batches(episode, self.layout))
+        reader = pa.RecordBatchReader.from_batches(self.layout.arrow_schema(), batches)
         before = self.version
-        committed: Any = lance.write_dataset(table, self.uri, mode='append')
+        committed: Any = lance.write_dataset(reader, self.uri, mode='append')
         self._data = committed
         if self.version == before + 1:
+            table = pa.Table.from_batches(
+                [low_dimensional(episode, self.layout) for episode in episodes]
+            )
             first_rows = np.cumsum([0, *(len(episode) for episode in episodes[:-1])])
             self.index.extend(
                 table.select(INDEX_COLUMNS), table.select(FACT_COLUMNS).take(first_rows)

@@ -6,9 +6,9 @@ newest image at or before the tick). JPEG bytes stand only in the rows where a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from lwd_learner.replay.layout import ReplayError, ReplayLayout
 
 OUTCOMES = ('success', 'failure', 'aborted', 'unknown')
 KINDS = ('demonstration', 'rollout', 'play')
+ROWS_AT_ONCE = 64
+"""Rows whose images are in memory at once while an episode is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +94,53 @@ class EpisodeFrames:
             )
 
 
+class StoredFrames(Protocol):
+    """JPEG entries of one camera that are not in memory; what ingest hands over instead of a list."""
+
+    def present(self) -> npt.NDArray[np.bool_]:
+        """(T,) whether the entry is a JPEG."""
+
+    def column(self, start: int, stop: int) -> pa.Array:
+        """Entries start <= t < stop as large_binary."""
+
+
+def present(entries: Sequence[bytes | None] | StoredFrames) -> npt.NDArray[np.bool_]:
+    """(T,) where a camera's entries hold a JPEG."""
+    if hasattr(entries, 'present'):
+        return entries.present()
+    return np.array([entry is not None for entry in entries], np.bool_)
+
+
+def record_batches(
+    frames: EpisodeFrames, layout: ReplayLayout, rows: int = ROWS_AT_ONCE
+) -> Iterator[pa.RecordBatch]:
+    """The episode as Arrow record batches of `layout.arrow_schema()`, `rows` rows each: images of no more in memory."""
+    low = low_dimensional(frames, layout)
+    schema = layout.arrow_schema()
+    for start in range(0, len(frames), rows):
+        stop = min(start + rows, len(frames))
+        part = low.slice(start, stop - start)
+        images = [_images(frames.jpeg[camera], start, stop) for camera in layout.cameras]
+        yield pa.RecordBatch.from_arrays([*part.columns, *images], schema=schema)
+
+
 def to_record_batch(frames: EpisodeFrames, layout: ReplayLayout) -> pa.RecordBatch:
     """The episode as one Arrow record batch of `layout.arrow_schema()`."""
+    return next(record_batches(frames, layout, len(frames)))
+
+
+def _images(entries: Sequence[bytes | None] | StoredFrames, start: int, stop: int) -> pa.Array:
+    if hasattr(entries, 'column'):
+        return entries.column(start, stop)
+    return pa.array(entries[start:stop], pa.large_binary())
+
+
+def low_dimensional(frames: EpisodeFrames, layout: ReplayLayout) -> pa.RecordBatch:
+    """Every column of the episode but the images, in the schema's order."""
     rows = len(frames)
     new_images = np.zeros(rows, np.uint8)
-    images = []
     for bit, camera in enumerate(layout.cameras):
-        entries = frames.jpeg[camera]
-        new_images |= np.array([entry is not None for entry in entries], np.uint8) << bit
-        images.append(pa.array(entries, pa.large_binary()))
+        new_images |= present(frames.jpeg[camera]).astype(np.uint8) << bit
     names: list[Any] = [None] * rows
     names[0] = list(frames.label_names)
     columns: dict[str, pa.Array] = {
@@ -125,9 +165,9 @@ def to_record_batch(frames: EpisodeFrames, layout: ReplayLayout) -> pa.RecordBat
         'policy_version': pa.array(frames.policy_version.astype(np.int64)),
         'label': _labels(frames),
         'new_images': pa.array(new_images),
-        **dict(zip(layout.image_columns, images, strict=True)),
     }
-    schema = layout.arrow_schema()
+    stored = layout.arrow_schema()
+    schema = pa.schema([field for field in stored if field.name not in layout.image_columns])
     return pa.RecordBatch.from_arrays([columns[name] for name in schema.names], schema=schema)
 
 

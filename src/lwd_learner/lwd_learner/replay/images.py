@@ -23,7 +23,7 @@ class JpegCache:
     def __init__(self, read: Callable[[Sequence[Key]], list[bytes]], max_bytes: int) -> None:
         """Read misses with `read`, which answers in the order of its keys."""
         self._read = read
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._entries: OrderedDict[Key, bytes] = OrderedDict()
         self.size_bytes = 0
         self.hits = 0
@@ -36,7 +36,7 @@ class JpegCache:
             self.size_bytes -= len(old)
         self._entries[key] = jpeg
         self.size_bytes += len(jpeg)
-        while self.size_bytes > self._max_bytes and len(self._entries) > 1:
+        while self.size_bytes > self.max_bytes and self._entries:
             _, evicted = self._entries.popitem(last=False)
             self.size_bytes -= len(evicted)
 

@@ -261,6 +261,8 @@ class Replay:
         return [out[key] for key in keys]
 
     def _remember(self, number: int, index: FrameIndex, episode: EpisodeFrames) -> None:
+        if self.cache.max_bytes == 0:
+            return
         start = index.episodes[index.by_id[episode.episode_id]].start
         with self._cache_lock:
             for camera, name in enumerate(self.layout.cameras):
