@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import Point
 from rclpy.node import Node
@@ -36,6 +37,7 @@ _MODES = {
     ControlMode.ESTOP: 'e-stop',
 }
 PATH_WIDTH_M = 0.006
+PATH_LIFETIME = Duration(sec=1)  # of the robot's clock: plans come more often while there are any
 _PATH_COLOURS = {'l': (1.0, 0.6, 0.1), 'r': (0.7, 0.3, 1.0)}
 Values = Mapping[str, object]
 
@@ -124,6 +126,7 @@ class PolicyReport:
                 for row in actions[:, columns]
             ]
             path.scale.x = PATH_WIDTH_M
+            path.lifetime = PATH_LIFETIME
             path.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
             paths.append(path)
         self._markers.publish(MarkerArray(markers=paths))
