@@ -1,4 +1,4 @@
-"""`ros2 run lwd_learner replay`: look at a replay, and tidy it."""
+"""`ros2 run lwd_learner replay`: look at a replay, tidy it, hand it on."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from lwd_learner.interop import InteropError
+from lwd_learner.interop.command import Export
 from lwd_learner.look.command import Lint, Show, Stats
 from lwd_learner.replay.layout import ReplayError
 from lwd_learner.replay.place import default_replay, open_replay
@@ -40,17 +42,18 @@ Command = (
     | Annotated[Show, tyro.conf.subcommand('show')]
     | Annotated[Lint, tyro.conf.subcommand('lint')]
     | Annotated[Compact, tyro.conf.subcommand('compact')]
+    | Annotated[Export, tyro.conf.subcommand('export')]
 )
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit code: 1 if it could not be done, or lint found an error."""
-    command: Stats | Show | Lint | Compact = tyro.cli(
+    command: Stats | Show | Lint | Compact | Export = tyro.cli(
         Command, args=args, prog='ros2 run lwd_learner replay', config=(tyro.conf.OmitArgPrefixes,)
     )
     try:
         return command.run()
-    except (ReplayError, OSError) as error:
+    except (ReplayError, InteropError, OSError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 1
 
