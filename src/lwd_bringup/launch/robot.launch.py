@@ -46,7 +46,7 @@ ARGUMENTS = (
      'discover: the one that DDS discovery finds, if there is one; start: start one here too; or the host name or '
      'address of its machine, which is then added to ROS_STATIC_PEERS.', None),
     ('rviz', 'false', 'Start RViz, where it is installed.', YES_NO),
-    ('respawn', 'true', 'Start a node again when it dies.', YES_NO),
+    ('respawn', 'true', 'Start a node again when it dies; the arbiter in simulation only.', YES_NO),
     ('params_file', PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'config', 'robot.yaml']),
      'Parameters of all nodes of the robot (YAML).', None),
 )  # fmt: skip
@@ -59,7 +59,9 @@ def generate_launch_description() -> LaunchDescription:
         'profile': ParameterValue(LaunchConfiguration('profile'), value_type=str),
     }
 
-    def node(package: str, executable: str, condition=None, **parameters) -> Node:
+    respawn = LaunchConfiguration('respawn')
+
+    def node(package: str, executable: str, condition=None, respawn=respawn, **parameters) -> Node:
         return Node(
             package=package,
             executable=executable,
@@ -67,7 +69,7 @@ def generate_launch_description() -> LaunchDescription:
             output='screen',
             parameters=[LaunchConfiguration('params_file'), {**common, **parameters}],
             condition=condition,
-            respawn=LaunchConfiguration('respawn'),
+            respawn=respawn,
             respawn_delay=0.5,
         )
 
@@ -79,7 +81,11 @@ def generate_launch_description() -> LaunchDescription:
             seed=_number('seed', int), shift=LaunchConfiguration('shift'),
             real_time_factor=_number('real_time_factor', float),
         ),
-        node('lwd_policy_node', 'arbiter_node', velocity_scale=_number('speed', float)),
+        # A new arbiter knows of no e-stop: on a real robot somebody has to look before there is one.
+        node(
+            'lwd_policy_node', 'arbiter_node', respawn=AndSubstitution(in_simulation, respawn),
+            velocity_scale=_number('speed', float),
+        ),
         node('lwd_policy_node', 'policy_node', follow_weights=_flag('weights')),
         node(
             'lwd_policy_node', 'teleop_node',

@@ -35,7 +35,7 @@ class Launched:
         }
         self.others: list[subprocess.Popen[bytes]] = []
         self.log = (home / 'launch.log').open('wb')
-        words = ['ros2', 'launch', 'lwd_bringup', file, 'respawn:=false']
+        words = ['ros2', 'launch', 'lwd_bringup', file]
         words += [f'{name}:={value}' for name, value in arguments.items()]
         self.process = subprocess.Popen(
             words, env=self.environment, start_new_session=True, stdout=self.log, stderr=self.log

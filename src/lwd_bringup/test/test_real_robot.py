@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +26,7 @@ from lwd_msgs.srv import EndEpisode, StartEpisode
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / 'standins'))
-from driver import TOPICS
+from driver import START, TOPICS
 from launched import Launched
 
 pytestmark = pytest.mark.launch
@@ -31,12 +34,17 @@ PROFILE = load_profile('g1_laptop')
 NAMES = list(PROFILE.joint_names)
 DT = PROFILE.control_period_s
 SPEED = 0.1
+BOX = [0.1, -0.2, -0.7, 0.9, 0.8, 0.5]  # m: the left gripper, at home and at the goal, is inside
 
 
 @pytest.fixture
 def robot(tmp_path: Path) -> Iterator[Launched]:
     driver = tmp_path / 'driver.yaml'
     driver.write_text(yaml.safe_dump({'topics': TOPICS}))
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text(
+        yaml.safe_dump({'/**': {'arbiter_node': {'ros__parameters': {'workspace_left': BOX}}}})
+    )
     arguments = {
         'robot_id': 'g1_05',
         'hardware': 'g1',
@@ -45,6 +53,7 @@ def robot(tmp_path: Path) -> Iterator[Launched]:
         'teleop': 'none',
         'speed': str(SPEED),
         'learner': '127.0.0.1',
+        'params_file': str(parameters),
     }
     launched = Launched(tmp_path, 172, 'g1_05', 'robot.launch.py', **arguments)
     launched.start('driver', 'g1_05')
@@ -55,11 +64,12 @@ def robot(tmp_path: Path) -> Iterator[Launched]:
 def parameter(robot: Launched, node: str, name: str) -> object:
     request = GetParameters.Request(names=[name])
     value = robot.call(GetParameters, f'{node}/get_parameters', request).values[0]
-    return value.bool_value if value.type == 1 else value.double_value
+    kinds = {1: value.bool_value, 3: value.double_value, 8: list(value.double_array_value)}
+    return kinds[value.type]
 
 
-def peers_of(program: str, home: Path) -> list[str]:
-    """ROS_STATIC_PEERS of the process that runs `program` for this test."""
+def process_of(program: str, home: Path) -> tuple[int, dict[str, str]]:
+    """Number and environment of the process that runs `program` for this test."""
     for process in Path('/proc').glob('[0-9]*'):
         try:
             command, environment = (
@@ -69,8 +79,12 @@ def peers_of(program: str, home: Path) -> list[str]:
             continue
         values = dict(item.partition('=')[::2] for item in environment.decode().split('\0'))
         if f'/{program}\0'.encode() in command and values.get('LWD_HOME') == str(home):
-            return values.get('ROS_STATIC_PEERS', '').split(';')
-    return []
+            return int(process.name), values
+    raise AssertionError(f'no {program}')
+
+
+def kill(program: str, home: Path) -> None:
+    os.kill(process_of(program, home)[0], signal.SIGKILL)
 
 
 def test_driver_is_commanded_heard_and_recorded_under_its_own_names(
@@ -87,18 +101,19 @@ def test_driver_is_commanded_heard_and_recorded_under_its_own_names(
     robot.wait('commands', lambda: len(commands) > 30)
     for command in commands:
         assert command.joint_names == NAMES
-        np.testing.assert_allclose(command.points[0].positions, PROFILE.home, atol=1e-6)
+        np.testing.assert_allclose(command.points[0].positions, START, atol=1e-6)
     assert modes[-1].mode == ControlMode.HOLD
     for node in ('arbiter_node', 'policy_node', 'recorder_node', 'episode_node'):
         assert parameter(robot, node, 'use_sim_time') is False
     assert parameter(robot, 'episode_node', 'auto') is False
     assert parameter(robot, 'arbiter_node', 'velocity_scale') == SPEED
+    assert parameter(robot, 'arbiter_node', 'workspace_left') == BOX
     names = robot.node.get_node_names()
     assert 'sim_node' not in names and 'teleop_node' not in names
     for ours in TOPICS:
         assert not robot.node.get_publishers_info_by_topic(f'/g1_05/{ours}')
 
-    assert peers_of('policy_node', tmp_path) == ['127.0.0.1']
+    assert process_of('policy_node', tmp_path)[1]['ROS_STATIC_PEERS'] == '127.0.0.1'
 
     # The cameras arrive at the policy.
     def observation() -> str:
@@ -116,7 +131,7 @@ def test_driver_is_commanded_heard_and_recorded_under_its_own_names(
     start = StartEpisode.Request(task='restock', instruction='check', kind='demonstration')
     answer = robot.call(StartEpisode, 'episode/start', start)
     assert answer.ok, answer.message
-    goal = PROFILE.home + 0.15 * (np.arange(16) < 14)
+    goal = START + 0.1 * (np.arange(16) < 14)
 
     def held() -> bool:
         message = TeleopCommand(deadman=True, joint_names=NAMES, position=goal, reason='operator')
@@ -143,3 +158,15 @@ def test_driver_is_commanded_heard_and_recorded_under_its_own_names(
     assert not any('hal' in name or 'vendor' in name for name in counts)
     manifest = EpisodeManifest.from_json((bag / MANIFEST_NAME).read_text())
     assert (manifest.outcome, manifest.takeovers) == ('success', 1)
+
+    # A driver that falls silent, or whose arbiter is gone, is left alone.
+    robot.others[0].send_signal(signal.SIGSTOP)
+    robot.wait('the hold', lambda: modes[-1].reason == 'stale_state')
+    robot.others[0].send_signal(signal.SIGCONT)
+    robot.wait('the driver again', lambda: modes[-1].reason == 'no_episode')
+    for program in ('arbiter_node', 'episode_node'):
+        kill(program, tmp_path)
+    robot.wait(
+        'another episode_node', lambda: len(re.findall(r'episode_node.*started', robot.said())) > 1
+    )
+    assert len(re.findall(r'arbiter_node.*started', robot.said())) == 1

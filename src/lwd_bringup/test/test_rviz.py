@@ -35,6 +35,7 @@ def robot(tmp_path: Path) -> Iterator[Launched]:
     for package in ('rviz2', 'robot_state_publisher'):
         install_standin(tmp_path / 'prefix', package)
     arguments = {'robot_id': 'g1_07', 'rviz': 'true', 'teleop': 'none', 'record': 'false'}
+    arguments['respawn'] = 'false'
     launched = Launched(tmp_path, 171, 'g1_07', 'robot.launch.py', **arguments)
     yield launched
     launched.close()

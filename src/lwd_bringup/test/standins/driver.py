@@ -20,16 +20,17 @@ TOPICS = {
     'joint_states': 'hal/joints',
     'joint_command': 'hal/targets',
 }
+PROFILE = load_profile('g1_laptop')
+START = PROFILE.home + 0.05  # rad, gripper fraction: somewhere else than a program would guess
 
 
 class StandinDriver(Node):
     def __init__(self) -> None:
         super().__init__('vendor_driver')
-        profile = load_profile('g1_laptop')
-        still = [name for name in profile.state_names if name not in profile.joint_names]
+        still = [name for name in PROFILE.state_names if name not in PROFILE.joint_names]
         self.still = [0.0] * len(still)
-        self.state = JointState(name=[*profile.joint_names, *still])
-        self.state.position = [*profile.home, *self.still]
+        self.state = JointState(name=[*PROFILE.joint_names, *still])
+        self.state.position = [*START, *self.still]
         grey = np.full((64, 64, 3), 90, np.uint8)
         self.jpeg = cv2.imencode('.jpg', grey)[1].tobytes()
         self.joints_out = self.create_publisher(
@@ -37,12 +38,12 @@ class StandinDriver(Node):
         )
         self.cameras_out = [
             self.create_publisher(CompressedImage, TOPICS[camera.topic], qos.CAMERA)
-            for camera in profile.cameras
+            for camera in PROFILE.cameras
         ]
         self.create_subscription(
             JointTrajectory, TOPICS['joint_command'], self.on_command, qos.JOINT_COMMAND
         )
-        self.create_timer(profile.control_period_s, self.on_tick)
+        self.create_timer(PROFILE.control_period_s, self.on_tick)
         self.create_timer(0.1, self.on_frame)
 
     def on_command(self, message: JointTrajectory) -> None:
