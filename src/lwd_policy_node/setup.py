@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 package_name = 'lwd_policy_node'
@@ -9,6 +11,10 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
+        (
+            'share/' + package_name + '/robots',
+            sorted(map(str, Path(package_name, 'profile', 'robots').glob('*.yaml'))),
+        ),
     ],
     package_data={package_name: ['**/*.yaml', '**/*.xml', '**/py.typed', '**/*.safetensors']},
     install_requires=['setuptools'],

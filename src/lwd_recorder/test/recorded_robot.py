@@ -69,7 +69,8 @@ class RobotDriver:
         )
         self.asked_to_end: list[tuple[int, str]] = []
         self.node.create_service(EndEpisode, 'episode/end', self._on_end_request)
-        self.heard: dict[str, int] = {}
+        self.heard: dict[str, float] = {}
+        self.statuses: dict[str, tuple[bytes, str]] = {}
         self.node.create_subscription(DiagnosticArray, '/diagnostics', self._on_diagnostics, 10)
         self.robot_id = robot_id
         self.now_ns = 5_000_000_000
@@ -108,12 +109,11 @@ class RobotDriver:
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            if status.name.endswith('recorder'):
-                self.heard = {
-                    one.key.removesuffix(' per_s'): int(one.value)
-                    for one in status.values
-                    if one.key.endswith(' per_s')
-                }
+            self.statuses[status.name] = (status.level, status.message)
+            head, _, topic = status.name.partition(': recorder/')
+            if topic and head == self.robot_id:
+                values = {one.key: one.value for one in status.values}
+                self.heard[topic] = float(values['rate_hz'])
 
     def advance(self) -> Time:
         self.now_ns += TICK_NS

@@ -138,7 +138,7 @@ def test_every_message_of_three_episodes_arrives(
 def test_killed_recorder_comes_back(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
-    """kill -9 in mid-episode: that one is set aside and asked to end; the next is whole; SIGTERM aborts one."""
+    """kill -9 in mid-episode: that one is repaired, aborted and asked to end; the next is whole; SIGTERM aborts one."""
     driver = make_driver(133)
     first = start('recorder_node', 133)
     driver.wait_for_recorder()
@@ -167,12 +167,14 @@ def test_killed_recorder_comes_back(
     states = {entry.episode_id: entry for entry in spool.entries()}
     assert {name: entry.state for name, entry in states.items()} == {
         'g1_01-done': State.CLOSED,
-        'g1_01-killed': State.QUARANTINED,
+        'g1_01-killed': State.CLOSED,
         'g1_01-next': State.CLOSED,
         'g1_01-stopped': State.CLOSED,
     }
-    assert 'killed' in states['g1_01-killed'].reason
-    assert spool.quarantine_folder('g1_01-killed').is_dir()
+    killed = EpisodeManifest.load(spool.folder('g1_01-killed'))
+    assert (killed.recovered, killed.outcome, killed.ended_by) == (True, 'aborted', 'recovery')
+    assert killed.topics['/g1_01/joint_states'].count > 0
+    assert len(list(read_bag(spool.folder('g1_01-killed')))) > 0
     stopped = EpisodeManifest.load(spool.folder('g1_01-stopped'))
     assert (stopped.outcome, stopped.ended_by) == ('aborted', 'shutdown')
     assert set(driver.published['g1_01-next']['joint_states']) <= {

@@ -342,7 +342,7 @@ def test_disk_error_in_an_episode_costs_that_episode(
     spool = Spool(rig.root)
     entry = spool.find('a')
     assert entry is not None
-    assert entry.state is State.QUARANTINED
+    assert entry.state is State.QUARANTINED  # its Episode message, a dummy here, says nothing
     assert 'No space left' in entry.reason
     assert (spool.quarantine_folder('a') / 'a_0.mcap').exists()
     spool.close()

@@ -58,6 +58,7 @@ class RawSubscriptions:
             )
             for topic in topics
         ]
+        self._counted = [not topic.spec.shared for topic in topics]
         self._sequence = [0] * len(topics)
         self._order = sorted(range(len(topics)), key=lambda index: index != first)
 
@@ -72,7 +73,7 @@ class RawSubscriptions:
         Args:
             take: called with (topic's index, serialized message).
             lost: called with (topic's index, count) where the writer's sequence numbers have a gap.
-                Every recorded topic has one writer.
+                Topics that several nodes write have no such numbers.
             most: messages of one topic in one call, so that a flood does not starve the others.
         """
         for index in self._order:
@@ -84,11 +85,12 @@ class RawSubscriptions:
                     if taken is None:
                         break
                     data, information = taken
-                    sequence = information.get('publication_sequence_number') or 0
-                    last = self._sequence[index]
-                    if last and sequence > last + 1:
-                        lost(index, sequence - last - 1)
-                    self._sequence[index] = sequence
+                    if self._counted[index]:
+                        sequence = information.get('publication_sequence_number') or 0
+                        last = self._sequence[index]
+                        if last and sequence > last + 1:
+                            lost(index, sequence - last - 1)
+                        self._sequence[index] = sequence
                     take(index, data)
 
 

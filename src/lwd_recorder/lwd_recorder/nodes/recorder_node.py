@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from rclpy.node import Node
@@ -22,12 +23,16 @@ from lwd_msgs.srv import EndEpisode
 from lwd_recorder.bag import SchemaError
 from lwd_recorder.manifest import OUTCOMES
 from lwd_recorder.nodes import qos
-from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
+from lwd_recorder.nodes.parameter_survey import ParameterSurvey
+from lwd_recorder.nodes.parameters import declare, robot_of
 from lwd_recorder.nodes.process import run
 from lwd_recorder.nodes.raw_subscriptions import PolledClock, RawSubscriptions
-from lwd_recorder.nodes.status import Level, StatusPublisher, say
+from lwd_recorder.nodes.recorder_parameters import PARAMETERS
+from lwd_recorder.nodes.recorder_status import recorder_statuses
+from lwd_recorder.nodes.status import StatusPublisher, say
 from lwd_recorder.paths import default_spool
 from lwd_recorder.recording import (
+    Attachment,
     EpisodeEnd,
     EpisodeStart,
     Notice,
@@ -37,61 +42,12 @@ from lwd_recorder.recording import (
     robot_topics,
 )
 from lwd_recorder.recording.cdr import CdrError, stamp_ns
+from lwd_recorder.recording.profile_file import ProfileFile, ProfileFileError, read_profile
 from lwd_recorder.recording.topics import EPISODE_TOPIC
+from lwd_recorder.recording.versions import software_versions
 from lwd_recorder.spool import SpoolError
 
-_DEFAULT = RecorderConfig()
 _STATUS_PERIOD_S = 1.0
-
-PARAMETERS = (
-    Parameter('robot_id', '', 'robot; empty = the namespace of the node'),
-    Parameter('profile', _DEFAULT.profile, 'robot profile, written into the manifest'),
-    Parameter('cameras', ['head', 'hand_left', 'hand_right'], 'names of the cameras to record'),
-    Parameter('spool', '', 'spool folder; empty = $LWD_HOME/robots/<robot_id>/spool'),
-    Parameter('beat_hz', 25.0, 'how often arrived messages are taken, 1/s', 5.0, 500.0),
-    Parameter('preroll_s', _DEFAULT.preroll_s, 'pre-roll, robot clock, s', 0.0, 60.0),
-    Parameter(
-        'preroll_limit_bytes',
-        _DEFAULT.preroll_limit_bytes,
-        'most memory of the pre-roll, bytes',
-        0,
-        1 << 34,
-    ),
-    Parameter(
-        'postroll_s', _DEFAULT.postroll_s, 'wait for late messages, robot clock, s', 0.0, 10.0
-    ),
-    Parameter(
-        'postroll_wall_s', _DEFAULT.postroll_wall_s, 'least wait for late messages, s', 0.0, 10.0
-    ),
-    Parameter(
-        'postroll_wall_limit_s',
-        _DEFAULT.postroll_wall_limit_s,
-        'longest wait for late messages, s',
-        0.0,
-        60.0,
-    ),
-    Parameter(
-        'queue_limit_bytes',
-        _DEFAULT.queue_limit_bytes,
-        'most memory between subscriptions and disk, bytes; beyond it messages are counted as dropped',
-        1 << 20,
-        1 << 34,
-    ),
-    Parameter(
-        'min_free_bytes',
-        _DEFAULT.min_free_bytes,
-        'free disk space below which no new episode is recorded, bytes',
-        0,
-        1 << 44,
-    ),
-    Parameter(
-        'max_episode_s',
-        _DEFAULT.max_episode_s,
-        'an episode without an end is closed as aborted after this, robot clock, s',
-        1.0,
-        86400.0,
-    ),
-)
 
 
 class RecorderNode(Node):
@@ -102,25 +58,26 @@ class RecorderNode(Node):
         values = declare(self, PARAMETERS)
         robot_id = robot_of(self, values['robot_id'])
         spool = Path(values['spool'] or default_spool(robot_id))
+        profile = self._profile(values['profile'], values['cameras'])
         self._topics = [
             # Our name, whatever a driver's topics are called: what reads a bag knows ours.
             RecordedTopic(self.resolve_topic_name(spec.name, only_expand=True), spec)
-            for spec in robot_topics(values['cameras'])
+            for spec in robot_topics(profile.cameras, values['camera_compression'])
         ]
         self._episode_index = next(
             i for i, topic in enumerate(self._topics) if topic.spec.name == EPISODE_TOPIC
         )
+        known = RecorderConfig.__dataclass_fields__
+        config = {name: value for name, value in values.items() if name in known}
         self._recorder = Recorder(
-            spool,
-            self._topics,
-            RecorderConfig(
-                **{
-                    name: values[name]
-                    for name in RecorderConfig.__dataclass_fields__
-                    if name in values
-                }
-            ),
+            spool, self._topics, RecorderConfig(**config | {'profile': profile.name})
         )
+        if profile.text:
+            self._recorder.attach(
+                Attachment('robot_profile.yaml', 'application/yaml', profile.text)
+            )
+        self._recorder.attach(Attachment('versions.json', 'application/json', software_versions()))
+        self._survey = ParameterSurvey(self, f'/{robot_id}', self._attach_parameters)
         self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
         self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.LATCHED)
         self._end_episode = self.create_client(EndEpisode, 'episode/end')
@@ -132,7 +89,7 @@ class RecorderNode(Node):
         self._clock_input = PolledClock(self)
         self._last_backlog = -1
         self._next_status_s = 0.0
-        self._counts = list(self._recorder.counts)
+        self._stopped: set[str] = set()
         self._now_ns = 0
         self.beat_s = 1.0 / values['beat_hz']
         self.get_logger().info(f'recording {len(self._topics)} topics of {robot_id} into {spool}')
@@ -152,15 +109,37 @@ class RecorderNode(Node):
         for notice in self._recorder.poll(self._now_ns):
             self._announce(notice)
         self._abort_missed()
-        if time.monotonic() >= self._next_status_s:
+        self._survey.poll(self._recorder.episode_id)
+        stopped = {name for name, _ in self._recorder.stopped()}
+        due = time.monotonic() >= self._next_status_s
+        if due or stopped != self._stopped:  # what has stopped is named at once
+            self._stopped = stopped
             self._next_status_s = time.monotonic() + _STATUS_PERIOD_S
             if self._now_ns > 0:  # the first backlog says: ready to record
                 self._publish_backlog()
-            self._publish_status()
+            self._status.publish_all(recorder_statuses(self._recorder, self._last_backlog))
+
+    def _profile(self, name: str, cameras: list[str]) -> ProfileFile:
+        """Return the robot's profile; the cameras of the parameter, if there are any, in place of its own."""
+        wanted = tuple(camera for camera in cameras if camera)
+        try:
+            profile = read_profile(name)
+        except ProfileFileError as error:
+            if not wanted:
+                raise
+            self.get_logger().warning(f'{error}; it is not attached to bags')
+            return ProfileFile(name, wanted, b'')
+        return replace(profile, cameras=wanted or profile.cameras)
+
+    def _attach_parameters(self, text: bytes) -> None:
+        self._recorder.attach(Attachment('parameters.yaml', 'application/yaml', text))
 
     def _take(self, index: int, data: bytes) -> None:
         if index == self._episode_index:
             self._take_episode(data)
+            return
+        if self._topics[index].spec.shared:
+            self._recorder.on_message(index, data, self._now_ns, self._now_ns)
             return
         try:
             stamp = stamp_ns(data)
@@ -223,28 +202,6 @@ class RecorderNode(Node):
         if backlog != self._last_backlog:
             self._last_backlog = backlog
             self._backlog.publish(UInt32(data=backlog))
-
-    def _publish_status(self) -> None:
-        recorder = self._recorder
-        level, text = Level.OK, recorder.episode_id or 'waiting for an episode'
-        if recorder.dropped:
-            level, text = Level.WARN, f'{recorder.dropped} messages dropped: queue full'
-        if recorder.trouble:
-            level, text = Level.ERROR, recorder.trouble
-        values = {
-            'episode_id': recorder.episode_id,
-            'backlog': str(self._last_backlog),
-            'pending_bytes': str(recorder.pending_bytes),
-            'preroll_bytes': str(recorder.preroll_bytes),
-        }
-        for topic, count, last in zip(self._topics, recorder.counts, self._counts, strict=True):
-            values[f'{topic.spec.name} per_s'] = str(count - last)
-        self._counts = list(recorder.counts)
-        try:
-            values['free_bytes'] = str(recorder.free_bytes())
-        except OSError as error:
-            level, text = Level.ERROR, f'{error.filename}: {error.strerror}'
-        self._status.publish(level, text, values)
 
 
 def main(args: list[str] | None = None) -> int:

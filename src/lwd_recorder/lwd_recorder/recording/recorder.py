@@ -13,17 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from lwd_recorder.bag import message_definition
-from lwd_recorder.manifest import KINDS, is_identifier
+from lwd_recorder.manifest import EpisodeManifest
+from lwd_recorder.recording.admission import Admission
+from lwd_recorder.recording.attachment import Attachment
+from lwd_recorder.recording.audit import LiveAudit, TopicState
 from lwd_recorder.recording.config import RecorderConfig
 from lwd_recorder.recording.facts import EpisodeEnd, EpisodeStart
 from lwd_recorder.recording.preroll import PreRoll, Sample
-from lwd_recorder.recording.session import RecordedTopic, Session
-from lwd_recorder.recording.topics import EPISODE_TOPIC
+from lwd_recorder.recording.recovery import recover_bag
+from lwd_recorder.recording.session import Session
+from lwd_recorder.recording.topics import EPISODE_TOPIC, RecordedTopic
 from lwd_recorder.recording.writer import EpisodeWriter, Notice
-from lwd_recorder.spool import Spool, SpoolError
+from lwd_recorder.spool import Spool
 
 _NS = 1_000_000_000
 _JUMP_BACK_NS = _NS
+_DISK_PERIOD_S = 0.5
 
 
 class Recorder:
@@ -52,9 +57,9 @@ class Recorder:
         self._wall_s = wall_s
         self._spool_root = spool_root
         self._notices: deque[Notice] = deque()
-        self._writer = EpisodeWriter(
-            spool_root, self._config.queue_limit_bytes, self._notices.append
-        )
+        self._writer = EpisodeWriter(spool_root, self._config, self._notices.append, self._salvage)
+        self._audit = LiveAudit(self._topics, self._config.stall_s)
+        self._attachments: dict[str, Attachment] = {}
         self._preroll = PreRoll(
             round(self._config.preroll_s * _NS), self._config.preroll_limit_bytes
         )
@@ -68,8 +73,7 @@ class Recorder:
         self._early_start: EpisodeStart | None = None
         self._listening_since_ns = 0
         self._last_ns = 0
-        self.counts = [0] * len(self._topics)
-        """Messages received by topic since the start; read-only for others."""
+        self._disk_looked_s = 0.0
         self.dropped = 0
         """Messages that found the queue full; read-only for others."""
         self.trouble = ''
@@ -89,10 +93,14 @@ class Recorder:
         for topic in self._topics:
             message_definition(topic.spec.type_name)
         self._spool = Spool(self._spool_root)
-        notices = [
-            Notice('warn', f'episode {entry.episode_id} is {entry.state}: {entry.reason}')
-            for entry in self._spool.recover()
-        ]
+        self._admission = Admission(self._spool, self._config)
+        notices = []
+        for entry in self._spool.recover(self._salvage):
+            why = (
+                entry.reason
+                or 'it was left open by a recorder that was killed, and is whole again'
+            )
+            notices.append(Notice('warn', f'episode {entry.episode_id} is {entry.state}: {why}'))
         self._writer.start()
         return notices
 
@@ -115,6 +123,25 @@ class Recorder:
         """Return how many closed episodes are not in the store yet."""
         return self._spool.backlog()
 
+    @property
+    def warning(self) -> str:
+        """What may soon be in the way of recording; empty when nothing."""
+        return self._admission.warning
+
+    def stopped(self) -> list[tuple[str, float]]:
+        """Return the steady topics that are silent in the episode under way, and for how long, s."""
+        return self._audit.stopped() if self._session is not None else []
+
+    def look(self) -> list[TopicState]:
+        """Return what is measured of every topic; rates since the last call."""
+        return self._audit.look(self._monotonic_s())
+
+    def attach(self, attachment: Attachment) -> None:
+        """Put a file into this and all later bags; one of the same name is replaced."""
+        self._attachments[attachment.name] = attachment
+        if self._session is not None:
+            self._session.attachments = tuple(self._attachments.values())
+
     def free_bytes(self) -> int:
         """Return the bytes free on the spool's file system."""
         return self._spool.free_bytes()
@@ -129,7 +156,7 @@ class Recorder:
             stamp_ns: header stamp, ns.
         """
         self._watch_clock(now_ns)
-        self.counts[topic] += 1
+        self._audit.add(topic, stamp_ns, now_ns, self._monotonic_s())
         sample = Sample(topic, data, now_ns, stamp_ns)
         for session, _ in self._closing:
             if session.end is not None and stamp_ns <= session.end.ended_ns:
@@ -141,7 +168,8 @@ class Recorder:
             self._latched[topic] = sample
 
     def on_lost(self, topic: int, count: int) -> None:
-        """Count messages that the middleware reported lost."""
+        """Count messages that the sequence numbers say were sent and never arrived."""
+        self._audit.add_lost(topic, count)
         if self._session is not None:
             self._session.lost[topic] += count
 
@@ -161,7 +189,7 @@ class Recorder:
             self._end(EpisodeEnd(start.started_ns, 'aborted', 'recorder', note))
         if start.episode_id == self._refused:
             return
-        reason = self._reason_to_refuse(start)
+        reason = self._lateness(start) or self._admission.reason_to_refuse(start)
         self.trouble = reason
         if reason:
             self._refused = start.episode_id
@@ -172,6 +200,8 @@ class Recorder:
                 )
             )
             return
+        if self.warning:
+            self._notices.append(Notice('warn', self.warning))
         first_ns = start.started_ns - round(self._config.preroll_s * _NS)
         samples = list(self._preroll.since(first_ns))
         there = {one.topic for one in samples}
@@ -180,7 +210,10 @@ class Recorder:
             for topic, one in self._latched.items()
             if topic not in there
         ]
-        self._session = Session(start, self._topics, self._config.profile)
+        self._session = Session(
+            start, self._topics, self._config, tuple(self._attachments.values())
+        )
+        self._audit.begin(start.started_ns, self._monotonic_s())
         self._writer.begin(self._session, [*latched, *samples, sample])
 
     def on_end(self, episode_id: str, end: EpisodeEnd, data: bytes, now_ns: int) -> None:
@@ -224,6 +257,8 @@ class Recorder:
             if now_ns > limit_ns:
                 note = f'no end was announced in {self._config.max_episode_s} s (max_episode_s)'
                 self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', note))
+            else:
+                self._watch(session, now_ns)
         wall_s = self._monotonic_s()
         for item in list(self._closing):
             if self._is_due(*item, now_ns=now_ns, wall_s=wall_s):
@@ -254,30 +289,39 @@ class Recorder:
         """Let go of the spool, after `shutdown`."""
         self._spool.close()
 
+    def _salvage(self, folder: Path, aside: Path, profile: str) -> EpisodeManifest:
+        steady = [topic.name for topic in self._topics if topic.spec.periodic]
+        return recover_bag(folder, aside, profile or self._config.profile, periodic=steady)
+
     def _is_late(self, start: EpisodeStart) -> bool:
         return start.started_ns < self._listening_since_ns
 
-    def _reason_to_refuse(self, start: EpisodeStart) -> str:
-        if not is_identifier(start.episode_id) or not is_identifier(start.robot_id):
-            return f'episode_id or robot_id {start.robot_id!r} cannot name a folder'
-        if start.kind not in KINDS:
-            return f'kind is {start.kind!r}, not one of {", ".join(KINDS)}'
-        if self._is_late(start):
-            late_s = (self._listening_since_ns - start.started_ns) / _NS
-            return f'it began {late_s:.2f} s before the recorder; waiting for the next one'
-        try:
-            known = self._spool.find(start.episode_id)
-            free_bytes = self._spool.free_bytes()
-        except (SpoolError, OSError) as error:
-            return f'the spool does not answer: {error}'
-        if known is not None:
-            return f'it is in the spool already ({known.state}); part of it is never sent as whole'
-        if free_bytes < self._config.min_free_bytes:
-            return (
-                f'disk full: {free_bytes >> 20} MiB free at {self._spool.root}, '
-                f'{self._config.min_free_bytes >> 20} MiB needed (min_free_bytes)'
-            )
-        return ''
+    def _lateness(self, start: EpisodeStart) -> str:
+        if not self._is_late(start):
+            return ''
+        late_s = (self._listening_since_ns - start.started_ns) / _NS
+        return f'it began {late_s:.2f} s before the recorder; waiting for the next one'
+
+    def _watch(self, session: Session, now_ns: int) -> None:
+        """Name what stops or comes back in an episode, and end the episode before the disk is full."""
+        wall_s = self._monotonic_s()
+        for change in self._audit.changes(now_ns, wall_s):
+            at_s = (now_ns - session.start.started_ns) / _NS
+            if change.stopped:
+                came = f'came at {change.rate_hz:.1f} Hz' if change.rate_hz else 'never came'
+                text = f'{change.name} stopped: nothing for {change.silent_s:.1f} s, {came}'
+            else:
+                text = f'{change.name} is back after {change.silent_s:.1f} s'
+            session.notes.append(f'{text} (at {at_s:.1f} s)')
+            level = 'error' if change.stopped else 'info'
+            self._notices.append(Notice(level, f'episode {session.episode_id}: {text}'))
+        if wall_s - self._disk_looked_s >= _DISK_PERIOD_S:
+            self._disk_looked_s = wall_s
+            full = self._admission.must_stop()
+            if full:
+                self.trouble = full
+                self._notices.append(Notice('error', f'episode {session.episode_id}: {full}'))
+                self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', full))
 
     def _end(self, end: EpisodeEnd) -> None:
         session, self._session = self._session, None
@@ -305,7 +349,11 @@ class Recorder:
 
     def _put(self, session: Session, sample: Sample) -> None:
         if not self._writer.put(session, sample):
+            if not session.dropped:
+                text = f'episode {session.episode_id}: the disk is too slow, messages are dropped'
+                self._notices.append(Notice('error', text))
             session.dropped[sample.topic] += 1
+            self._audit.add_dropped(sample.topic)
             self.dropped += 1
 
     def _watch_clock(self, now_ns: int) -> None:

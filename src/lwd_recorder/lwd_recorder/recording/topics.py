@@ -9,6 +9,7 @@ from lwd_recorder.bag import Compression, OfferedQos, TopicOptions
 
 EPISODE_TOPIC = 'episode'
 EXECUTED_ACTION_TOPIC = 'executed_action'
+_COMPRESSED = '/compressed'
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,9 @@ class TopicSpec:
     """One recorded topic."""
 
     name: str
-    """Relative to the robot's namespace."""
+    """Relative to the robot's namespace, or absolute."""
     type_name: str
-    """e.g. sensor_msgs/msg/JointState. The type begins with a std_msgs/Header."""
+    """e.g. sensor_msgs/msg/JointState. The type begins with a std_msgs/Header or a Time."""
     qos: OfferedQos
     """What its writer offers (docs/architecture.md)."""
     depth: int
@@ -43,32 +44,57 @@ class TopicSpec:
         return TopicOptions(self.qos, self.compression, self.periodic)
 
 
-def robot_topics(cameras: Sequence[str]) -> tuple[TopicSpec, ...]:
+@dataclass(frozen=True, slots=True)
+class RecordedTopic:
+    """A topic as this robot has it."""
+
+    name: str
+    """Absolute name, e.g. /g1_01/joint_states."""
+    spec: TopicSpec
+    """Type, QoS and what is expected of it."""
+
+
+def robot_topics(
+    cameras: Sequence[str], camera_compression: Compression = 'none'
+) -> tuple[TopicSpec, ...]:
     """Return the topics of one robot.
 
     Args:
-        cameras: names, e.g. head, hand_left, hand_right.
+        cameras: names (head: camera/head/image/compressed), or topics: JPEG if they end in /compressed, else raw
+            images.
+        camera_compression: of the chunks that images go into; JPEG does not shrink.
     """
-    image = OfferedQos('best_effort', depth=5)
     latched = OfferedQos(durability='transient_local', depth=1)
     return (
-        *(
-            TopicSpec(
-                f'camera/{camera}/image/compressed',
-                'sensor_msgs/msg/CompressedImage',
-                image,
-                60,
-                True,
-            )
-            for camera in cameras
-        ),
-        TopicSpec('joint_states', 'sensor_msgs/msg/JointState', OfferedQos(depth=10), 200, True),
+        *(_camera(camera, camera_compression) for camera in cameras),
         TopicSpec(
-            EXECUTED_ACTION_TOPIC, 'lwd_msgs/msg/ExecutedAction', OfferedQos(depth=100), 200, True
+            'joint_states', 'sensor_msgs/msg/JointState', OfferedQos(depth=10), 400,
+            required=True, periodic=True,
+        ),
+        TopicSpec(
+            EXECUTED_ACTION_TOPIC, 'lwd_msgs/msg/ExecutedAction', OfferedQos(depth=100), 200,
+            required=True, periodic=True,
         ),
         TopicSpec('action_chunk', 'lwd_msgs/msg/ActionChunk', OfferedQos(depth=1), 50),
         TopicSpec('control_mode', 'lwd_msgs/msg/ControlMode', latched, 20),
         TopicSpec('teleop/command', 'lwd_msgs/msg/TeleopCommand', OfferedQos(depth=1), 100),
-        TopicSpec('sim/state', 'lwd_msgs/msg/SimState', OfferedQos(depth=5), 200),
+        TopicSpec('sim/state', 'lwd_msgs/msg/SimState', OfferedQos(depth=5), 200, periodic=True),
         TopicSpec(EPISODE_TOPIC, 'lwd_msgs/msg/Episode', latched, 20),
-    )
+        TopicSpec(
+            '/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', OfferedQos(), 100, shared=True
+        ),
+        TopicSpec(
+            '/parameter_events', 'rcl_interfaces/msg/ParameterEvent', OfferedQos(depth=1000), 200,
+            shared=True,
+        ),
+        TopicSpec('/rosout', 'rcl_interfaces/msg/Log', OfferedQos(depth=1000), 500, shared=True),
+    )  # fmt: skip
+
+
+def _camera(camera: str, compression: Compression) -> TopicSpec:
+    topic = camera if '/' in camera else f'camera/{camera}/image{_COMPRESSED}'
+    kind = 'CompressedImage' if topic.endswith(_COMPRESSED) else 'Image'
+    return TopicSpec(
+        topic, f'sensor_msgs/msg/{kind}', OfferedQos('best_effort', depth=5), 60,
+        required=True, periodic=True, compression=compression,
+    )  # fmt: skip

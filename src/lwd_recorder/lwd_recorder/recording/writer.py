@@ -1,20 +1,25 @@
-"""The writer thread: takes messages from a bounded queue to the disk, so that no callback ever waits for one."""
+"""The threads behind the subscriptions: messages to the kernel, and everything that waits for a disk."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from lwd_recorder.bag import BagError, SchemaError
 from lwd_recorder.manifest import ManifestError
+from lwd_recorder.recording.config import RecorderConfig
 from lwd_recorder.recording.preroll import Sample
 from lwd_recorder.recording.session import Session
-from lwd_recorder.spool import Spool, SpoolError, State
+from lwd_recorder.spool import Salvage, Spool, SpoolError, State
 
 _WAKE_S = 0.05
+_REPAIR_S = 30.0
 
 
 class Notice(NamedTuple):
@@ -45,36 +50,52 @@ class _Write(NamedTuple):
 
 
 class EpisodeWriter:
-    """Owns the open bags. `begin`, `put`, `finish` and `stop` are called by one receiving thread."""
+    """Owns the open bags. `begin`, `put`, `finish` and `stop` are called by one receiving thread.
+
+    Two threads: the writer takes messages to the kernel, the finisher waits for the disk (fsync, split files, closing
+    an episode), so that neither a callback nor the next episode's messages ever wait for it.
+    """
 
     def __init__(
-        self, spool_root: Path | str, limit_bytes: int, notify: Callable[[Notice], None]
+        self,
+        spool_root: Path | str,
+        config: RecorderConfig,
+        notify: Callable[[Notice], None],
+        salvage: Salvage | None = None,
     ) -> None:
-        """Prepare; `run` starts the thread.
+        """Prepare; `start` starts the threads.
 
         Args:
             spool_root: the spool's folder.
-            limit_bytes: most bytes that wait in the queue.
-            notify: called from the writer thread with what happened.
+            config: limits and intervals.
+            notify: called from both threads with what happened.
+            salvage: makes an episode out of what a disk error left of one.
         """
         self._spool_root = spool_root
-        self._limit_bytes = limit_bytes
+        self._config = config
         self._notify = notify
+        self._salvage = salvage
         self._queue: deque[_Open | _Write | _Close] = deque()
         self._queued_bytes = 0  # counted up by the receiving thread
         self._written_bytes = 0  # counted up by the writer thread: no lock on the way of a message
         self._wake = threading.Event()
         self._stopping = False
-        self._to_quarantine: dict[str, str] = {}
+        self._open: list[Session] = []
+        self._finishing: Future[None] | None = None
+        self._last: Future[None] | None = None
         self._thread = threading.Thread(target=self._run, name='bag-writer', daemon=True)
+        self._finisher = ThreadPoolExecutor(1, 'bag-finisher', self._open_spool)
+        self._finisher_spool: Spool
+        self._failed: dict[str, str] = {}  # the finisher's: reasons by episode
+        self._repair_at_s = 0.0
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the threads."""
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """Whether the writer runs."""
         return self._thread.is_alive()
 
     @property
@@ -91,7 +112,7 @@ class EpisodeWriter:
     def put(self, session: Session, sample: Sample) -> bool:
         """Queue one message; False when the queue is full and the message was not taken."""
         size = len(sample.data)
-        if self.pending_bytes + size > self._limit_bytes:
+        if self.pending_bytes + size > self._config.queue_limit_bytes:
             return False
         self._queued_bytes += size
         self._queue.append(_Write(session, sample))
@@ -103,22 +124,36 @@ class EpisodeWriter:
         self._wake.set()
 
     def stop(self, timeout_s: float) -> bool:
-        """Write what is queued and end the thread; False if it did not end in time."""
+        """Write what is queued, close what is to be closed, end the threads; False if they did not end in time."""
+        give_up_s = time.monotonic() + timeout_s
         self._stopping = True
         self._wake.set()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        if self._last is None:
+            self._last = self._finisher.submit(self._close_spool)
+            self._finisher.shutdown(wait=False)
+        done, _ = wait([self._last], max(0.0, give_up_s - time.monotonic()))
+        return bool(done)
 
     def _run(self) -> None:
         spool = Spool(self._spool_root)
+        flush_at_s = sync_at_s = 0.0
         try:
             while True:
                 stopping = self._stopping
                 self._drain(spool)
                 if stopping:
                     return
-                if self._to_quarantine:
-                    self._set_aside(spool)
+                now_s = time.monotonic()
+                if now_s >= flush_at_s:
+                    flush_at_s = now_s + self._config.flush_s
+                    for session in self._open:
+                        self._guarded(session, session.flush)
+                if now_s >= sync_at_s and (self._finishing is None or self._finishing.done()):
+                    sync_at_s = now_s + self._config.sync_s
+                    self._finishing = self._finisher.submit(self._sync, tuple(self._open))
                 self._wake.wait(_WAKE_S)
                 self._wake.clear()
         finally:
@@ -127,54 +162,88 @@ class EpisodeWriter:
     def _drain(self, spool: Spool) -> None:
         while self._queue:
             item = self._queue.popleft()
+            session = item.session
             samples: Sequence[Sample] = ()
-            if isinstance(item, _Write):
-                samples = (item.sample,)
-            elif isinstance(item, _Open):
-                samples = item.samples
-            if not item.session.failure:
-                self._handle(spool, item, samples)
-            self._written_bytes += sum(len(sample.data) for sample in samples)
-
-    def _handle(
-        self, spool: Spool, item: _Open | _Write | _Close, samples: Sequence[Sample]
-    ) -> None:
-        session = item.session
-        try:
             if isinstance(item, _Open):
-                session.open(spool)
+                samples = item.samples
+                self._open.append(session)
+                self._guarded(session, partial(session.open, spool, self._finisher))
+            elif isinstance(item, _Write):
+                samples = (item.sample,)
+            elif session in self._open and not session.failure:
+                self._open.remove(session)
+                self._finisher.submit(self._close, session)
             for sample in samples:
-                session.write(sample)
-            if isinstance(item, _Close):
-                manifest = session.close(spool)
-                messages = sum(topic.count for topic in manifest.topics.values())
-                text = (
-                    f'episode {session.episode_id} closed: {manifest.outcome} by '
-                    f'{manifest.ended_by}, {messages} messages, {manifest.size_bytes} bytes'
-                )
-                self._notify(Notice('info', text, session.episode_id))
+                self._guarded(session, partial(session.write, sample))
+            self._written_bytes += sum(len(sample.data) for sample in samples)
+            self._drop_failed()
+        self._drop_failed()
+
+    def _drop_failed(self) -> None:
+        """Hand what cannot be written any more to the finisher: from here on nobody writes it."""
+        for session in [one for one in self._open if one.failure]:
+            self._open.remove(session)
+            self._finisher.submit(self._give_up, session)
+
+    @staticmethod
+    def _guarded(session: Session, act: Callable[[], object]) -> None:
+        """Do something for an episode that is well; what goes wrong costs that episode and nothing else."""
+        if session.failure:
+            return
+        try:
+            act()
         except (BagError, SchemaError, SpoolError, ManifestError, OSError) as error:
             session.failure = f'{type(error).__name__}: {error}'
-            session.abandon()
-            self._notify(
-                Notice(
-                    'error',
-                    f'episode {session.episode_id} is not recorded: {session.failure}. '
-                    'The recorder goes on with the next one',
-                )
-            )
-            known = isinstance(item, _Open) and isinstance(error, SpoolError)
-            if not known:
-                self._to_quarantine[session.episode_id] = session.failure
-                self._set_aside(spool)
 
-    def _set_aside(self, spool: Spool) -> None:
-        """Quarantine failed episodes; on a disk that is still full, again at the next turn."""
-        for episode_id, reason in list(self._to_quarantine.items()):
+    def _open_spool(self) -> None:
+        self._finisher_spool = Spool(self._spool_root)
+
+    def _close_spool(self) -> None:
+        self._finisher_spool.close()
+
+    def _sync(self, sessions: Sequence[Session]) -> None:
+        for session in sessions:
+            self._guarded(session, session.sync)
+        if self._failed and time.monotonic() >= self._repair_at_s:
+            self._repair_failed()
+
+    def _close(self, session: Session) -> None:
+        self._guarded(session, partial(self._close_whole, session))
+        if session.failure:
+            self._give_up(session)
+
+    def _close_whole(self, session: Session) -> None:
+        manifest = session.close(self._finisher_spool)
+        messages = sum(topic.count for topic in manifest.topics.values())
+        text = (
+            f'episode {session.episode_id} closed: {manifest.outcome} by '
+            f'{manifest.ended_by}, {messages} messages, {manifest.size_bytes} bytes'
+        )
+        self._notify(Notice('info', text, session.episode_id))
+
+    def _give_up(self, session: Session) -> None:
+        """Let go of an episode that cannot be written; what is on the disk becomes one that says so."""
+        session.abandon()
+        text = f'episode {session.episode_id} is not recorded to its end: {session.failure}. The recorder goes on'
+        self._notify(Notice('error', text))
+        if session.entered:
+            self._failed[session.episode_id] = session.failure
+            self._repair_failed()
+
+    def _repair_failed(self) -> None:
+        """Repair what failed; on a disk that still refuses, again later."""
+        self._repair_at_s = time.monotonic() + _REPAIR_S
+        spool = self._finisher_spool
+        for episode_id, reason in list(self._failed.items()):
             try:
+                spool.recover_episode(episode_id, self._salvage, reason)
                 entry = spool.find(episode_id)
-                if entry is not None and entry.state is State.OPEN:
-                    spool.quarantine(episode_id, reason)
             except (SpoolError, OSError):
                 continue
-            del self._to_quarantine[episode_id]
+            if entry is None or entry.state is not State.OPEN:
+                del self._failed[episode_id]
+                state = 'unknown' if entry is None else str(entry.state)
+                closed = episode_id if state == State.CLOSED else ''
+                self._notify(
+                    Notice('warn', f'episode {episode_id} is now {state}: {reason}', closed)
+                )
