@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lwd_recorder.bag import read_bag
@@ -107,10 +109,10 @@ def test_uploader_empties_the_spool(store: Store, tmp_path: Path, make_episode: 
     spool.close()
 
 
-def test_keep_local_keeps(tmp_path: Path, make_episode: Maker) -> None:
+def test_keep_committed_keeps(tmp_path: Path, make_episode: Maker) -> None:
     spool = spool_with(tmp_path, make_episode, 'a')
     store = FolderStore(tmp_path / 'store')
-    Uploader(spool.root, store, UploaderConfig(keep_local=True)).run_once()
+    Uploader(spool.root, store, UploaderConfig(keep_committed=1)).run_once()
     assert [entry.state for entry in spool.entries()] == [State.COMMITTED]
     assert (spool.folder('a') / 'manifest.json').exists()
     spool.close()
@@ -142,12 +144,12 @@ class _Flaky(FolderStore):
         self.left = failures
         self.times: list[float] = []
 
-    def put_file(self, path: Path, key: str, sha256: str) -> None:
+    def put_file(self, path: Path, key: str, sha256: str, *more: Any) -> int:
         self.times.append(time.monotonic())
         if self.left > 0:
             self.left -= 1
             raise StoreError('503 slow down')
-        super().put_file(path, key, sha256)
+        return super().put_file(path, key, sha256, *more)
 
 
 def test_store_that_is_down_is_tried_again_less_and_less(
@@ -215,8 +217,8 @@ def gate():
         time.sleep(60)
 
 def gated(call):
-    def run(*arguments):
-        result = call(*arguments)
+    def run(*arguments, **named):
+        result = call(*arguments, **named)
         gate()
         return result
     return run
@@ -251,4 +253,74 @@ def test_killed_uploader_goes_on(
     assert [entry.state for entry in spool.entries()] == [State.DELETED] * 2
     assert again.totals.already == (1 if stop_at == 3 else 0)
     assert len(list(store.list('robots/'))) == 6
+    spool.close()
+
+
+def test_urgent_episodes_go_first(tmp_path: Path, make_episode: Maker) -> None:
+    spool = Spool(tmp_path / 'spool')
+    facts = {'a': {}, 'b': {'outcome': 'failure'}, 'c': {}, 'd': {'takeovers': 1}}
+    for episode_id, values in facts.items():
+        make_episode(spool.open_episode(episode_id), **values)
+        spool.close_episode(episode_id)
+    said: list[str] = []
+    store = FolderStore(tmp_path / 'store')
+    Uploader(spool.root, store, log=lambda level, text: said.append(text.split()[1])).run_once()
+    assert said == ['b', 'd', 'a', 'c']
+    spool.close()
+
+
+def test_duplicate_id_of_another_robot_never_replaces_the_first(
+    store: Store, tmp_path: Path, make_episode: Maker
+) -> None:
+    """Also when only files, and no manifest yet, are in the store: keys are immutable."""
+    first = make_episode(tmp_path / 'one' / 'ep')
+    name = first.files[0].name
+    store.put_file(
+        tmp_path / 'one' / 'ep' / name, f'{first.key_prefix}/{name}', first.files[0].sha256
+    )
+    folder = tmp_path / 'two' / 'ep'
+    make_episode(folder)
+    (folder / name).write_bytes(b'other bytes')
+    record = replace(
+        first.files[0], size_bytes=11, sha256=hashlib.sha256(b'other bytes').hexdigest()
+    )
+    replace(first, files=(record, *first.files[1:])).save(folder)
+    with pytest.raises(ConflictError, match='immutable'):
+        deliver(store, folder)
+    assert deliver(store, tmp_path / 'one' / 'ep').manifest.files == first.files
+
+
+def test_store_that_is_back_ends_every_pause(tmp_path: Path, make_episode: Maker) -> None:
+    """A pause may be an hour long; the first success shows that it need not be."""
+    names = [f'e{i}' for i in range(4)]
+    spool = spool_with(tmp_path, make_episode, *names)
+    store = _Flaky(tmp_path / 'store', failures=3)
+    config = UploaderConfig(poll_s=0.005, backoff_min_s=3600.0, concurrency=1)
+    uploader = Uploader(spool.root, store, config)
+    thread = threading.Thread(target=uploader.run)
+    thread.start()
+    deadline_s = time.monotonic() + 30
+    while spool.entries(State.CLOSED, State.UPLOADING):
+        assert time.monotonic() < deadline_s, spool.entries()
+        time.sleep(0.01)
+    uploader.stop()
+    thread.join(10)
+    assert delivered(store) == names
+    spool.close()
+
+
+def test_stopped_uploader_leaves_a_large_upload_to_be_gone_on_with(
+    tmp_path: Path, make_episode: Maker
+) -> None:
+    spool = spool_with(tmp_path, make_episode, 'a')
+    store = FolderStore(tmp_path / 'store')
+    uploader = Uploader(spool.root, store)
+    uploader.stop()
+    uploader.run_once()
+    [entry] = spool.entries()
+    assert (entry.state, entry.claimed_by) == (State.UPLOADING, '')
+    assert uploader.totals.failures == 0
+    assert delivered(store) == []
+    Uploader(spool.root, store).run_once()
+    assert delivered(store) == ['a']
     spool.close()

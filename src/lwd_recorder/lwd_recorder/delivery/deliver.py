@@ -1,7 +1,7 @@
 """Puts one episode into a store: files first, verified, then the manifest, which is the commit.
 
-Safe to run again after any interruption: keys never change, a file that is there already is not sent twice, and an
-episode whose manifest is in the store is done.
+Safe to run again after any interruption: keys never change, a file that is there already is not sent twice, a file that
+was sent in part is gone on with, and an episode whose manifest is in the store is done.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lwd_recorder.bag.records import FileRecord
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError
-from lwd_recorder.store.base import Store, StoreError
+from lwd_recorder.store.base import ExistsError, OnBytes, Store, UploadLog
 
 
 class ConflictError(Exception):
@@ -33,13 +34,21 @@ class Delivery:
     """Time taken, s."""
 
 
-def deliver(store: Store, folder: Path, wall_s: Callable[[], float] = time.time) -> Delivery:
+def deliver(
+    store: Store,
+    folder: Path,
+    wall_s: Callable[[], float] = time.time,
+    log: UploadLog | None = None,
+    on_bytes: OnBytes | None = None,
+) -> Delivery:
     """Put an episode's folder into a store.
 
     Args:
         store: where to.
         folder: holds manifest.json and the files that it lists.
         wall_s: wall clock, s since the epoch.
+        log: where interrupted uploads are remembered.
+        on_bytes: told of the bytes that are in the store; what it raises interrupts, and the next call goes on.
 
     Raises:
         ManifestError: the local manifest is missing or not valid.
@@ -50,33 +59,59 @@ def deliver(store: Store, folder: Path, wall_s: Callable[[], float] = time.time)
     began_s = time.monotonic()
     manifest = EpisodeManifest.load(folder)
     manifest_key = f'{manifest.key_prefix}/{MANIFEST_NAME}'
-    stored = _stored_manifest(store, manifest_key)
+    stored = _stored_manifest(store, manifest_key, manifest)
     if stored is not None:
-        if not stored.same_content(manifest):
-            raise ConflictError(
-                f'{manifest_key} of {store.uri} has other files or hashes than {folder}'
-            )
         return Delivery(stored, True, 0, time.monotonic() - began_s)
-    sent_bytes = 0
-    for file in manifest.files:
-        key = f'{manifest.key_prefix}/{file.name}'
-        if store.matches(key, file.size_bytes, file.sha256):
-            continue
-        if not (folder / file.name).is_file():
-            raise ManifestError(f'{folder / file.name} is listed in the manifest and not there')
-        store.put_file(folder / file.name, key, file.sha256)
-        if not store.matches(key, file.size_bytes, file.sha256):
-            raise StoreError(f'{key} of {store.uri} does not read back as it was sent')
-        sent_bytes += file.size_bytes
+    sent_bytes = sum(
+        _deliver_file(store, folder, manifest, file, log, on_bytes) for file in manifest.files
+    )
     committed = replace(manifest, committed_wall_s=wall_s())
-    store.put_bytes(committed.to_json().encode(), manifest_key)
-    return Delivery(committed, False, sent_bytes, time.monotonic() - began_s)
+    already = False
+    try:
+        store.put_bytes(committed.to_json().encode(), manifest_key, replace=False)
+    except ExistsError:  # another uploader was faster, or an earlier answer was lost
+        stored = _stored_manifest(store, manifest_key, manifest)
+        if stored is None:
+            raise
+        committed, already = stored, True
+    return Delivery(committed, already, sent_bytes, time.monotonic() - began_s)
 
 
-def _stored_manifest(store: Store, key: str) -> EpisodeManifest | None:
+def _deliver_file(
+    store: Store,
+    folder: Path,
+    manifest: EpisodeManifest,
+    file: FileRecord,
+    log: UploadLog | None,
+    on_bytes: OnBytes | None,
+) -> int:
+    key, path = f'{manifest.key_prefix}/{file.name}', folder / file.name
+    if not path.is_file():
+        raise ManifestError(f'{path} is listed in the manifest and not there')
+    if not store.matches(key, file.size_bytes, file.sha256, path):
+        try:
+            return store.put_file(path, key, file.sha256, log, on_bytes)
+        except ExistsError as error:
+            if not store.matches(key, file.size_bytes, file.sha256, path):
+                raise ConflictError(
+                    f'{key} of {store.uri} is there with other bytes than {path}, and keys are immutable: '
+                    'another episode has this id'
+                ) from error
+    if on_bytes is not None:
+        on_bytes(file.size_bytes)
+    return 0
+
+
+def _stored_manifest(store: Store, key: str, manifest: EpisodeManifest) -> EpisodeManifest | None:
+    """Return the store's manifest of the same episode, or None; another one under the key is a ConflictError."""
     if not store.exists(key):
         return None
     try:
-        return EpisodeManifest.from_json(store.read_bytes(key))
+        stored = EpisodeManifest.from_json(store.read_bytes(key))
     except ManifestError as error:
         raise ConflictError(f'{key} of {store.uri} is there and not valid: {error}') from error
+    if not stored.same_content(manifest):
+        raise ConflictError(
+            f'{key} of {store.uri} has other files or hashes than this episode: another one has its id'
+        )
+    return stored

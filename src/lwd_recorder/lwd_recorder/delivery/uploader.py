@@ -11,22 +11,37 @@ from pathlib import Path
 
 from lwd_recorder.delivery.deliver import ConflictError, deliver
 from lwd_recorder.manifest import ManifestError
-from lwd_recorder.spool import Entry, Spool, SpoolError, State
+from lwd_recorder.spool import (
+    Entry,
+    Owner,
+    Room,
+    RoomConfig,
+    Spool,
+    SpoolError,
+    State,
+    make_room,
+)
 from lwd_recorder.store.base import IntegrityError, Store, StoreError
+
+_ROOM = RoomConfig()
 
 
 @dataclass(frozen=True, slots=True)
 class UploaderConfig:
     """How the uploader works."""
 
-    keep_local: bool = False
-    """Keep the local copy after the store has verified it."""
+    keep_committed: int = 0
+    """Newest delivered episodes whose local copy stays while there is room."""
+    warn_free_bytes: int = _ROOM.warn_free_bytes
+    """Below this free space all local copies of delivered episodes go, oldest first, bytes."""
+    min_free_bytes: int = _ROOM.min_free_bytes
+    """Below this free space the recorder begins no episode; for the warning, bytes."""
     poll_s: float = 0.25
     """Interval of looking into the spool, s."""
     backoff_min_s: float = 0.2
     """First pause after a failure, s; doubled at each further one."""
-    backoff_max_s: float = 60.0
-    """Longest pause, s."""
+    backoff_max_s: float = 3600.0
+    """Longest pause, s; it ends early when another episode gets through."""
     concurrency: int = 2
     """Episodes under way at the same time."""
 
@@ -47,6 +62,8 @@ class UploadTotals:
     """Bytes sent."""
     last_error: str = ''
     """The last failure; empty after a success."""
+    room: Room | None = None
+    """How much room there is on the spool's disk; None before the first look."""
 
 
 class Uploader:
@@ -73,14 +90,13 @@ class Uploader:
         self._log = log
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._busy: set[str] = set()
         self._retry_at_s: dict[str, float] = {}
         self._failures: dict[str, int] = {}
         self.totals = UploadTotals()
         """Read-only for others."""
 
     def stop(self) -> None:
-        """Ask every worker to return; a file under way is finished first."""
+        """Ask every worker to return; an upload under way is left after its current part, to be gone on with."""
         self._stop.set()
 
     def run(self) -> None:
@@ -97,69 +113,84 @@ class Uploader:
     def run_once(self) -> None:
         """Try every episode that is in the spool now once, in this thread, and return."""
         spool = Spool(self._root)
+        owner = Owner(spool.owners)
         try:
-            for entry in self._due(spool):
-                self._upload(spool, entry)
+            for entry in self._waiting(spool):
+                claimed = spool.claim(entry.episode_id, owner)
+                if claimed is not None:
+                    self._upload(spool, owner, claimed)
+            self._tidy(spool)
         finally:
+            owner.close()
             spool.close()
 
     def _work(self) -> None:
         spool = Spool(self._root)
+        owner = Owner(spool.owners)
         try:
             while not self._stop.is_set():
-                entry = self._take_safely(spool)
+                entry = self._take_safely(spool, owner)
                 if entry is None:
                     self._stop.wait(self._config.poll_s)
                 else:
-                    self._upload(spool, entry)
+                    self._upload(spool, owner, entry)
         finally:
+            owner.close()
             spool.close()
 
-    def _take_safely(self, spool: Spool) -> Entry | None:
+    def _take_safely(self, spool: Spool, owner: Owner) -> Entry | None:
         try:
-            return self._take(spool)
-        except SpoolError as error:  # a full disk or a locked journal: later
+            self._tidy(spool)
+            return self._take(spool, owner)
+        except (SpoolError, OSError) as error:  # a full disk or a locked journal: later
             self._report_failure(str(error))
             return None
 
-    def _take(self, spool: Spool) -> Entry | None:
-        """Return the oldest episode that nobody works on and that is due, and claim it."""
+    def _take(self, spool: Spool, owner: Owner) -> Entry | None:
+        """Claim the first episode that is due and that nobody works on, in this process or another."""
         now_s = time.monotonic()
-        with self._lock:
-            for entry in self._due(spool):
-                due_s = self._retry_at_s.get(entry.episode_id, 0.0)
-                if entry.episode_id not in self._busy and now_s >= due_s:
-                    self._busy.add(entry.episode_id)
-                    return entry
+        for entry in self._waiting(spool):
+            if now_s >= self._retry_at_s.get(entry.episode_id, 0.0):
+                claimed = spool.claim(entry.episode_id, owner)
+                if claimed is not None:
+                    return claimed
         return None
 
-    def _due(self, spool: Spool) -> list[Entry]:
-        """Return the episodes that something is to be done with, oldest first."""
-        states = [State.CLOSED, State.UPLOADING]
-        if not self._config.keep_local:
-            states.append(State.COMMITTED)
-        return spool.entries(*states)
+    def _waiting(self, spool: Spool) -> list[Entry]:
+        """Return the episodes that are to be delivered: urgent ones first, then the oldest."""
+        entries = spool.entries(State.CLOSED, State.UPLOADING)
+        return sorted(entries, key=lambda entry: not entry.urgent)
 
-    def _upload(self, spool: Spool, entry: Entry) -> None:
+    def _tidy(self, spool: Spool) -> None:
+        """Remove local copies that are not needed any more."""
+        config = self._config
+        limits = RoomConfig(config.warn_free_bytes, config.min_free_bytes, config.keep_committed)
+        self.totals.room = make_room(spool, limits)
+
+    def _upload(self, spool: Spool, owner: Owner, entry: Entry) -> None:
         episode_id = entry.episode_id
         try:
-            if entry.state is not State.COMMITTED:
+            if entry.state in (
+                State.CLOSED,
+                State.UPLOADING,
+            ):  # not done by another in the meantime
                 self._deliver(spool, episode_id)
-            if not self._config.keep_local:
-                spool.delete_local(episode_id)
-            self._retry_at_s.pop(episode_id, None)
+            self._retry_at_s.clear()  # the store is back: nobody waits for the end of a long pause
             self._failures.pop(episode_id, None)
+        except _Stopped:
+            pass
         except (ManifestError, IntegrityError, ConflictError) as error:
             self._set_aside(spool, episode_id, str(error))
         except (StoreError, SpoolError, OSError) as error:
             self._try_later(spool, episode_id, str(error))
         finally:
-            with self._lock:
-                self._busy.discard(episode_id)
+            self._release(spool, owner, episode_id)
 
     def _deliver(self, spool: Spool, episode_id: str) -> None:
         spool.begin_upload(episode_id)
-        delivery = deliver(self._store, spool.folder(episode_id))
+        delivery = deliver(
+            self._store, spool.folder(episode_id), log=spool.uploads, on_bytes=self._go_on
+        )
         spool.commit(episode_id)
         with self._lock:
             self.totals.sent_bytes += delivery.sent_bytes
@@ -174,6 +205,16 @@ class Uploader:
             f'episode {episode_id} {verb} '
             f'({delivery.sent_bytes} bytes in {delivery.elapsed_s:.2f} s)',
         )
+
+    def _go_on(self, count: int) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+
+    def _release(self, spool: Spool, owner: Owner, episode_id: str) -> None:
+        try:
+            spool.release(episode_id, owner)
+        except SpoolError as error:  # it stays this worker's, which tries again
+            self._report_failure(str(error))
 
     def _set_aside(self, spool: Spool, episode_id: str, reason: str) -> None:
         try:
@@ -208,3 +249,7 @@ class Uploader:
             self.totals.failures += 1
             self.totals.last_error = text
         self._log('warn', text)
+
+
+class _Stopped(Exception):
+    """The uploader was told to stop in the middle of an upload."""

@@ -16,9 +16,10 @@ from lwd_recorder.nodes.raw_subscriptions import PolledClock
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool, default_store
 from lwd_recorder.spool import Spool, SpoolError, State
-from lwd_recorder.store import StoreError, open_store
+from lwd_recorder.store import StoreError, StoreOptions, open_store
 
 _DEFAULT = UploaderConfig()
+_STORE = StoreOptions()
 _STATUS_PERIOD_S = 1.0
 _LEAVE_S = 10.0
 _DRAIN_POLL_S = 0.05
@@ -29,7 +30,47 @@ PARAMETERS = (
     Parameter(
         'store', '', 'folder or s3://bucket/prefix; empty = $LWD_STORE, or else $LWD_HOME/store'
     ),
-    Parameter('keep_local', _DEFAULT.keep_local, 'keep the local copy of delivered episodes'),
+    Parameter(
+        'keep_committed',
+        _DEFAULT.keep_committed,
+        'newest delivered episodes whose local copy stays while there is room',
+        0,
+        1_000_000,
+    ),
+    Parameter(
+        'warn_free_bytes',
+        _DEFAULT.warn_free_bytes,
+        'below this free space the local copies of all delivered episodes go, oldest first, bytes',
+        0,
+        1 << 44,
+    ),
+    Parameter(
+        'min_free_bytes',
+        _DEFAULT.min_free_bytes,
+        'below this free space the recorder begins no episode; as its own min_free_bytes, bytes',
+        0,
+        1 << 44,
+    ),
+    Parameter(
+        'part_bytes',
+        _STORE.part_bytes,
+        'files above this size are sent in parts of it; S3 takes no less than 5 MiB, bytes',
+        5 << 20,
+        1 << 30,
+    ),
+    Parameter(
+        'max_bytes_per_s', 0.0, 'most bytes that leave in a second; 0 = no cap, 1/s', 0.0, 1e10
+    ),
+    Parameter(
+        'connect_timeout_s', _STORE.connect_timeout_s, 'for a connection to S3, s', 0.1, 600.0
+    ),
+    Parameter(
+        'read_timeout_s',
+        _STORE.read_timeout_s,
+        'silence of S3 that counts as failed, s',
+        0.1,
+        3600.0,
+    ),
     Parameter('poll_s', _DEFAULT.poll_s, 'interval of looking into the spool, s', 0.01, 60.0),
     Parameter(
         'backoff_min_s', _DEFAULT.backoff_min_s, 'first pause after a failure, s', 0.0, 60.0
@@ -52,7 +93,10 @@ class UploaderNode(Node):
         values = declare(self, PARAMETERS)
         robot_id = robot_of(self, values['robot_id'])
         spool_root = Path(values['spool'] or default_spool(robot_id))
-        store = open_store(values['store'] or default_store())
+        options = StoreOptions(
+            **{name: values[name] for name in StoreOptions.__dataclass_fields__}
+        )
+        store = open_store(values['store'] or default_store(), options)
         self._drain_s = values['drain_s']
         self._spool = Spool(spool_root)
         config = UploaderConfig(
@@ -95,6 +139,8 @@ class UploaderNode(Node):
     def _publish_status(self) -> None:
         totals = self._uploader.totals
         level, text = Level.OK, f'{totals.committed} episodes delivered'
+        if totals.room is not None and totals.room.level != 'ok':
+            level, text = Level.WARN, totals.room.text
         if totals.last_error:
             level, text = Level.WARN, totals.last_error
         if not self._thread.is_alive():
@@ -113,6 +159,7 @@ class UploaderNode(Node):
                 'quarantined': str(totals.quarantined),
                 'failures': str(totals.failures),
                 'sent_bytes': str(totals.sent_bytes),
+                'free_bytes': '' if totals.room is None else str(totals.room.free_bytes),
             },
         )
 

@@ -1,7 +1,7 @@
 """A store in an S3 bucket: AWS, SeaweedFS, MinIO, Ceph.
 
-The server is told the sha256 of every object and refuses bytes that differ. Where it keeps that checksum, verification
-asks for it; where it does not, the object is read back.
+The server is told the sha256 of every object and of every part, and refuses bytes that differ; what it has stored is
+compared with what was sent by the checksum that it keeps. Where it keeps none, the object is read back.
 """
 
 from __future__ import annotations
@@ -18,24 +18,45 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lwd_recorder.durable import fsync_folder, sha256_of, temporary_name
-from lwd_recorder.store.base import IntegrityError, StoredObject, StoreError, check_key
+from lwd_recorder.durable import fsync_folder, temporary_name
+from lwd_recorder.store.base import (
+    ExistsError,
+    IntegrityError,
+    OnBytes,
+    StoredObject,
+    StoreError,
+    StoreOptions,
+    UploadLog,
+    check_key,
+)
+from lwd_recorder.store.multipart import MultipartUpload
+from lwd_recorder.store.parts import FileParts, part_size
+from lwd_recorder.store.rate import LimitedBody, RateLimit
 
-MAX_PUT_BYTES = 5 << 30
+PART_BYTES = 'part-bytes'
+"""Metadata of an object that was sent in parts: their size, to compare a checksum of parts."""
 _BLOCK = 1 << 20
-_MISSING = frozenset({'404', 'NoSuchKey', 'NotFound'})
+_MISSING = frozenset({'404', 'NoSuchKey', 'NotFound', 'NoSuchUpload'})
+_TAKEN = frozenset({'412', 'PreconditionFailed', '409', 'ConditionalRequestConflict'})
 
 
 class S3Store:
     """Keys are object names below a prefix of one bucket. A put is atomic by S3's own promise."""
 
-    def __init__(self, bucket: str, prefix: str = '', client: Any = None) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = '',
+        client: Any = None,
+        options: StoreOptions | None = None,
+    ) -> None:
         """Open a bucket; nothing is sent yet.
 
         Args:
             bucket: its name.
             prefix: put before every key, without slashes at its ends.
             client: a boto3 S3 client; made from the environment when None.
+            options: see StoreOptions.
 
         Raises:
             StoreError: no bucket is named, or the client cannot be made.
@@ -45,24 +66,39 @@ class S3Store:
         self.bucket = bucket
         self.prefix = f'{check_key(prefix)}/' if prefix else ''
         self.uri = f's3://{bucket}/{prefix}'.rstrip('/')
+        self._options = options or StoreOptions()
+        self._limit = RateLimit(self._options.max_bytes_per_s)
         self._client = client if client is not None else self._make_client()
 
-    def put_file(self, path: Path, key: str, sha256: str) -> None:
-        """Upload a file in one request that the server verifies; see `Store.put_file`."""
-        size = path.stat().st_size if path.is_file() else -1
-        if size < 0:
+    def put_file(
+        self,
+        path: Path,
+        key: str,
+        sha256: str,
+        log: UploadLog | None = None,
+        on_bytes: OnBytes | None = None,
+    ) -> int:
+        """Upload a file, in parts when it is large; see `Store.put_file`."""
+        if not path.is_file():
             raise StoreError(f'{path}: no such file')
-        if size > MAX_PUT_BYTES:
-            raise StoreError(f'{path}: {size} bytes; one S3 request takes {MAX_PUT_BYTES}')
-        if sha256_of(path) != sha256:
-            raise IntegrityError(f'{path}: its sha256 is not {sha256}; not stored')
-        with path.open('rb') as body, self._named(key):
-            self._put(key, body, bytes.fromhex(sha256))
+        size = path.stat().st_size
+        with self._named(key):
+            if size > self._options.part_bytes:
+                return self._put_parts(path, key, sha256, size, log, on_bytes)
+            data = path.read_bytes()
+            if hashlib.sha256(data).hexdigest() != sha256:
+                raise IntegrityError(f'{path}: its sha256 is not {sha256}; not stored')
+            self._put(key, data, replace=False)
+        if not self.matches(key, size, sha256):
+            raise StoreError(f'{self.uri}/{key} does not read back as it was sent')
+        if on_bytes is not None:
+            on_bytes(size)
+        return size
 
-    def put_bytes(self, data: bytes, key: str) -> None:
+    def put_bytes(self, data: bytes, key: str, *, replace: bool = True) -> None:
         """Upload a small object; see `Store.put_bytes`."""
         with self._named(key):
-            self._put(key, data, hashlib.sha256(data).digest())
+            self._put(key, data, replace=replace)
 
     def get_file(self, key: str, path: Path) -> None:
         """Download an object; see `Store.get_file`."""
@@ -96,14 +132,21 @@ class S3Store:
         """Return whether there is an object under a key."""
         return self._head(key) is not None
 
-    def matches(self, key: str, size_bytes: int, sha256: str) -> bool:
+    def matches(self, key: str, size_bytes: int, sha256: str, path: Path | None = None) -> bool:
         """Compare with the server's checksum, or with the bytes themselves; see `Store.matches`."""
         head = self._head(key)
         if head is None or int(head['ContentLength']) != size_bytes:
             return False
-        stored = head.get('ChecksumSHA256')
-        if stored is not None:
-            return bool(base64.b64decode(stored).hex() == sha256)
+        stored = str(head.get('ChecksumSHA256', ''))
+        if stored and '-' not in stored:
+            return base64.b64decode(stored).hex() == sha256
+        part_bytes = str(head.get('Metadata', {}).get(PART_BYTES, ''))
+        if stored and path is not None and part_bytes.isdigit() and int(part_bytes) > 0:
+            parts = FileParts(path, int(part_bytes))
+            for _ in parts:
+                pass
+            if parts.sha256 == sha256 and parts.checksum == stored:
+                return True
         digest = hashlib.sha256()
         with self._named(key):
             for block in self._get(key).iter_chunks(_BLOCK):
@@ -119,24 +162,83 @@ class S3Store:
             )
             self._client.delete_object(Bucket=self.bucket, Key=self._name(key))
 
+    def _put_parts(
+        self,
+        path: Path,
+        key: str,
+        sha256: str,
+        size: int,
+        log: UploadLog | None,
+        on_bytes: OnBytes | None,
+    ) -> int:
+        name = f'{self.uri}/{key}'
+        upload = MultipartUpload(self._client, self.bucket, self._name(key), self._body)
+        remembered = None if log is None else log.upload(name)
+        if remembered is None or not upload.resume(*remembered):
+            part_bytes = part_size(size, self._options.part_bytes)
+            upload.begin(part_bytes, {PART_BYTES: str(part_bytes)})
+            if log is not None:
+                log.keep_upload(name, upload.upload_id, part_bytes)
+        parts = FileParts(path, upload.part_bytes)
+        for part in parts:
+            upload.send(part)
+            if on_bytes is not None:
+                on_bytes(len(part.data))
+        if parts.sha256 != sha256:
+            upload.abort()
+            if log is not None:
+                log.drop_upload(name)
+            raise IntegrityError(f'{path}: its sha256 is {parts.sha256}, expected {sha256}')
+        try:
+            upload.complete()
+        except ClientError as error:
+            if (
+                log is not None and _code(error) in _MISSING | _TAKEN
+            ):  # it was completed, or is of no use
+                log.drop_upload(name)
+            raise
+        if log is not None:
+            log.drop_upload(name)
+        head = self._head(key)
+        stored = None if head is None else head.get('ChecksumSHA256')
+        if stored != parts.checksum and not self.matches(key, size, sha256):
+            raise StoreError(f'{name} does not read back as it was sent')
+        return upload.sent_bytes
+
     def _make_client(self) -> Any:
         config = Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={'max_attempts': 3, 'mode': 'standard'},
-            s3={'addressing_style': 'path' if os.environ.get('AWS_ENDPOINT_URL') else 'auto'},
+            connect_timeout=self._options.connect_timeout_s,
+            read_timeout=self._options.read_timeout_s,
+            retries={'max_attempts': 2, 'mode': 'standard'},
+            request_checksum_calculation='when_required',
+            s3={
+                'addressing_style': 'path' if os.environ.get('AWS_ENDPOINT_URL') else 'auto',
+                # the signed checksum header already binds the bytes: they are not hashed once more to be signed
+                'payload_signing_enabled': False,
+            },
         )
         try:
-            return boto3.session.Session().client('s3', config=config)
+            client = boto3.session.Session().client('s3', config=config)
         except (BotoCoreError, ValueError) as error:
             raise StoreError(f'{self.uri}: {error}') from error
+        client.meta.events.register('before-send.s3', _arm)
+        return client
 
-    def _put(self, key: str, body: Any, digest: bytes) -> None:
+    def _body(self, data: bytes) -> Any:
+        if self._options.max_bytes_per_s <= 0:
+            return data
+        body = LimitedBody(data)
+        body.limit = self._limit
+        return body
+
+    def _put(self, key: str, data: bytes, *, replace: bool) -> None:
+        condition = {} if replace else {'IfNoneMatch': '*'}
         self._client.put_object(
             Bucket=self.bucket,
             Key=self._name(key),
-            Body=body,
-            ChecksumSHA256=base64.b64encode(digest).decode(),
+            Body=self._body(data),
+            ChecksumSHA256=base64.b64encode(hashlib.sha256(data).digest()).decode(),
+            **condition,
         )
 
     def _get(self, key: str) -> Any:
@@ -162,12 +264,26 @@ class S3Store:
         try:
             yield
         except ClientError as error:
-            code = str(error.response.get('Error', {}).get('Code', ''))
-            kind = _NoSuchObjectError if code in _MISSING else StoreError
+            code = _code(error)
+            kind: type[StoreError] = StoreError
+            if code in _MISSING:
+                kind = _NoSuchObjectError
+            elif code in _TAKEN:
+                kind = ExistsError
             raise kind(f'{self.uri}/{key}: {error}') from error
         except (BotoCoreError, OSError) as error:
             raise StoreError(f'{self.uri}/{key}: {error}') from error
 
 
 class _NoSuchObjectError(StoreError):
-    """There is no object under the key."""
+    """There is no object, or no upload, of that name."""
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get('Error', {}).get('Code', ''))
+
+
+def _arm(request: Any, **_: Any) -> None:
+    """From here on the body goes over the wire."""
+    if isinstance(request.body, LimitedBody):
+        request.body.armed = True
