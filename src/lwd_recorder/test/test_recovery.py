@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import JOINT_STATE
 from lwd_recorder.bag import BagWriter, read_bag
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.recording import recovery
 from lwd_recorder.recording.recovery import recover_bag
 from lwd_recorder.spool import Spool, State
 
+JOINT_STATE = 'sensor_msgs/msg/JointState'
 EPISODE_TYPE = 'lwd_msgs/msg/Episode'
 STEP_NS = 10_000_000
 START_NS = 5_000_000_000

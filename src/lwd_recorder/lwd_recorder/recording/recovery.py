@@ -195,7 +195,7 @@ def _loss(found: Sequence[FileScan], end_ns: int) -> LossRecord:
 
 
 def _notes(found: Sequence[FileScan], aside: Path, told: Told) -> list[str]:
-    notes = ['the recorder was killed; repaired to the longest verified prefix of each file']
+    notes = ['not closed by its recorder; repaired to the longest verified prefix of each file']
     if told.ended is None:
         notes.append('no end was recorded; the end is that of the last message')
     for scan in found:
