@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,11 @@ from lwd_learner.replay import (
     ReplayError,
     ReplayLayout,
     Sampler,
+    SamplerConfig,
 )
 from lwd_learner.replay.growable import GrowableArray
 from lwd_learner.replay.images import JpegCache
+from lwd_learner.replay.low_dimensional import Column
 
 LAYOUT = ReplayLayout('toy', 30.0, ('j0', 'j1'), ('j0', 'j1', 'head'), ('left', 'right'))
 
@@ -47,7 +50,9 @@ def episode(number: int, rows: int = 10, labels: int = 0, **facts) -> EpisodeFra
 def columns(replay: Replay, dataset: str) -> dict[str, np.ndarray]:
     index = vars(replay.index(dataset))
     arrays = {
-        name: value.data for name, value in index.items() if isinstance(value, GrowableArray)
+        name: value.data
+        for name, value in index.items()
+        if isinstance(value, GrowableArray | Column)
     }
     out = {name: array.copy() for name, array in arrays.items()}
     out['task'] = np.array([replay.tasks[code] for code in out['task']])
@@ -255,3 +260,30 @@ def test_compaction_by_another_process_between_appends(replay: Replay):
     assert_same(Replay.open(replay.uri), replay)
     rows = replay.global_rows('online', np.arange(60))
     assert Replay.open(replay.uri).jpegs(rows) == replay.jpegs(rows)
+
+
+def test_low_dimensional_columns_too_large_for_memory_are_read_when_asked_for(tmp_path: Path):
+    """The same columns and batches, whether a replay was opened large, grew large, or lies in memory."""
+    rng = np.random.default_rng(0)
+
+    def some(number: int) -> EpisodeFrames:
+        values = rng.normal(size=(20, 5)).astype(np.float32)
+        more = {'state': values[:, :3], 'action': values[:, 3:], 'source': np.ones(20, np.uint8)}
+        return episode(number, rows=20, labels=number % 3, **more)
+
+    small = ReplayConfig(low_dimensional_bytes=45 * 4 * 7)
+    growing = Replay.create(tmp_path / 'replay', LAYOUT, small)
+    for number in range(4):
+        growing.append('online', [some(number)])
+        assert growing.index('online').low.in_memory == (number < 2)
+    large, held = Replay.open(growing.uri, config=small), Replay.open(growing.uri)
+    assert not large.index('online').low.in_memory and held.index('online').low.in_memory
+    assert_same(large, held)
+    assert_same(growing, held)
+    rows = held.global_rows('online', np.array([79, 3, 41, 3]))
+    np.testing.assert_array_equal(large.labels(rows), held.labels(rows))
+    config = SamplerConfig(batch_size=64, horizon=4)
+    for one, other in zip(
+        *(astuple(Sampler(replay, config).sample()) for replay in (large, held)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)

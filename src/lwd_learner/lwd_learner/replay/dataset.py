@@ -12,7 +12,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lwd_learner.replay.frames import EpisodeFrames, low_dimensional, record_batches
-from lwd_learner.replay.index import FACT_COLUMNS, INDEX_COLUMNS, FrameIndex, Vocabulary
+from lwd_learner.replay.index import (
+    FACT_COLUMNS,
+    INDEX_COLUMNS,
+    STRUCTURE_COLUMNS,
+    FrameIndex,
+    Vocabulary,
+)
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
 
 COMPACT_FRAGMENTS = 64
@@ -42,6 +48,7 @@ class SnapshotDataset:
         instructions: Vocabulary,
         layout: ReplayLayout | None = None,
         version: int | None = None,
+        low_dimensional_bytes: int = 1 << 30,
     ) -> None:
         """Open `uri` at `version` (default the newest), creating it empty where `layout` is given and it is absent.
 
@@ -62,7 +69,8 @@ class SnapshotDataset:
                 f'{uri} was made for profile {self.layout.profile!r} ({self.layout}), '
                 f'not for {layout}; use another folder'
             )
-        self.index = FrameIndex(self.layout, tasks, instructions)
+        self.index = FrameIndex(self.layout, tasks, instructions, self._take)
+        self._low_dimensional_bytes = low_dimensional_bytes
         self._follow()
 
     @property
@@ -94,9 +102,8 @@ class SnapshotDataset:
                 [low_dimensional(episode, self.layout) for episode in episodes]
             )
             first_rows = np.cumsum([0, *(len(episode) for episode in episodes[:-1])])
-            self.index.extend(
-                table.select(INDEX_COLUMNS), table.select(FACT_COLUMNS).take(first_rows)
-            )
+            columns = self._wanted(len(self.index) + table.num_rows)
+            self.index.extend(table.select(columns), table.select(FACT_COLUMNS).take(first_rows))
         else:  # somebody else committed in between: their rows come first
             self._follow()
         return self.version
@@ -132,16 +139,29 @@ class SnapshotDataset:
             passed += rows
         if fragments:
             table = (
-                self._data.scanner(columns=list(INDEX_COLUMNS), fragments=fragments)
+                self._data.scanner(columns=self._wanted(passed), fragments=fragments)
                 .to_table()
                 .slice(skip)
             )
-            facts = self._data.scanner(
-                columns=list(FACT_COLUMNS), fragments=fragments, filter='t = 0'
-            ).to_table()
-            new = facts.num_rows - int((table['t'].to_numpy() == 0).sum())
-            self.index.extend(table, facts.slice(new))
+            first_rows = known + np.flatnonzero(table['t'].to_numpy() == 0)
+            facts = self._take(first_rows, FACT_COLUMNS)
+            self.index.extend(table, facts)
         return len(self.index) - known
+
+    def _wanted(self, rows: int) -> list[str]:
+        """What to read of new rows when there are `rows` in all: low-dimensional columns while they fit into memory."""
+        low = self.index.low
+        if low.in_memory and rows * low.row_bytes > self._low_dimensional_bytes:
+            low.give_up()
+        return list(INDEX_COLUMNS if low.in_memory else STRUCTURE_COLUMNS)
+
+    def _take(self, rows: npt.NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+        try:
+            return self._data.take(rows, columns=list(columns))
+        except OSError as error:
+            raise ReplayError(
+                f'{self.uri}: snapshot {self.version} is gone; refresh the replay ({error})'
+            ) from error
 
     def read_jpegs(self, rows: npt.NDArray[np.int64], cameras: Sequence[int]) -> list[bytes]:
         """The frame of camera `cameras[i]` stored in row `rows[i]`.
@@ -152,12 +172,7 @@ class SnapshotDataset:
         unique, where = np.unique(rows, return_inverse=True)
         wanted = sorted(set(cameras))
         columns = [self.layout.image_columns[camera] for camera in wanted]
-        try:
-            table = self._data.take(unique.tolist(), columns=columns)
-        except OSError as error:
-            raise ReplayError(
-                f'{self.uri}: snapshot {self.version} is gone; refresh the replay ({error})'
-            ) from error
+        table = self._take(unique, columns)
         read = {
             camera: table[name].to_pylist() for camera, name in zip(wanted, columns, strict=True)
         }

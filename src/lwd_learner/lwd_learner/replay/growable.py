@@ -30,13 +30,18 @@ class GrowableArray(Generic[ScalarT]):
         """View of shape (N, *tail)."""
         return self._buffer[: self._size]
 
-    def extend(self, values: npt.NDArray[Any]) -> None:
-        """Append (M, *tail) values."""
-        needed = self._size + len(values)
+    def reserve(self, more: int) -> None:
+        """Make room for `more` values at once, where it is known how many will come."""
+        needed = self._size + more
         if needed > len(self._buffer):
             capacity = max(needed, len(self._buffer) + len(self._buffer) // 2, 1024)
             grown = np.empty((capacity, *self._buffer.shape[1:]), self._buffer.dtype)
             grown[: self._size] = self._buffer[: self._size]
             self._buffer = grown
+
+    def extend(self, values: npt.NDArray[Any]) -> None:
+        """Append (M, *tail) values."""
+        self.reserve(len(values))
+        needed = self._size + len(values)
         self._buffer[self._size : needed] = values
         self._size = needed

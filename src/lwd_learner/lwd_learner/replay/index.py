@@ -14,18 +14,11 @@ import pyarrow as pa
 
 from lwd_learner.replay.growable import GrowableArray
 from lwd_learner.replay.layout import ReplayLayout
+from lwd_learner.replay.low_dimensional import COLUMNS, Column, LowDimensional, ReadRows
 from lwd_learner.replay.segments import ending_of, segment_rows
 
-INDEX_COLUMNS = (
-    't',
-    'stamp_s',
-    'state',
-    'action',
-    'source',
-    'policy_version',
-    'label',
-    'new_images',
-)
+STRUCTURE_COLUMNS = ('t', 'stamp_s', 'source', 'policy_version', 'new_images')
+INDEX_COLUMNS = (*STRUCTURE_COLUMNS, *COLUMNS)
 FACT_COLUMNS = (
     'episode_id',
     'robot',
@@ -36,6 +29,10 @@ FACT_COLUMNS = (
     'seed',
     'label_names',
 )
+
+
+_EPISODES_AT_ONCE = 256
+"""Bounds what building an index holds besides the index."""
 
 
 class Vocabulary:
@@ -72,14 +69,23 @@ class EpisodeFacts:
 class FrameIndex:
     """Columns of all rows of one data set, as growing numpy arrays (read `.data`)."""
 
-    def __init__(self, layout: ReplayLayout, tasks: Vocabulary, instructions: Vocabulary) -> None:
+    def __init__(
+        self,
+        layout: ReplayLayout,
+        tasks: Vocabulary,
+        instructions: Vocabulary,
+        read: ReadRows,
+    ) -> None:
+        """Begin empty; `read` fetches low-dimensional columns once they are too many for memory."""
         self._layout = layout
         self._tasks = tasks
         self._instructions = instructions
         cameras = len(layout.cameras)
+        self.low = LowDimensional(len(layout.state_columns), len(layout.joint_names), read)
+        self.state = Column(self.low, 'state')
+        self.action = Column(self.low, 'action')
+        self.label = Column(self.low, 'label')
         self.stamp_s = GrowableArray(np.float64)
-        self.state = GrowableArray(np.float32, (len(layout.state_columns),))
-        self.action = GrowableArray(np.float32, (len(layout.joint_names),))
         self.source = GrowableArray(np.uint8)
         self.policy_version = GrowableArray(np.int64)
         self.episode = GrowableArray(np.int32)
@@ -98,7 +104,6 @@ class FrameIndex:
         self.instruction = GrowableArray(np.int32)
         self.success = GrowableArray(np.bool_)
         """The row's episode ended in success (play never does)."""
-        self.label = GrowableArray(np.float32, (0,))
         self.episodes: list[EpisodeFacts] = []
         self.by_id: dict[str, int] = {}
 
@@ -106,30 +111,45 @@ class FrameIndex:
         return len(self.stamp_s)
 
     def extend(self, rows: pa.Table, facts: pa.Table) -> None:
-        """Take whole episodes: `rows` has INDEX_COLUMNS, `facts` FACT_COLUMNS of the rows where t = 0."""
-        if rows.num_rows == 0:
-            return
-        first = len(self)
-        t = rows['t'].to_numpy()
-        starts = np.flatnonzero(t == 0)
-        stops = np.append(starts[1:], rows.num_rows)
-        stamp_s = rows['stamp_s'].to_numpy()
-        source = rows['source'].to_numpy()
-        images = _unpack(rows['new_images'].to_numpy(), len(self._layout.cameras))
-        labels = self._labels(rows['label'])
-        columns: list[list[npt.NDArray[np.generic]]] = []
+        """Take whole episodes: `rows` has INDEX_COLUMNS, or STRUCTURE_COLUMNS where the others are not kept in memory;
+        `facts` has FACT_COLUMNS of the rows where t = 0.
+        """
+        starts = np.flatnonzero(rows['t'].to_numpy() == 0)
+        for array in vars(self).values():
+            if isinstance(array, GrowableArray):
+                array.reserve(rows.num_rows)
+        for first in range(0, len(starts), _EPISODES_AT_ONCE):
+            some = slice(first, first + _EPISODES_AT_ONCE)
+            start = int(starts[first])
+            stop = int(starts[some.stop]) if some.stop < len(starts) else rows.num_rows
+            self._extend(rows.slice(start, stop - start), facts.slice(first, _EPISODES_AT_ONCE))
+
+    def _extend(self, rows: pa.Table, facts: pa.Table) -> None:
+        first, count = len(self), rows.num_rows
+        starts = np.flatnonzero(rows['t'].to_numpy() == 0)
+        stops = np.append(starts[1:], count)
         lengths = stops - starts
-        for fact, start, stop in zip(
-            facts.to_pylist(), starts.tolist(), stops.tolist(), strict=True
-        ):
-            columns.append(self._episode(fact, first, start, stop, stamp_s, source, images))
-        self.limit.extend(np.concatenate([c[0] for c in columns]))
-        self.ending.extend(np.concatenate([c[1] for c in columns]))
-        self.camera_row.extend(np.concatenate([c[2] for c in columns]))
-        self.image_row.extend(np.concatenate([c[3] for c in columns]))
-        self.new_image.extend(np.concatenate([c[4] for c in columns]))
-        added = self.episodes[-len(starts) :]
-        number = np.arange(len(self.episodes) - len(starts), len(self.episodes))
+        stamp_s, source = rows['stamp_s'].to_numpy(), rows['source'].to_numpy()
+        added = [
+            _facts(fact, first + start, first + stop)
+            for fact, start, stop in zip(
+                facts.to_pylist(), starts.tolist(), stops.tolist(), strict=True
+            )
+        ]
+        endings = np.array([ending_of(e.kind, e.outcome) for e in added], np.uint8)
+        limit, ending = segment_rows(stamp_s, source, self._layout.period_s, stops, endings)
+        row = np.arange(count)
+        images = _unpack(rows['new_images'].to_numpy(), len(self._layout.cameras))
+        held = np.maximum.accumulate(np.where(images, row[:, None], -1), axis=0)
+        held[held < np.repeat(starts, lengths)[:, None]] = -1  # of the episode before
+        seen = (held >= 0).all(axis=1)
+        image_row = np.where(seen, held.max(axis=1), -1)
+        self.limit.extend(limit + first)
+        self.ending.extend(ending)
+        self.new_image.extend(image_row == row)
+        self.camera_row.extend(np.where(held >= 0, held + first, -1))
+        self.image_row.extend(np.where(seen, image_row + first, -1))
+        number = np.arange(len(self.episodes), len(self.episodes) + len(added))
         self.episode.extend(np.repeat(number, lengths))
         self.task.extend(np.repeat([self._tasks.code(e.task) for e in added], lengths))
         self.instruction.extend(
@@ -137,74 +157,30 @@ class FrameIndex:
         )
         won = [e.outcome == 'success' and e.kind != 'play' for e in added]
         self.success.extend(np.repeat(won, lengths))
-        self.label.extend(labels)
         self.source.extend(source)
         self.policy_version.extend(rows['policy_version'].to_numpy())
-        self.state.extend(_matrix(rows['state'], len(self._layout.state_columns)))
-        self.action.extend(_matrix(rows['action'], len(self._layout.joint_names)))
+        self.low.widen(max(len(e.label_names) for e in added))
+        self.low.extend(rows if 'state' in rows.column_names else None, count)
+        for episode in added:
+            self.by_id[episode.episode_id] = len(self.episodes)
+            self.episodes.append(episode)
         self.stamp_s.extend(stamp_s)  # last: its length is the index's
 
-    def _episode(
-        self,
-        fact: dict[str, object],
-        first: int,
-        start: int,
-        stop: int,
-        stamp_s: npt.NDArray[np.float64],
-        source: npt.NDArray[np.uint8],
-        images: npt.NDArray[np.bool_],
-    ) -> list[npt.NDArray[np.generic]]:
-        kind, outcome = str(fact['kind']), str(fact['outcome'])
-        names = fact['label_names']
-        episode = EpisodeFacts(
-            episode_id=str(fact['episode_id']),
-            robot_id=str(fact['robot']),
-            task=str(fact['task']),
-            instruction=str(fact['instruction']),
-            kind=kind,
-            outcome=outcome,
-            seed=int(str(fact['seed'])),
-            start=first + start,
-            stop=first + stop,
-            label_names=tuple(names) if isinstance(names, list) else (),
-        )
-        self.by_id[episode.episode_id] = len(self.episodes)
-        self.episodes.append(episode)
-        part = slice(start, stop)
-        limit, ending = segment_rows(
-            stamp_s[part], source[part], self._layout.period_s, ending_of(kind, outcome)
-        )
-        row = np.arange(first + start, first + stop)
-        held = np.maximum.accumulate(np.where(images[part], row[:, None], -1), axis=0)
-        seen = (held >= 0).all(axis=1)
-        image_row = np.where(seen, held.max(axis=1), -1)
-        return [limit + first + start, ending, held, image_row, image_row == row]
 
-    def _labels(self, column: pa.ChunkedArray) -> npt.NDArray[np.float32]:
-        """(M, L) with NaN where a row has fewer; widens the stored array when a wider label appears."""
-        array = column.combine_chunks()
-        if isinstance(array, pa.ChunkedArray):
-            array = pa.concat_arrays(array.chunks)
-        widths = array.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-        width = max(int(widths.max(initial=0)), self.label.data.shape[1])
-        if width > self.label.data.shape[1]:
-            wider = GrowableArray(np.float32, (width,))
-            padded = np.full((len(self.label), width), np.nan, np.float32)
-            padded[:, : self.label.data.shape[1]] = self.label.data
-            wider.extend(padded)
-            self.label = wider
-        out = np.full((len(widths), width), np.nan, np.float32)
-        if width:
-            out[np.arange(width) < widths[:, None]] = array.flatten().to_numpy(
-                zero_copy_only=False
-            )
-        return out
-
-
-def _matrix(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.float32]:
-    parts = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in column.chunks]
-    flat: npt.NDArray[np.float32] = np.concatenate(parts)
-    return flat.reshape(-1, width)
+def _facts(fact: dict[str, object], start: int, stop: int) -> EpisodeFacts:
+    names = fact['label_names']
+    return EpisodeFacts(
+        episode_id=str(fact['episode_id']),
+        robot_id=str(fact['robot']),
+        task=str(fact['task']),
+        instruction=str(fact['instruction']),
+        kind=str(fact['kind']),
+        outcome=str(fact['outcome']),
+        seed=int(str(fact['seed'])),
+        start=start,
+        stop=stop,
+        label_names=tuple(names) if isinstance(names, list) else (),
+    )
 
 
 def _unpack(bits: npt.NDArray[np.uint8], cameras: int) -> npt.NDArray[np.bool_]:

@@ -35,6 +35,9 @@ class ReplayConfig:
 
     jpeg_cache_bytes: int = 512 << 20
     """JPEG bytes kept in memory."""
+    low_dimensional_bytes: int = 1 << 30
+    """States, actions and labels of a data set are in memory up to so many bytes; of a larger one they are read when
+    sampled."""
     decode_threads: int = 1
     """Threads that decode images."""
 
@@ -61,6 +64,7 @@ class Replay:
                 self._instructions,
                 layout,
                 (versions or {}).get(name),
+                config.low_dimensional_bytes,
             )
             for name in DATASETS
         }
@@ -189,11 +193,10 @@ class Replay:
 
     def labels(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Privileged labels of global rows, (B, L); NaN where an episode has none or fewer."""
-        width = max(self.index(name).label.data.shape[1] for name in DATASETS)
+        width = max(self.index(name).label.width for name in DATASETS)
         out = np.full((len(rows), width), np.nan, np.float32)
         for where, local, index in self.split(rows):
-            label = index.label.data
-            out[where, : label.shape[1]] = label[local]
+            out[where, : index.label.width] = index.label.take(local)
         return out
 
     def split(self, rows: Rows) -> list[tuple[npt.NDArray[np.intp], Rows, FrameIndex]]:

@@ -40,27 +40,29 @@ def segment_rows(
     stamp_s: npt.NDArray[np.float64],
     source: npt.NDArray[np.uint8],
     period_s: float,
-    ending: int,
+    stops: npt.NDArray[np.int64],
+    endings: npt.NDArray[np.uint8],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-    """Limits and endings of one episode's rows.
+    """Limits and endings of the rows of E episodes, one after the other.
 
     Args:
-        stamp_s: (T,) control ticks, s, increasing.
+        stamp_s: (T,) control ticks, s, increasing within an episode.
         source: (T,) SOURCE_*.
         period_s: control period, s.
-        ending: CUT, FAILURE or SUCCESS at the episode's end (`ending_of`).
+        stops: (E,) one past each episode's last row.
+        endings: (E,) CUT, FAILURE or SUCCESS at each episode's end (`ending_of`).
 
     Returns:
-        limit (T,) row counted from the episode's first; ending (T,) of the segment that the row lies in.
+        limit (T,) row counted from the first given; ending (T,) of the segment that the row lies in.
     """
-    rows = len(stamp_s)
     group = np.where(source == SOURCE_HUMAN, 1, np.where(source == SOURCE_ESTOP, 2, 0))
-    gap = np.diff(stamp_s) > GAP_PERIODS * period_s
-    cut = gap | (np.diff(group) != 0)
-    last = np.append(np.flatnonzero(cut), rows - 1)  # last row of each segment
-    lost = np.append(gap[last[:-1]], ending == CUT)  # the last action's result was not seen
-    limit = np.where(lost, last, last + 1)
-    kind = np.full(len(last), CUT, np.uint8)
-    kind[-1] = ending
+    lost = np.append(np.diff(stamp_s) > GAP_PERIODS * period_s, False)
+    cut = lost | np.append(np.diff(group) != 0, True)
+    ending = np.full(len(stamp_s), CUT, np.uint8)
+    ending[stops - 1] = endings
+    cut[stops - 1] = True
+    lost[stops - 1] = endings == CUT  # the last action's result was not seen
+    last = np.flatnonzero(cut)  # last row of each segment
+    limit = np.where(lost[last], last, last + 1)
     lengths = np.diff(last, prepend=-1)
-    return np.repeat(limit, lengths).astype(np.int64), np.repeat(kind, lengths)
+    return np.repeat(limit, lengths).astype(np.int64), np.repeat(ending[last], lengths)

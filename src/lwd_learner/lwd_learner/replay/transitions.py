@@ -137,10 +137,11 @@ class Transitions:
         after = t + k - ends
         batch.row[where] = index.image_row.data[t] | high
         batch.next_row[where] = index.image_row.data[after] | high
-        batch.state[where] = index.state.data[t]
-        batch.next_state[where] = index.state.data[after]
         step = np.arange(self.horizon)
-        batch.action[where] = index.action.data[t[:, None] + np.minimum(step, ahead[:, None] - 1)]
+        chunk = t[:, None] + np.minimum(step, ahead[:, None] - 1)
+        low = index.low.take_all({'state': np.stack([t, after]), 'action': chunk})
+        batch.state[where], batch.next_state[where] = low['state']
+        batch.action[where] = low['action']
         batch.mask[where] = step < ahead[:, None]
         batch.reward[where] = np.where(ends & (ending == SUCCESS), self.step_gamma ** (k - 1), 0.0)
         batch.discount[where] = np.where(ends, 0.0, self.step_gamma**k)
