@@ -21,6 +21,7 @@ setup(
         ('share/' + package_name, ['package.xml']),
         share('launch', '*.launch.py'),
         share('config', '*.yaml'),
+        share('config', '*.xml'),
         share('rviz', '*.rviz'),
     ],
     install_requires=['setuptools'],
