@@ -148,7 +148,7 @@ def test_sentences_come_from_the_packaged_encoder_without_network(policy):
     assert 'pour the green tea' in policy.sentences.known[0]
 
 
-@pytest.mark.parametrize('name', ['tiny', 'small', 'base'])
+@pytest.mark.parametrize('name', ['tiny', 'small', pytest.param('base', marks=pytest.mark.long)])
 def test_every_preset_has_a_chunk_of_the_profile_and_a_flow_with_gradient(name):
     config = preset(name, PROFILE)
     torch.manual_seed(0)
@@ -174,3 +174,20 @@ def test_every_preset_has_a_chunk_of_the_profile_and_a_flow_with_gradient(name):
 def test_an_unknown_preset_is_refused_with_the_known_names():
     with pytest.raises(PolicyError, match='tiny, small, base'):
         preset('huge', PROFILE)
+
+
+def test_guidance_goes_from_the_plain_law_through_the_positive_one():
+    """x1 = plain + beta (positive - plain): for one flow step the chunk itself is linear in beta."""
+    torch.manual_seed(0)
+    chunks = []
+    weights = None
+    for beta in (1.0, 2.0, 3.0):
+        policy = Policy(dataclasses.replace(CONFIG, guidance=beta, flow_steps=1, edit_hidden=0))
+        policy.load_state_dict(weights or policy.state_dict())
+        policy.advantage_words[1] = 1.0
+        weights = policy.state_dict()
+        features, text = torch.ones(1, CONFIG.feature_dim), torch.ones(1, 384)
+        noise = policy.start_noise([0])
+        chunks.append(policy.sample(features, text, torch.zeros(1, 40), noise).detach())
+    torch.testing.assert_close(chunks[2] - chunks[1], chunks[1] - chunks[0], atol=1e-4, rtol=1e-3)
+    assert (chunks[1] - chunks[0]).abs().max() > 1e-3

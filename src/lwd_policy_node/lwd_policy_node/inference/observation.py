@@ -29,6 +29,8 @@ CLOCK_JUMP_S = (
 NS = 1_000_000_000
 
 T = TypeVar('T')
+Taken = tuple[int, dict[str, bytes], npt.NDArray[np.float32]]
+"""A complete observation still encoded: its stamp (ns), JPEG by camera, and the state (S,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class ObservationAssembler:
         found = self._newest()
         return None if found is None else found[0]
 
-    def take(self) -> tuple[int, dict[str, bytes], npt.NDArray[np.float32]] | None:
+    def take(self) -> Taken | None:
         """Return (stamp ns, JPEG by camera, state (S,)) of the newest complete observation."""
         return self._newest()
 
@@ -130,7 +132,7 @@ class ObservationAssembler:
         else:
             self._bad[f'camera {camera}'] = reason
 
-    def _newest(self) -> tuple[int, dict[str, bytes], npt.NDArray[np.float32]] | None:
+    def _newest(self) -> Taken | None:
         stamps = [_newest_stamp(kept) for kept in self._frames.values()]
         state_stamp = _newest_stamp(self._states)
         if state_stamp is None or not stamps:

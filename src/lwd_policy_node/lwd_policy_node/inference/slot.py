@@ -17,6 +17,7 @@ class LoadedWeights:
     manifest: Manifest
     transport: str = ''  # service or uri; empty: from this robot's disk
     transfer_s: float = 0.0
+    instruction: str = ''  # one that the file carries the embedding of, to try the weights with
 
 
 class PolicySlot:

@@ -8,11 +8,17 @@ from typing import Any
 
 from lwd_policy_node.inference import Ensemble, Planner
 from lwd_policy_node.nodes.parameters import Parameter
-from lwd_policy_node.nodes.weights_client import WeightsOptions
+from lwd_policy_node.nodes.weights_fetch import WeightsOptions
 from lwd_policy_node.profile import RobotProfile
 
 PARAMETERS = (
     Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
+    Parameter(
+        'autostart',
+        bool,
+        True,
+        'Configure and activate without being asked; false: wait for change_state, as lifecycle nodes do.',
+    ),
     Parameter('profile', str, 'g1_laptop', 'Robot profile: a known name or a path to a YAML.'),
     Parameter('episode_kinds', list[str], ['rollout'], 'Episode kinds in which the policy plans.'),
     Parameter('seed', int, 0, 'First seed of the noise that chunks are drawn from.', low=0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -40,6 +41,13 @@ PATH_WIDTH_M = 0.006
 PATH_LIFETIME = Duration(sec=1)  # of the robot's clock: plans come more often while there are any
 _PATH_COLOURS = {'l': (1.0, 0.6, 0.1), 'r': (0.7, 0.3, 1.0)}
 Values = Mapping[str, object]
+
+
+def label(robot_id: str, mode: int, version: int, instruction: str, value: float) -> str:
+    """Who moves the robot with what, and the critic's value of what it sees if it has one (finite)."""
+    name = f'v{version}' if version else 'no weights'
+    worth = f', value {value:.2f}' if math.isfinite(value) else ''
+    return f'{robot_id}: {_MODES[mode]}, {name}{worth}\n{instruction}'
 
 
 class PolicyReport:
@@ -98,15 +106,19 @@ class PolicyReport:
         ]
         self._diagnostics.publish(message)
 
-    def show(self, mode: int, version: int, instruction: str) -> None:
-        """Publish mode, version and instruction as text above the robot, if anybody looks."""
+    def close(self) -> None:
+        """Withdraw the topics."""
+        self._node.destroy_publisher(self._diagnostics)
+        self._node.destroy_publisher(self._markers)
+
+    def show(self, mode: int, version: int, instruction: str, value: float = math.nan) -> None:
+        """Publish what `label` says as text above the robot, if anybody looks."""
         if not self._markers.get_subscription_count():
             return
         red, green, blue = _COLOURS[mode]
-        name = f'v{version}' if version else 'no weights'
         text = Marker(ns='mode', id=0, type=Marker.TEXT_VIEW_FACING, action=Marker.ADD)
         text.header.frame_id = MARKER_FRAME  # stamp 0: wherever the frame is now
-        text.text = f'{self._robot_id}: {_MODES[mode]}, {name}\n{instruction}'
+        text.text = label(self._robot_id, mode, version, instruction, value)
         text.pose.position = Point(**dict(zip('xyz', TEXT_PLACE_M, strict=True)))
         text.scale.z = TEXT_HEIGHT_M
         text.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)

@@ -86,6 +86,12 @@ class PolledInputs:
                         break
                     callback(*taken)
 
+    def close(self) -> None:
+        """Unsubscribe."""
+        for subscription, _, _ in self._inputs:
+            self._node.destroy_subscription(subscription)
+        self._inputs.clear()
+
     def incompatible(self) -> list[str]:
         """One sentence for each writer that cannot be heard because its QoS does not match."""
         found = []

@@ -7,47 +7,24 @@ executor nor the inference waits for a download, a hash or a model.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 
 from lwd_msgs.msg import WeightsManifest, WeightsStatus
 from lwd_msgs.srv import GetWeights
 from lwd_policy_node.inference import LoadedWeights, PolicySlot
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.piece_request import POLL_S, PieceRequest
 from lwd_policy_node.nodes.threads import start_thread
+from lwd_policy_node.nodes.weights_fetch import WeightsFetcher, WeightsOptions
+from lwd_policy_node.nodes.weights_report import WeightsReport
 from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_trusted_keys
-from lwd_policy_node.weights.checks import Load, LoadedPolicy, Sample, check_manifest, open_checked
-from lwd_policy_node.weights.pull import (
-    Superseded,
-    Unanswered,
-    pull_by_service,
-    pull_by_uri,
-)
+from lwd_policy_node.weights.checks import Load, Sample, check_manifest
+from lwd_policy_node.weights.pull import Superseded
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
-from lwd_policy_node.weights.wire import manifest_from_message, time_message
-
-
-@dataclass(frozen=True, slots=True)
-class WeightsOptions:
-    """How this robot takes weights; the fields are policy_node's parameters."""
-
-    robot_id: str
-    trusted_keys: Path
-    transport: str  # service or uri
-    config_hash: str  # the only one taken; empty: every one that fits the robot
-    piece_bytes: int
-    answer_timeout_s: float
-    retry_s: float
-    profile: str  # name of the robot profile
-    chunk_shape: tuple[int, int]  # (H, A)
+from lwd_policy_node.weights.wire import manifest_from_message
 
 
 class WeightsClient:
@@ -62,6 +39,7 @@ class WeightsClient:
         slot: PolicySlot,
         loader: Callable[[], Load],
         sample: Sample,
+        changed: Callable[[], None],
         follow: bool = True,
     ) -> None:
         """Subscribe and start the worker, which first brings back the last good weights.
@@ -73,6 +51,8 @@ class WeightsClient:
             slot: where good weights are offered.
             loader: called once in the worker; returns what builds a policy from a file.
             sample: returns an observation to try weights on; see `weights.checks.open_checked`.
+            changed: called in the worker when `slot` has other weights; whoever runs them calls
+                `activated` once they are in use.
             follow: False: only the weights on disk.
         """
         self._node = node
@@ -83,23 +63,22 @@ class WeightsClient:
         self._stuck: set[int] = set()
         self._taking: Manifest | None = None
         self._sample = sample
+        self._changed = changed
+        self.restored = threading.Event()
+        """Set when the last good weights are in use, if there are any."""
+        self.broken = ''
+        """Why no weights can be loaded at all; empty: they can."""
         self._wake = threading.Condition()
         self._inbox: deque[Manifest] = deque()
         self._activated: deque[LoadedWeights] = deque()
         self._failed: tuple[LoadedWeights, str] | None = None
         self._stopping = False
         self._note = 'no weights yet'
-        self._status = node.create_publisher(
-            WeightsStatus,
-            '/lwd/weights_status',
-            qos.WEIGHTS_STATUS,
-            event_callbacks=PublisherEventCallbacks(matched=self._on_listener),
-        )
+        self._report = WeightsReport(node, options.robot_id)
         self._client = node.create_client(GetWeights, '/lwd/get_weights')
-        if follow:
-            node.create_subscription(
-                WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
-            )
+        self._announcements = follow and node.create_subscription(
+            WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
+        )
         self._thread = start_thread('weights', self._work)
 
     @property
@@ -108,15 +87,19 @@ class WeightsClient:
         return self._note
 
     def close(self) -> None:
-        """Stop the worker; a pull under way is given up."""
+        """Stop the worker and withdraw its topics; a pull under way is given up."""
         with self._wake:
             self._stopping = True
             self._wake.notify_all()
         self._thread.join(timeout=5.0)
+        if self._announcements:
+            self._node.destroy_subscription(self._announcements)
+        self._node.destroy_client(self._client)
+        self._report.close()
 
     def activated(self, weights: LoadedWeights) -> None:
-        """Report weights that the slot has just put in use, and remember them on disk."""
-        self._report(weights.manifest, WeightsStatus.ACTIVE, weights)
+        """Report weights that are in use from now on, and remember them on disk."""
+        self._report.tell(weights.manifest, WeightsStatus.ACTIVE, weights)
         with self._wake:
             self._activated.append(weights)
             self._wake.notify_all()
@@ -127,21 +110,31 @@ class WeightsClient:
             self._failed = (weights, reason)
             self._wake.notify_all()
 
-    def _on_listener(self, change: Any) -> None:
-        """Tell a new listener what is in use."""
-        if change.current_count_change > 0 and (active := self._slot.active) is not None:
-            self._report(active.manifest, WeightsStatus.ACTIVE)
-
     def _on_announcement(self, message: Any) -> None:
         with self._wake:
             self._inbox.append(manifest_from_message(message))
             self._wake.notify_all()
 
     def _work(self) -> None:
-        self._load = self._loader()
+        try:
+            load = self._loader()
+        except ImportError as error:
+            self.broken = f'the policy cannot be loaded: {error}; is everything installed?'
+            self.restored.set()
+            return
+        self._fetcher = WeightsFetcher(
+            self._client,
+            self._options,
+            self._store,
+            self._sample,
+            load,
+            pause=self._pause,
+            say=self._say,
+        )
         self._store.clear_parts()
-        if (restored := self._restore(None)) is not None:
-            self._report(restored.manifest, WeightsStatus.ACTIVE, restored)
+        if (last_good := self._last_good(None)) is not None:
+            self._use(last_good)
+        self.restored.set()
         while True:
             with self._wake:
                 self._wake.wait_for(
@@ -160,6 +153,13 @@ class WeightsClient:
             while wanted is not None:
                 wanted = self._take(wanted)
             self._taking = None
+
+    def _pause(self, seconds: float) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._stopping or self._inbox, seconds)
+
+    def _say(self, note: str) -> None:
+        self._note = note
 
     def _newest_announced(self, floor: int) -> Manifest | None:
         """Empty the inbox; return the newest acceptable manifest above `floor`."""
@@ -213,7 +213,9 @@ class WeightsClient:
         self._taking = manifest
         self._note = f'taking version {manifest.version}'
         try:
-            weights = self._obtain(manifest, checkpoint)
+            active = self._slot.active
+            like = None if active is None else self._store.policy_path(active.manifest.version)
+            weights = self._fetcher.fetch(manifest, like, checkpoint)
         except (WeightsRefused, OSError) as error:
             self._store.part_path(manifest).unlink(missing_ok=True)
             self._refuse(manifest, error)
@@ -222,96 +224,34 @@ class WeightsClient:
             self._store.part_path(manifest).unlink(missing_ok=True)
             return newer[0] if newer else None
         if weights.transport:  # else it was pulled, and reported, before a restart
-            self._report(manifest, WeightsStatus.LOADED, weights)
+            self._report.tell(manifest, WeightsStatus.LOADED, weights)
         self._note = ''
-        if (active := self._slot.offer(weights)) is not None:
-            self.activated(active)
+        self._slot.offer(weights)
+        self._changed()
         return None
 
-    def _obtain(self, manifest: Manifest, checkpoint: Callable[[], None]) -> LoadedWeights:
-        active = self._slot.active
-        like = None if active is None else self._store.policy_path(active.manifest.version)
-        transport, transfer_s = '', 0.0
-        path = self._store.policy_path(manifest.version)
-        if not self._store.holds(manifest):
-            path = self._store.part_path(manifest)
-            transport, transfer_s = self._pull(manifest, path, checkpoint)
-        policy = self._checked_policy(path, manifest, like)
-        if transport:
-            self._store.admit(manifest, path)
-        return LoadedWeights(policy, manifest, transport, transfer_s)
-
-    def _checked_policy(
-        self, path: Path, manifest: Manifest, like: Path | None = None
-    ) -> LoadedPolicy:
-        return open_checked(
-            path,
-            manifest,
-            load=self._load,
-            robot=self._options.profile,
-            shape=self._options.chunk_shape,
-            sample=self._sample,
-            like=like,
-        )
-
-    def _pull(
-        self, manifest: Manifest, part: Path, checkpoint: Callable[[], None]
-    ) -> tuple[str, float]:
-        if self._options.transport == 'uri':
-            part.unlink(missing_ok=True)
-            if (seconds := pull_by_uri(manifest, part)) is not None:
-                return 'uri', seconds
-        began = time.monotonic()
-        while True:
-            self._await_learner(manifest, checkpoint)
-            try:
-                pull_by_service(
-                    manifest,
-                    part,
-                    lambda *piece: PieceRequest(
-                        self._client, self._options.answer_timeout_s, checkpoint, *piece
-                    ),
-                    piece_bytes=self._options.piece_bytes,
-                    checkpoint=checkpoint,
-                )
-                return 'service', time.monotonic() - began
-            except Unanswered:
-                held = part.stat().st_size
-                self._note = (
-                    f'waiting for the learner: {held} of {manifest.size_bytes} bytes of version '
-                    f'{manifest.version}'
-                )
-                with self._wake:
-                    self._wake.wait_for(
-                        lambda: self._stopping or self._inbox, self._options.retry_s
-                    )
-
-    def _await_learner(self, manifest: Manifest, checkpoint: Callable[[], None]) -> None:
-        while not self._client.service_is_ready():
-            self._note = f'version {manifest.version} is announced, but nobody serves its file'
-            checkpoint()
-            with self._wake:
-                self._wake.wait_for(lambda: self._stopping or self._inbox, POLL_S)
-
-    def _restore(self, failed_version: int | None) -> LoadedWeights | None:
-        """Put the last good weights on disk in use, older than `failed_version` if given."""
+    def _last_good(self, failed_version: int | None) -> LoadedWeights | None:
+        """The last good weights on disk, older than `failed_version` if given."""
         for manifest in self._store.last_good():
             if failed_version is not None and manifest.version >= failed_version:
                 continue
             try:
                 self._check_manifest(manifest, 0)
                 path = self._store.policy_path(manifest.version)
-                policy = self._checked_policy(path, manifest)
+                return self._fetcher.open(path, manifest)
             except (WeightsRefused, OSError) as error:
-                self._report(manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}')
+                self._report.tell(
+                    manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}'
+                )
                 self._node.get_logger().error(f'weights on disk: {error}')
-                continue
-            weights = LoadedWeights(policy, manifest)
-            self._slot.replace_active(weights)
-            self._remember(manifest.version)
-            self._note = ''
-            return weights
         return None
+
+    def _use(self, weights: LoadedWeights) -> None:
+        """Put weights of the disk in use at once."""
+        self._slot.replace_active(weights)
+        self._remember(weights.manifest.version)
+        self._note = ''
+        self._changed()
 
     def _remember(self, version: int) -> None:
         if self._store.active() == version:
@@ -329,15 +269,15 @@ class WeightsClient:
         if self._slot.active is not weights or version in self._stuck:
             return
         self._stuck.add(version)
-        former = self._restore(version)
+        former = self._last_good(version)
         if former is None:
             self._note = f'version {version} fails ({reason}) and no older one is kept'
             return
         self._store.mark_failed(version)
         text = f'{reason}; went back to version {former.manifest.version}'
-        self._report(weights.manifest, WeightsStatus.ROLLED_BACK, weights, text)
-        self._report(former.manifest, WeightsStatus.ACTIVE, former)
+        self._report.tell(weights.manifest, WeightsStatus.ROLLED_BACK, weights, text)
         self._node.get_logger().error(f'version {version}: {text}')
+        self._use(former)
 
     def _refuse(self, manifest: Manifest, error: WeightsRefused | OSError) -> None:
         refused = error
@@ -351,20 +291,4 @@ class WeightsClient:
         self._note = '' if active is not None else f'no weights yet; refused: {refused}'
         reason = f'{refused}; {rest}'
         self._node.get_logger().error(f'refused version {manifest.version}: {reason}')
-        self._report(manifest, WeightsStatus.REFUSED, reason=reason)
-
-    def _report(
-        self,
-        manifest: Manifest,
-        event: int,
-        weights: LoadedWeights | None = None,
-        reason: str = '',
-    ) -> None:
-        message = WeightsStatus(event=event, reason=reason, robot_id=self._options.robot_id)
-        message.stamp = time_message(time.time_ns())
-        message.published = time_message(manifest.published_ns)
-        message.version = manifest.version
-        if weights is not None:
-            message.transport = weights.transport
-            message.transfer_s = weights.transfer_s
-        self._status.publish(message)
+        self._report.tell(manifest, WeightsStatus.REFUSED, reason=reason)

@@ -11,6 +11,8 @@ from typing import Any
 
 from lwd_policy_node.profile import RobotProfile
 
+ADVANTAGE_WORDS = ('advantage: negative', 'advantage: positive')
+"""What RECAP adds to an instruction."""
 TEXT_WIDTH = 384
 """Width of the sentence embeddings (all-MiniLM-L6-v2)."""
 
@@ -67,6 +69,9 @@ class PolicyConfig:
     """Scale of the start noise at inference; 1 samples the learned law, less stays nearer its
     modes.
     """
+
+    guidance: float = 0.0
+    """How sharply a policy that was told of advantages (RECAP) acts on the positive ones; 0 for one that was not."""
 
     @property
     def feature_dim(self) -> int:

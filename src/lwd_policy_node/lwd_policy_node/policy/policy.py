@@ -14,7 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from lwd_policy_node.policy.config import PolicyConfig, PolicyError
+from lwd_policy_node.policy.config import (
+    ADVANTAGE_WORDS,
+    TEXT_WIDTH,
+    PolicyConfig,
+    PolicyError,
+)
 from lwd_policy_node.policy.model import ActionExpert, EditHead, VisionEncoder
 from lwd_policy_node.policy.normalisation import Normalisation, image_tensor
 from lwd_policy_node.policy.text import SentenceEncoder
@@ -44,6 +49,9 @@ class Policy(nn.Module):
     instructions.
     """
 
+    advantage_words: Tensor
+    """(2, 384) what is added to an instruction for a negative and a positive advantage; only with `guidance`."""
+
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
         self.config = config
@@ -55,6 +63,8 @@ class Policy(nn.Module):
         self.edit = EditHead(config) if config.edit_hidden else None
         self.norm = Normalisation(config)
         self.sentences = SentenceEncoder()
+        if config.guidance:
+            self.register_buffer('advantage_words', torch.zeros(len(ADVANTAGE_WORDS), TEXT_WIDTH))
         self.eval()
 
     @property
@@ -117,9 +127,16 @@ class Policy(nn.Module):
         """Integrate the flow: raw state (B, S), noise (B, D) -> normalised chunk (B, D).
 
         The velocity of a clean-action head is (x1_hat - x) / (1 - t), so an Euler step moves x
-        towards x1_hat by the fraction h / (1 - t), which is 1 at the last step.
+        towards x1_hat by the fraction h / (1 - t), which is 1 at the last step. A policy with guidance predicts
+        x1_plain + guidance (x1_positive - x1_plain).
         """
-        steps = self.config.flow_steps
+        steps, beta = self.config.flow_steps, self.config.guidance
+        plain_context = None
+        if beta:
+            if beta != 1:
+                plain = self.expert.encode(features, text, self.norm.state(state))
+                plain_context = self.expert.head.c_in(plain)
+            text = text + self.advantage_words[1]
         prefix = self.expert.encode(features, text, self.norm.state(state))
         context = self.expert.head.c_in(prefix)
         edit_context = None if self.edit is None else self.edit.head.c_in(prefix)
@@ -131,6 +148,9 @@ class Policy(nn.Module):
             if mask is not None:
                 x = torch.where(mask, (1 - t) * start + t * known, x)
             clean = self.expert.head.from_context(x, t, context)
+            if plain_context is not None:
+                unconditioned = self.expert.head.from_context(x, t, plain_context)
+                clean = unconditioned + beta * (clean - unconditioned)
             if self.edit is not None and edit_context is not None:
                 clean = clean + self.edit.head.from_context(x, t, edit_context)
             x = x + (clean - x) / (steps - i)
