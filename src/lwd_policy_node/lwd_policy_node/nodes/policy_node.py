@@ -13,8 +13,10 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import Executor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from lwd_policy_node.nodes import qos
@@ -53,6 +55,20 @@ class PolicyNode(LifecycleNode):
         self.create_timer(
             DIAGNOSTICS_PERIOD_S, self._diagnose, clock=Clock(clock_type=ClockType.STEADY_TIME)
         )
+
+        # rclpy lets a transition that is not possible now end the process.
+        answer = self._service_change_state.callback
+
+        def change_state(
+            asked: ChangeState.Request, reply: ChangeState.Response
+        ) -> ChangeState.Response:
+            try:
+                return answer(asked, reply)
+            except rclpy_implementation.RCLError as error:
+                self.get_logger().warning(f'refused a change of state: {error}')
+                return ChangeState.Response(success=False)
+
+        self._service_change_state.callback = change_state
 
     def run(self, executor: Executor, leaving: Leaving) -> None:
         """Work until the process is asked to leave.
