@@ -1,0 +1,88 @@
+"""Which processes the arguments start, and with which command lines: each is run as `echo <command line>`."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROBOT = (
+    'sim_node',
+    'arbiter_node',
+    'policy_node',
+    'teleop_node',
+    'recorder_node',
+    'uploader_node',
+)
+ALL = {**dict.fromkeys(ROBOT, 1), 'episode_node': 1}
+
+
+def lines(file: str, *words: str) -> list[str]:
+    """The command lines, without what only launch knows."""
+    command = ['ros2', 'launch', '--launch-prefix', 'echo', 'lwd_bringup', file, 'respawn:=false']
+    done = subprocess.run(
+        [*command, *words], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return re.findall(r'^\[\w+-\d+\] (/.*)$', done.stdout, re.MULTILINE)
+
+
+def programs(found: list[str]) -> dict[str, int]:
+    return dict(Counter(Path(line.split()[0]).name for line in found))
+
+
+@pytest.mark.parametrize(
+    ('words', 'without'),
+    [
+        ([], []),
+        (['teleop:=none'], ['teleop_node']),
+        (['record:=false'], ['recorder_node', 'uploader_node']),
+        (['upload:=false'], ['uploader_node']),
+        (['hardware:=g1'], ['sim_node']),
+    ],
+)
+def test_robot_runs_what_it_is_asked_for(words: list[str], without: list[str]) -> None:
+    found = lines('robot.launch.py', 'robot_id:=g1_09', *words)
+    assert programs(found) == {name: 1 for name in ALL if name not in without}
+    assert all('__ns:=/g1_09 ' in line for line in found)
+    simulated = 'hardware:=g1' not in words
+    assert all(f'use_sim_time:={simulated}'.lower() in line.lower() for line in found)
+
+
+def test_robot_can_bring_a_learner() -> None:
+    """It is nobody's node: outside the namespace, on the wall clock; it gets the robot's profile."""
+    found = lines(
+        'robot.launch.py', 'learner:=start', 'profile:=g1', 'train_args:=--online-minutes 60'
+    )
+    assert programs(found) == {**ALL, 'train': 1}
+    [train] = [line for line in found if '/train ' in line]
+    assert '--resume --profile g1 --online-minutes 60' in train
+    assert '__ns' not in train and 'use_sim_time' not in train and ':=clock' not in train
+
+
+def test_fleet_is_so_many_robots_and_one_learner() -> None:
+    found = lines('fleet_sim.launch.py', 'robots:=3', 'learner:=start', 'upload:=false')
+    expected = {name: 3 for name in ALL if name != 'uploader_node'}
+    assert programs(found) == {**expected, 'train': 1}
+    names = Counter(re.search(r'__ns:=(\S+)', line)[1] for line in found if '__ns' in line)  # type: ignore[index]
+    assert names == {f'/g1_0{index}': 6 for index in (1, 2, 3)}
+
+
+def test_learner_takes_a_store() -> None:
+    [train] = lines('learner.launch.py', 'store:=s3://fleet/lwd')
+    assert '--resume --profile g1_laptop --store s3://fleet/lwd' in train
+
+
+def test_missing_rviz_is_one_line_and_no_more() -> None:
+    command = ['ros2', 'launch', '--launch-prefix', 'echo', 'lwd_bringup', 'rviz.launch.py']
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    said = [line for line in done.stdout.splitlines() if 'no RViz' in line]
+    if not said:
+        assert 'rviz2-' in done.stdout  # installed here
+        return
+    assert done.returncode == 0 and len(said) == 1
+    assert 'robot_state_publisher' in said[0] or 'rviz2' in said[0]
+    assert 'process started' not in done.stdout
