@@ -9,6 +9,7 @@ from threading import Thread
 import numpy as np
 import pytest
 from lwd_learner.replay import (
+    AdaptiveConfig,
     EpisodeFrames,
     Replay,
     ReplayError,
@@ -224,3 +225,34 @@ def test_one_thread_samples_while_another_appends(tmp_path: Path):
         assert replay.jpegs(batch.row)[0] == [b'.']
     writer.join()
     assert not failures and len(replay) == 480 and sampler.size('online') == 160
+
+
+def test_the_adaptive_share_follows_the_losses_of_each_task(replay: Replay):
+    """algorithm.md, section 4: a task that is bad online draws more of it, within bounds; the rest stays."""
+    window = AdaptiveConfig(window=10)
+    sampler = Sampler(replay, config(batch_size=400, online_share=0.5, adaptive=window))
+
+    def share_of(task: str) -> float:
+        batch = sampler.sample()
+        of = batch.task_id == replay.tasks.index(task)
+        return float((batch.dataset[of] == 1).mean())
+
+    assert share_of('stack') == pytest.approx(0.5, abs=0.01)
+    assert share_of('sort') == 0.0  # there is none of it online
+    for _ in range(10):
+        batch = sampler.sample()
+        sampler.report(batch, np.where(batch.dataset == 1, 1.0, 0.2))
+    expected = np.exp(1.0) / (np.exp(1.0) + np.exp(0.2))
+    assert share_of('stack') == pytest.approx(expected, abs=0.01)
+    state = json.loads(json.dumps(sampler.state_dict()))
+    for loss, bound in ((50.0, 0.8), (-50.0, 0.2), (float('nan'), 0.2)):
+        for _ in range(10):
+            batch = sampler.sample()
+            sampler.report(batch, np.where(batch.dataset == 1, loss, 0.0))
+        assert share_of('stack') == pytest.approx(bound, abs=0.01)
+    resumed = Sampler(replay, config(batch_size=400, online_share=0.5, adaptive=window))
+    resumed.load_state_dict(state)
+    assert resumed.shares is not None
+    assert resumed.shares.share('stack') == pytest.approx(expected)
+    with pytest.raises(ReplayError, match='adaptive share'):
+        AdaptiveConfig(least=0.9)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import lance
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,6 +19,7 @@ from lwd_learner.replay.index import (
     Vocabulary,
 )
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
+from lwd_learner.replay.storage import open_dataset, write_dataset
 
 COMPACT_FRAGMENTS = 64
 """Appends that are not yet compacted before `maybe_compact` acts: each is a small file."""
@@ -30,7 +30,7 @@ KEEP_OLD_VERSIONS_S = 3600.0
 def dataset_exists(uri: str) -> bool:
     """Whether a Lance data set can be opened at `uri`."""
     try:
-        lance.dataset(uri)
+        open_dataset(uri)
     except ValueError as error:
         if 'not found' in str(error).lower():
             return False
@@ -61,8 +61,8 @@ class SnapshotDataset:
                 raise ReplayError(
                     f'no replay at {uri}; create one with Replay.create, or correct the path'
                 )
-            lance.write_dataset(layout.arrow_schema().empty_table(), uri, mode='create')
-        self._data: Any = lance.dataset(uri, version=version)
+            write_dataset(layout.arrow_schema().empty_table(), uri, 'create')
+        self._data: Any = open_dataset(uri, version)
         self.layout = ReplayLayout.from_metadata(self._data.schema.metadata, uri)
         if layout is not None and layout != self.layout:
             raise ReplayError(
@@ -77,6 +77,11 @@ class SnapshotDataset:
     def version(self) -> int:
         """The snapshot version in use."""
         return int(self._data.version)
+
+    @property
+    def latest_version(self) -> int:
+        """The newest snapshot version that was committed."""
+        return int(self._data.latest_version)
 
     def append(self, episodes: Sequence[EpisodeFrames]) -> int:
         """Commit whole episodes as one new version and index them; answers the version.
@@ -95,7 +100,7 @@ class SnapshotDataset:
         batches = (batch for episode in episodes for batch in record_batches(episode, self.layout))
         reader = pa.RecordBatchReader.from_batches(self.layout.arrow_schema(), batches)
         before = self.version
-        committed: Any = lance.write_dataset(reader, self.uri, mode='append')
+        committed: Any = write_dataset(reader, self.uri, 'append')
         self._data = committed
         if self.version == before + 1:
             table = pa.Table.from_batches(
@@ -114,7 +119,7 @@ class SnapshotDataset:
         Raises:
             ReplayError: `version` is older than the one in use.
         """
-        newest = int(self._data.latest_version)
+        newest = self.latest_version
         target = newest if version is None else version
         if target < self.version or target > newest:
             raise ReplayError(
@@ -122,7 +127,7 @@ class SnapshotDataset:
             )
         if target == self.version:
             return 0
-        self._data = lance.dataset(self.uri, version=target)
+        self._data = open_dataset(self.uri, target)
         return self._follow()
 
     def _follow(self) -> int:
@@ -188,7 +193,7 @@ class SnapshotDataset:
 
     def compact(self) -> int:
         """Merge small files; rows keep their numbers. Answers the new version."""
-        self._data = lance.dataset(self.uri)
+        self._data = open_dataset(self.uri)
         self._data.optimize.compact_files(target_rows_per_fragment=1 << 18)
         self._forget_old_versions()
         self._follow()

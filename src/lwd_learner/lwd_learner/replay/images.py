@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,8 @@ import numpy.typing as npt
 import simplejpeg
 
 from lwd_learner.replay.layout import ReplayError
+
+log = logging.getLogger(__name__)
 
 Key = tuple[int, int, int]
 """(data set number, row, camera number) of a stored frame."""
@@ -78,26 +81,40 @@ class FrameDecoder:
         height, width, _, _ = simplejpeg.decode_jpeg_header(jpegs[0])
         out = np.empty((len(jpegs), height, width, 3), np.uint8)
         if self._pool is None:
-            _decode_into(out, jpegs, 0, len(jpegs))
+            _decode_all(out, jpegs, 0, len(jpegs))
         else:
             edges = np.linspace(0, len(jpegs), 2 * self._threads + 1).astype(int).tolist()
             parts = pairwise(edges)
-            list(self._pool.map(lambda part: _decode_into(out, jpegs, *part), parts))
+            list(self._pool.map(lambda part: _decode_all(out, jpegs, *part), parts))
         return out
 
 
-def _decode_into(
-    out: npt.NDArray[np.uint8], jpegs: Sequence[bytes], start: int, stop: int
-) -> None:
-    for i in range(start, stop):
-        height, width, _, _ = simplejpeg.decode_jpeg_header(jpegs[i])
-        if (height, width) != out.shape[1:3]:
+def decode_into(out: npt.NDArray[np.uint8], jpeg: bytes | memoryview) -> None:
+    """Decode a frame to RGB into `out` (h, w, 3).
+
+    A frame whose compressed data is damaged behind a sound header is shown as far as it decodes: ingest decodes one in
+    many, and a grey corner must not end a training run.
+
+    Raises:
+        ReplayError: another size than `out`, or no JPEG at all.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+        if (height, width) != out.shape[:2]:
             raise ReplayError(
-                f'frame {i} is {width}x{height}, the first is {out.shape[2]}x{out.shape[1]}'
+                f'a frame is {width}x{height}, the others are {out.shape[1]}x{out.shape[0]}'
             )
         try:
-            simplejpeg.decode_jpeg(jpegs[i], buffer=out[i])
+            simplejpeg.decode_jpeg(jpeg, buffer=out)
         except ValueError as error:
-            raise ReplayError(
-                f'frame {i} of {len(jpegs)} is no decodable JPEG: {error}'
-            ) from error
+            log.warning('a stored frame is damaged, shown as far as it decodes: %s', error)
+            simplejpeg.decode_jpeg(jpeg, buffer=out, strict=False)
+    except ReplayError:
+        raise
+    except ValueError as error:
+        raise ReplayError(f'a frame of {len(jpeg)} bytes is no decodable JPEG: {error}') from error
+
+
+def _decode_all(out: npt.NDArray[np.uint8], jpegs: Sequence[bytes], start: int, stop: int) -> None:
+    for i in range(start, stop):
+        decode_into(out[i], jpegs[i])

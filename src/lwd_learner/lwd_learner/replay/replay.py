@@ -108,6 +108,10 @@ class Replay:
         """Snapshot version of one data set."""
         return self._set(dataset).version
 
+    def latest_version(self, dataset: str) -> int:
+        """Newest version of one data set that anybody committed; `refresh` moves there."""
+        return self._set(dataset).latest_version
+
     def snapshot(self) -> dict[str, int]:
         """Snapshot version of each data set; give it to `open` or `refresh` of another reader."""
         return {name: data.version for name, data in self._data.items()}
@@ -230,7 +234,9 @@ class Replay:
         """
         unique, where = np.unique(rows, return_inverse=True)
         frames = self._decoder.decode([jpeg for row in self.jpegs(unique) for jpeg in row])
-        return frames.reshape(len(unique), len(self.layout.cameras), *frames.shape[1:])[where]
+        images = frames.reshape(len(unique), len(self.layout.cameras), *frames.shape[1:])
+        in_order = len(unique) == len(rows) and bool((np.diff(rows) > 0).all())
+        return images if in_order else images[where]
 
     def camera_images(self, rows: Rows, camera: str) -> npt.NDArray[np.uint8]:
         """Decoded images of one camera, RGB, shape (B, h, w, 3)."""
@@ -238,7 +244,12 @@ class Replay:
         unique, where = np.unique(rows, return_inverse=True)
         return self._decoder.decode([row[number] for row in self.jpegs(unique)])[where]
 
-    def _image_keys(self, rows: Rows) -> list[Key]:
+    def image_places(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Where the images that global rows see are stored: data set number (B,), local row by camera (B, C).
+
+        Raises:
+            ReplayError: a row lies before the first frame of a camera.
+        """
         held = np.empty((len(rows), len(self.layout.cameras)), np.int64)
         for where, local, index in self.split(rows):
             held[where] = index.camera_row.data[local]
@@ -246,10 +257,13 @@ class Replay:
             raise ReplayError(
                 f'row {int(rows[(held < 0).any(axis=1)][0])} lies before the first frame of a camera'
             )
-        numbers = (rows >> DATASET_SHIFT).tolist()
+        return rows >> DATASET_SHIFT, held
+
+    def _image_keys(self, rows: Rows) -> list[Key]:
+        numbers, held = self.image_places(rows)
         return [
             (number, row, camera)
-            for number, of_row in zip(numbers, held.tolist(), strict=True)
+            for number, of_row in zip(numbers.tolist(), held.tolist(), strict=True)
             for camera, row in enumerate(of_row)
         ]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from lwd_learner.replay.adaptive import AdaptiveConfig, AdaptiveShare
 from lwd_learner.replay.filters import Predicate, RowView, everything
 from lwd_learner.replay.growable import GrowableArray
 from lwd_learner.replay.layout import DATASETS, ReplayError
@@ -31,8 +32,16 @@ class SamplerConfig:
     """Share of online transitions, exact over batches; all from one data set while the other has none."""
     seed: int = 0
     """Of the draws."""
+    adaptive: AdaptiveConfig | None = None
+    """Let each task's online share follow the losses given to `report`, from `online_share` on; None keeps it."""
+    rank: int = 0
+    """Of this process among data-parallel ones; all draw the same global batch, and each takes its part."""
+    ranks: int = 1
+    """Data-parallel processes; a global batch has `ranks` times `batch_size` transitions."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.rank < self.ranks:
+            raise ReplayError(f'rank {self.rank} of {self.ranks}')
         if self.batch_size < 1 or not 0.0 <= self.online_share <= 1.0:
             raise ReplayError(
                 f'batch_size {self.batch_size}, online_share {self.online_share}: need >= 1, in [0, 1]'
@@ -61,6 +70,11 @@ class _Candidates:
             out[where] = self.by_task[name].data[pick[where]]
         return out
 
+    def draw_of(self, rng: np.random.Generator, task: str, size: int) -> Rows:
+        """`size` rows of one task, uniformly."""
+        rows = self.by_task[task].data
+        return rows[(rng.random(size) * len(rows)).astype(np.int64)]
+
 
 class Sampler:
     """Draws batches from the rows that were there at the last `refresh`."""
@@ -76,7 +90,9 @@ class Sampler:
             replay, self.config.horizon, self.config.n_step, self.config.gamma
         )
         self._rng = np.random.Generator(np.random.PCG64(self.config.seed))
-        self._owed = 0.0  # online transitions owed by rounding, in (-1, 1)
+        self._owed: dict[str, float] = {}  # online transitions owed by rounding, in (-1, 1)
+        adaptive = self.config.adaptive
+        self.shares = AdaptiveShare(adaptive, self.config.online_share) if adaptive else None
         self._candidates = {name: _Candidates() for name in DATASETS}
         self.refresh()
 
@@ -122,31 +138,74 @@ class Sampler:
         return self.read(self.draw(self.config.batch_size if batch_size is None else batch_size))
 
     def draw(self, size: int) -> Rows:
-        """Global start rows of the next batch; `read` makes transitions of them."""
-        online = self._online(size)
-        parts = []
-        for name, count in zip(DATASETS, (size - online, online), strict=True):
-            if count:
-                rows = self._candidates[name].draw(self._rng, count)
-                parts.append(self.replay.global_rows(name, rows))
-        return np.concatenate(parts)
-
-    def read(self, starts: Rows) -> Batch:
-        """The transitions that start at these global rows."""
-        return self._transitions.read(starts)
-
-    def _online(self, size: int) -> int:
+        """Global start rows of the next batch, or of this rank's part of it; `read` makes transitions of them."""
+        size *= self.config.ranks
         have = [len(self._candidates[name]) > 0 for name in DATASETS]
         if not any(have):
             raise ReplayError(
                 f'nothing to sample in {self.replay.uri}: {len(self.replay)} rows, none accepted; '
                 'ingest episodes and call refresh, or widen the filter'
             )
-        if not all(have):
-            return size if have[1] else 0
-        share = self.config.online_share * size + self._owed
-        online = int(np.floor(share + 0.5))
-        self._owed = share - online
+        if self.shares is not None:
+            parts = self._draw_adaptive(size, self.shares)
+        else:
+            online = (
+                self._online('', size, self.config.online_share) if all(have) else size * have[1]
+            )
+            parts = []
+            for name, count in zip(DATASETS, (size - online, online), strict=True):
+                if count:
+                    rows = self._candidates[name].draw(self._rng, count)
+                    parts.append(self.replay.global_rows(name, rows))
+        return np.concatenate(parts)[self.config.rank :: self.config.ranks]
+
+    def _draw_adaptive(self, size: int, shares: AdaptiveShare) -> list[Rows]:
+        """A task uniformly over those of both data sets, then online or offline by its share."""
+        tasks = sorted({task for c in self._candidates.values() for task in c.by_task})
+        counts = np.bincount(self._rng.integers(len(tasks), size=size), minlength=len(tasks))
+        parts: dict[str, list[Rows]] = {name: [] for name in DATASETS}
+        for task, count in zip(tasks, counts.tolist(), strict=True):
+            has = [task in self._candidates[name].by_task for name in DATASETS]
+            online = self._online(task, count, shares.share(task)) if all(has) else count * has[1]
+            for name, some in zip(DATASETS, (count - online, online), strict=True):
+                if some:
+                    rows = self._candidates[name].draw_of(self._rng, task, some)
+                    parts[name].append(self.replay.global_rows(name, rows))
+        return parts['offline'] + parts['online']
+
+    def report(self, batch: Batch, loss: npt.NDArray[np.floating[Any]]) -> None:
+        """Tell the adaptive mix the loss of each transition of a batch, (B,); without it nothing happens."""
+        if self.shares is None:
+            return
+        for task in np.unique(batch.task_id).tolist():
+            for number in (0, 1):
+                of = loss[(batch.task_id == task) & (batch.dataset == number)]
+                if len(of):
+                    self.shares.report(
+                        self.replay.tasks[task], online=number == 1, loss=float(of.mean())
+                    )
+
+    def any_start(self) -> Rows:
+        """One global start row, not drawn: to learn the shape of what is there.
+
+        Raises:
+            ReplayError: there is none.
+        """
+        for name in DATASETS:
+            for rows in self._candidates[name].by_task.values():
+                if len(rows):
+                    return self.replay.global_rows(name, rows.data[:1])
+        raise ReplayError(f'nothing to sample in {self.replay.uri}; ingest episodes first')
+
+    def read(self, starts: Rows) -> Batch:
+        """The transitions that start at these global rows."""
+        return self._transitions.read(starts)
+
+    def _online(self, whose: str, size: int, share: float) -> int:
+        """How many of `size` are online; what rounding owes is settled in later batches."""
+        wanted = share * size + self._owed.get(whose, 0.0)
+        online = min(max(int(np.floor(wanted + 0.5)), 0), size)
+        self._owed[whose] = min(max(wanted - online, -1.0), 1.0)
         return online
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,7 +213,8 @@ class Sampler:
         return {
             'seed': self.config.seed,
             'rng': self._rng.bit_generator.state,
-            'owed': self._owed,
+            'owed': dict(self._owed),
+            'shares': self.shares.state_dict() if self.shares else {},
             'rows': {name: c.rows_seen for name, c in self._candidates.items()},
         }
 
@@ -170,8 +230,11 @@ class Sampler:
                     f'{self.replay.uri}: {name} has {len(self.replay.index(name))} rows, the sampler had seen {rows}; '
                     'refresh the replay, or start the sampler anew'
                 )
-        self._candidates = {name: _Candidates() for name in DATASETS}
-        for name, rows in state['rows'].items():
-            self._take(name, rows)
+        if any(rows != self._candidates[name].rows_seen for name, rows in state['rows'].items()):
+            self._candidates = {name: _Candidates() for name in DATASETS}
+            for name, rows in state['rows'].items():
+                self._take(name, rows)
         self._rng.bit_generator.state = state['rng']
-        self._owed = state['owed']
+        self._owed = dict(state['owed'])
+        if self.shares is not None:
+            self.shares.load_state_dict(state['shares'])
