@@ -146,8 +146,8 @@ class RobotDriver:
         message.header.stamp = stamp
         self._episode.publish(message)
 
-    def run(self, ticks: int, pace_s: float = 1 / 75) -> None:
-        """Publish what a robot publishes, at 75 ticks a second of wall time."""
+    def run(self, ticks: int, pace_s: float = 1 / 75, without: str = '') -> None:
+        """Publish what a robot publishes, at 75 ticks a second of wall time; one stream may be silent."""
         episode_id = self._running.episode_id
         note = self.published[episode_id]
         for _ in range(ticks):
@@ -179,6 +179,8 @@ class RobotDriver:
                 chunk = ActionChunk(episode_id=episode_id, actions=[0.1] * 256)
                 sent.append((self._chunk, chunk, 'action_chunk'))
             for publisher, message, name in sent:
+                if name == without:
+                    continue
                 message.header.stamp = stamp
                 publisher.publish(message)
                 note[name].append(self.now_ns)

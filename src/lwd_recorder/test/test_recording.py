@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from lwd_recorder.bag import BagWriter, read_bag
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.recording import (
+    Attachment,
     EpisodeEnd,
     EpisodeStart,
     Notice,
@@ -22,6 +25,7 @@ from lwd_recorder.recording import (
 )
 from lwd_recorder.recording.preroll import PreRoll, Sample
 from lwd_recorder.spool import Spool, State
+from mcap.reader import make_reader
 
 S = 1_000_000_000
 TOPICS = [RecordedTopic(f'/g1_01/{spec.name}', spec) for spec in robot_topics(['head'])]
@@ -363,7 +367,7 @@ def test_full_queue_drops_and_counts(
     rig.run(messages, 1.0, 2.0)
     rig.begin('a', 2.0)
     rig.run(messages, 2.0, 12.0)
-    assert rig.recorder.pending_bytes <= 20_000
+    assert rig.recorder.held_bytes[1] <= 20_000
     rig.end('a', 12.0)
     rig.poll(13.0, wall_s=2.0)
     rig.closed(1, 13.0)
@@ -398,3 +402,131 @@ def test_preroll_is_bounded_in_bytes_and_time() -> None:
     assert len(ring) == 1
     ring.add(Sample(0, bytes(5000), 201 * S, 0))
     assert len(ring) == 0
+
+
+def test_long_episodes_are_split(make_rig: Any, messages: Any) -> None:
+    """By the robot's clock: every message is in one file or the other, and the manifest lists them all."""
+    rig = make_rig(max_file_s=2.0, preroll_s=0.0)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.run(messages, 2.0, 9.0)
+    rig.end('ep', 9.0)
+    rig.poll(10.0, wall_s=2.0)
+    rig.closed(1, 10.0)
+    names = [file.name for file in rig.manifest('ep').files]
+    assert names == ['ep_0.mcap', 'ep_1.mcap', 'ep_2.mcap', 'ep_3.mcap', 'metadata.yaml']
+    assert rig.stamps('ep') == pytest.approx([2.0 + i / 10 for i in range(70)])
+
+
+def test_bags_say_how_the_robot_was_set_up(make_rig: Any, messages: Any) -> None:
+    """Files are in every bag; one that came during the episode, too, in its newest version."""
+    rig = make_rig()
+    rig.recorder.attach(Attachment('robot_profile.yaml', 'application/yaml', b'name: g1\n'))
+    rig.run(messages, 1.0, 2.0)
+    for name, at_s in (('a', 2.0), ('b', 5.0)):
+        rig.begin(name, at_s)
+        rig.recorder.attach(Attachment('parameters.yaml', 'application/yaml', name.encode()))
+        rig.end(name, at_s + 1)
+        rig.poll(at_s + 2, wall_s=2.0)
+    rig.closed(2, 8.0)
+    assert attachments(rig, 'a') == [
+        ('robot_profile.yaml', b'name: g1\n'), ('parameters.yaml', b'a')
+    ]  # fmt: skip
+    assert attachments(rig, 'b')[-1] == ('parameters.yaml', b'b')
+
+
+def test_the_audit_is_in_bag_and_manifest(make_rig: Any, messages: Any) -> None:
+    """What is missing by rate, lost by sequence, late, and silent at the end: the same figures in both."""
+    rig = make_rig(preroll_s=0.0)
+    rig.begin('ep', 2.0)
+    for i in range(40):
+        if i not in (20, 21):
+            rig.joints(2.0 + i / 10, messages, late_s=0.02)
+    rig.recorder.on_lost(JOINTS, 2)
+    rig.end('ep', 6.5)
+    rig.poll(7.0, wall_s=2.0)
+    rig.closed(1, 7.0)
+    record = rig.manifest('ep').topics['/g1_01/joint_states']
+    assert (record.count, record.missing, record.lost, record.dropped) == (38, 2, 2, 0)
+    assert record.latency_s == record.max_latency_s == pytest.approx(0.02)
+    assert record.max_gap_s == pytest.approx(0.6)
+    with (rig.root / 'episodes' / 'ep' / 'ep_0.mcap').open('rb') as file:
+        found = {one.name: one.metadata for one in make_reader(file).iter_metadata()}
+    assert json.loads(found['lwd_audit']['/g1_01/joint_states']) == asdict(record)
+
+
+def test_what_stops_is_in_log_and_manifest(make_rig: Any, messages: Any) -> None:
+    rig = make_rig()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.run(messages, 2.0, 4.0)
+    for tenth in range(40, 61):
+        rig.poll(tenth / 10, wall_s=0.1)
+    assert 'joint_states stopped: nothing for 1.1 s, came at 10.0 Hz' in rig.errors()
+    assert dict(rig.recorder.stopped())['joint_states'] == pytest.approx(2.1)
+    rig.run(messages, 6.0, 6.5)
+    rig.poll(6.5, wall_s=0.1)
+    rig.end('ep', 6.5)
+    rig.poll(7.0, wall_s=2.0)
+    rig.closed(1, 7.0)
+    notes = '\n'.join(rig.manifest('ep').notes)
+    assert 'joint_states stopped' in notes
+    assert 'joint_states is back after 2.1 s (at 4.5 s)' in notes
+
+
+def test_disk_that_fills_up_ends_the_episode_while_it_can_be_closed(
+    make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = make_rig(last_free_bytes=1 << 20)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    monkeypatch.setattr(Spool, 'free_bytes', lambda self: 1000)
+    rig.poll(3.0, wall_s=1.0)
+    rig.poll(4.0, wall_s=2.0)
+    assert rig.closed(1, 4.0) == ['ep']
+    manifest = rig.manifest('ep')
+    assert (manifest.outcome, manifest.ended_by) == ('aborted', 'recorder')
+    assert 'last_free_bytes' in manifest.notes[0]
+    assert rig.stamps('ep')[-1] == pytest.approx(2.9)
+
+
+def test_disk_that_is_nearly_full_is_warned_of(make_rig: Any, messages: Any) -> None:
+    rig = make_rig(warn_free_bytes=1 << 60)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.poll(2.0)
+    assert 'disk nearly full' in rig.recorder.warning
+    assert rig.recorder.episode_id == 'ep'
+
+
+def test_disk_that_forgets_what_it_was_given(
+    make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EIO of an fsync in mid-episode costs that episode; the writer and the next one go on."""
+    rig = make_rig(sync_s=0.0)
+    sync = BagWriter.sync
+
+    def broken(self: BagWriter) -> None:
+        if self.directory.name == 'a':
+            raise OSError(errno.EIO, 'Input/output error')
+        sync(self)
+
+    monkeypatch.setattr(BagWriter, 'sync', broken)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    deadline_s = time.monotonic() + 20
+    while 'Input/output' not in rig.errors():
+        assert time.monotonic() < deadline_s, rig.notices
+        rig.poll(2.0)
+        time.sleep(0.005)
+    rig.end('a', 3.0)
+    rig.begin('b', 4.0)
+    rig.end('b', 5.0)
+    rig.poll(6.0, wall_s=2.0)
+    assert rig.closed(1, 6.0) == ['b']
+
+
+def attachments(rig: Rig, episode_id: str) -> list[tuple[str, bytes]]:
+    with (rig.root / 'episodes' / episode_id / f'{episode_id}_0.mcap').open('rb') as file:
+        return [(one.name, one.data) for one in make_reader(file).iter_attachments()]

@@ -195,7 +195,7 @@ class RecorderNode(Node):
 
     def _publish_backlog(self) -> None:
         try:
-            backlog = self._recorder.backlog()
+            backlog = self._recorder.spool.backlog()
         except (SpoolError, OSError) as error:
             self.get_logger().error(str(error), throttle_duration_sec=5.0)
             return

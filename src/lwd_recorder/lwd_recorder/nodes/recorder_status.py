@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from lwd_recorder.nodes.status import Level, Status
 from lwd_recorder.recording import Recorder, TopicState
 
@@ -19,18 +21,22 @@ def recorder_statuses(recorder: Recorder, backlog: int) -> list[Status]:
         text = ', '.join(f'{name} stopped {silent_s:.1f} s ago' for name, silent_s in stopped)
     if recorder.trouble:
         level, text = Level.ERROR, recorder.trouble
+    preroll_bytes, pending_bytes = recorder.held_bytes
     values = {
         'episode_id': recorder.episode_id,
         'backlog': str(backlog),
-        'pending_bytes': str(recorder.pending_bytes),
-        'preroll_bytes': str(recorder.preroll_bytes),
+        'pending_bytes': str(pending_bytes),
+        'preroll_bytes': str(preroll_bytes),
         'dropped': str(recorder.dropped),
     }
     try:
-        values['free_bytes'] = str(recorder.free_bytes())
+        values['free_bytes'] = str(recorder.spool.free_bytes())
     except OSError as error:
         level, text = Level.ERROR, f'{error.filename}: {error.strerror}'
-    return [Status(level, text, values), *(_of_topic(state) for state in recorder.look())]
+    return [
+        Status(level, text, values),
+        *(_of_topic(state) for state in recorder.audit.look(time.monotonic())),
+    ]
 
 
 def _of_topic(state: TopicState) -> Status:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from typing import NamedTuple
 
 
@@ -33,7 +32,12 @@ class PreRoll:
         self._span_ns = span_ns
         self._limit_bytes = limit_bytes
         self._samples: deque[Sample] = deque()
+        self._latched: dict[int, Sample] = {}
         self._bytes = 0
+
+    def latch(self, sample: Sample) -> None:
+        """Keep the newest message of a topic whose last one counts, however old it is."""
+        self._latched[sample.topic] = sample
 
     def add(self, sample: Sample) -> None:
         """Append a message and forget what is too old or too much."""
@@ -45,13 +49,31 @@ class PreRoll:
             if not self._samples:
                 return
 
-    def since(self, log_ns: int) -> Iterator[Sample]:
-        """Yield the messages received at or after a time, in their order."""
-        return (sample for sample in self._samples if sample.log_ns >= log_ns)
+    def before(self, start_ns: int, now_ns: int) -> list[Sample]:
+        """Return what belongs before an episode, in the order of receipt.
+
+        Args:
+            start_ns: the episode's start, robot clock, ns.
+            now_ns: when it was heard of, ns.
+
+        Returns:
+            The latched messages that are older than the ring, logged at its beginning, then the ring.
+        """
+        first_ns = start_ns - self._span_ns
+        samples = [sample for sample in self._samples if sample.log_ns >= first_ns]
+        there = {sample.topic for sample in samples}
+        log_ns = min(now_ns, max(first_ns, 0))
+        latched = [
+            sample._replace(log_ns=log_ns)
+            for sample in self._latched.values()
+            if sample.topic not in there
+        ]
+        return [*latched, *samples]
 
     def clear(self) -> None:
         """Forget everything, e.g. when the robot's clock jumped back."""
         self._samples.clear()
+        self._latched.clear()
         self._bytes = 0
 
     def __len__(self) -> int:

@@ -16,19 +16,21 @@ from lwd_recorder.bag import message_definition
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.recording.admission import Admission
 from lwd_recorder.recording.attachment import Attachment
-from lwd_recorder.recording.audit import LiveAudit, TopicState
+from lwd_recorder.recording.audit import LiveAudit
 from lwd_recorder.recording.config import RecorderConfig
 from lwd_recorder.recording.facts import EpisodeEnd, EpisodeStart
+from lwd_recorder.recording.postroll import PostRoll
 from lwd_recorder.recording.preroll import PreRoll, Sample
 from lwd_recorder.recording.recovery import recover_bag
+from lwd_recorder.recording.robot_clock import RobotClock, Tick
 from lwd_recorder.recording.session import Session
 from lwd_recorder.recording.topics import EPISODE_TOPIC, RecordedTopic
+from lwd_recorder.recording.watch import Watch
 from lwd_recorder.recording.writer import EpisodeWriter, Notice
 from lwd_recorder.spool import Spool
 
 _NS = 1_000_000_000
-_JUMP_BACK_NS = _NS
-_DISK_PERIOD_S = 0.5
+_WHOLE = 'it was left open by a recorder that was killed, and is whole again'
 
 
 class Recorder:
@@ -56,24 +58,24 @@ class Recorder:
         self._monotonic_s = monotonic_s
         self._wall_s = wall_s
         self._spool_root = spool_root
+        self.spool: Spool
+        """The spool, of the thread that called `start`."""
         self._notices: deque[Notice] = deque()
         self._writer = EpisodeWriter(spool_root, self._config, self._notices.append, self._salvage)
-        self._audit = LiveAudit(self._topics, self._config.stall_s)
+        self.audit = LiveAudit(self._topics, self._config.stall_s)
+        """What is measured of every topic."""
         self._attachments: dict[str, Attachment] = {}
         self._preroll = PreRoll(
             round(self._config.preroll_s * _NS), self._config.preroll_limit_bytes
         )
-        self._latched: dict[int, Sample] = {}
         self._episode_index = next(
             index for index, topic in enumerate(topics) if topic.spec.name == EPISODE_TOPIC
         )
         self._session: Session | None = None
-        self._closing: list[tuple[Session, float]] = []
+        self._postroll = PostRoll(self._config)
         self._refused = ''
         self._early_start: EpisodeStart | None = None
-        self._listening_since_ns = 0
-        self._last_ns = 0
-        self._disk_looked_s = 0.0
+        self._clock = RobotClock()
         self.dropped = 0
         """Messages that found the queue full; read-only for others."""
         self.trouble = ''
@@ -92,15 +94,15 @@ class Recorder:
         """
         for topic in self._topics:
             message_definition(topic.spec.type_name)
-        self._spool = Spool(self._spool_root)
-        self._admission = Admission(self._spool, self._config)
-        notices = []
-        for entry in self._spool.recover(self._salvage):
-            why = (
-                entry.reason
-                or 'it was left open by a recorder that was killed, and is whole again'
+        self.spool = Spool(self._spool_root)
+        self._admission = Admission(self.spool, self._config)
+        self._watch = Watch(self.audit, self._admission)
+        notices = [
+            Notice(
+                'warn', f'episode {entry.episode_id} is {entry.state}: {entry.reason or _WHOLE}'
             )
-            notices.append(Notice('warn', f'episode {entry.episode_id} is {entry.state}: {why}'))
+            for entry in self.spool.recover(self._salvage)
+        ]
         self._writer.start()
         return notices
 
@@ -110,18 +112,9 @@ class Recorder:
         return self._session.episode_id if self._session is not None else ''
 
     @property
-    def preroll_bytes(self) -> int:
-        """Memory that the pre-roll holds, bytes."""
-        return self._preroll.size_bytes
-
-    @property
-    def pending_bytes(self) -> int:
-        """Memory between subscriptions and disk, bytes."""
-        return self._writer.pending_bytes
-
-    def backlog(self) -> int:
-        """Return how many closed episodes are not in the store yet."""
-        return self._spool.backlog()
+    def held_bytes(self) -> tuple[int, int]:
+        """Memory of the pre-roll, and between subscriptions and disk, bytes."""
+        return self._preroll.size_bytes, self._writer.pending_bytes
 
     @property
     def warning(self) -> str:
@@ -130,21 +123,13 @@ class Recorder:
 
     def stopped(self) -> list[tuple[str, float]]:
         """Return the steady topics that are silent in the episode under way, and for how long, s."""
-        return self._audit.stopped() if self._session is not None else []
-
-    def look(self) -> list[TopicState]:
-        """Return what is measured of every topic; rates since the last call."""
-        return self._audit.look(self._monotonic_s())
+        return self.audit.stopped() if self._session is not None else []
 
     def attach(self, attachment: Attachment) -> None:
         """Put a file into this and all later bags; one of the same name is replaced."""
         self._attachments[attachment.name] = attachment
         if self._session is not None:
             self._session.attachments = tuple(self._attachments.values())
-
-    def free_bytes(self) -> int:
-        """Return the bytes free on the spool's file system."""
-        return self._spool.free_bytes()
 
     def on_message(self, topic: int, data: bytes, now_ns: int, stamp_ns: int) -> None:
         """Take one message.
@@ -155,27 +140,26 @@ class Recorder:
             now_ns: receive time, robot clock, ns.
             stamp_ns: header stamp, ns.
         """
-        self._watch_clock(now_ns)
-        self._audit.add(topic, stamp_ns, now_ns, self._monotonic_s())
+        self._follow_clock(now_ns)
+        self.audit.add(topic, stamp_ns, now_ns, self._monotonic_s())
         sample = Sample(topic, data, now_ns, stamp_ns)
-        for session, _ in self._closing:
-            if session.end is not None and stamp_ns <= session.end.ended_ns:
-                self._put(session, sample)
+        for session in self._postroll.concerned(stamp_ns):
+            self._put(session, sample)
         if self._session is not None:
             self._put(self._session, sample)
         self._preroll.add(sample)
         if self._topics[topic].spec.latched:
-            self._latched[topic] = sample
+            self._preroll.latch(sample)
 
     def on_lost(self, topic: int, count: int) -> None:
         """Count messages that the sequence numbers say were sent and never arrived."""
-        self._audit.add_lost(topic, count)
+        self.audit.add_lost(topic, count)
         if self._session is not None:
             self._session.lost[topic] += count
 
     def on_start(self, start: EpisodeStart, now_ns: int) -> None:
         """Take an Episode message that says RUNNING; repeated ones are recorded and change nothing."""
-        self._watch_clock(now_ns)
+        self._follow_clock(now_ns)
         if now_ns == 0:  # no /clock yet: whether it began before us is not known
             self._early_start = start
             return
@@ -189,55 +173,46 @@ class Recorder:
             self._end(EpisodeEnd(start.started_ns, 'aborted', 'recorder', note))
         if start.episode_id == self._refused:
             return
-        reason = self._lateness(start) or self._admission.reason_to_refuse(start)
+        late = self._clock.lateness(start)
+        reason = late or self._admission.reason_to_refuse(start)
         self.trouble = reason
         if reason:
             self._refused = start.episode_id
-            missed = start.episode_id if self._is_late(start) else ''
-            self._notices.append(
-                Notice(
-                    'error', f'episode {start.episode_id} is not recorded: {reason}', missed=missed
-                )
-            )
+            missed = start.episode_id if late else ''
+            text = f'episode {start.episode_id} is not recorded: {reason}'
+            self._notices.append(Notice('error', text, missed=missed))
             return
         if self.warning:
             self._notices.append(Notice('warn', self.warning))
-        first_ns = start.started_ns - round(self._config.preroll_s * _NS)
-        samples = list(self._preroll.since(first_ns))
-        there = {one.topic for one in samples}
-        latched = [
-            one._replace(log_ns=min(now_ns, max(first_ns, 0)))
-            for topic, one in self._latched.items()
-            if topic not in there
-        ]
         self._session = Session(
             start, self._topics, self._config, tuple(self._attachments.values())
         )
-        self._audit.begin(start.started_ns, self._monotonic_s())
-        self._writer.begin(self._session, [*latched, *samples, sample])
+        self.audit.begin(start.started_ns, self._monotonic_s())
+        before = self._preroll.before(start.started_ns, now_ns)
+        self._writer.begin(self._session, [*before, sample])
 
     def on_end(self, episode_id: str, end: EpisodeEnd, data: bytes, now_ns: int) -> None:
         """Take an Episode message that says ENDED; one of an episode that is not under way is ignored.
 
         A restarted episode node ends the lost episode at its start, for it knows no better: it is ended now.
         """
-        self._watch_clock(now_ns)
+        self._follow_clock(now_ns)
         if self._early_start is not None and self._early_start.episode_id == episode_id:
             self._early_start = None
         if self._session is not None and self._session.episode_id == episode_id:
             self._put(self._session, Sample(self._episode_index, data, now_ns, end.ended_ns))
             if end.ended_ns <= self._session.start.started_ns:
                 note = 'the end was not announced in time; it is the moment that the recorder heard of it'
-                end = replace(end, ended_ns=self._last_ns, note=note)
+                end = replace(end, ended_ns=self._clock.last_ns, note=note)
             self._end(end)
 
     def on_idle(self, now_ns: int) -> None:
         """Take an Episode message that says IDLE: an episode still under way has lost its node."""
-        self._watch_clock(now_ns)
+        self._follow_clock(now_ns)
         self._early_start = None
         if self._session is not None:
             note = 'the episode node went idle without announcing an end'
-            self._end(EpisodeEnd(max(now_ns, self._last_ns), 'aborted', 'recorder', note))
+            self._end(EpisodeEnd(max(now_ns, self._clock.last_ns), 'aborted', 'recorder', note))
 
     def poll(self, now_ns: int) -> list[Notice]:
         """Close what is due; call it about 20 times a second.
@@ -248,7 +223,7 @@ class Recorder:
         Raises:
             RuntimeError: the writer thread has died.
         """
-        self._watch_clock(now_ns)
+        self._follow_clock(now_ns)
         if not self._writer.alive:
             raise RuntimeError('the bag writer thread has died; its error is in the log above')
         session = self._session
@@ -257,13 +232,16 @@ class Recorder:
             if now_ns > limit_ns:
                 note = f'no end was announced in {self._config.max_episode_s} s (max_episode_s)'
                 self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', note))
-            else:
-                self._watch(session, now_ns)
         wall_s = self._monotonic_s()
-        for item in list(self._closing):
-            if self._is_due(*item, now_ns=now_ns, wall_s=wall_s):
-                self._closing.remove(item)
-                self._writer.finish(item[0])
+        if self._session is not None:
+            self._notices += self._watch.changes(self._session, now_ns, wall_s)
+            full = self._watch.must_stop(wall_s)
+            if full:
+                self.trouble = full
+                self._notices.append(Notice('error', f'episode {self.episode_id}: {full}'))
+                self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', full))
+        for ended in self._postroll.due(now_ns, wall_s):
+            self._writer.finish(ended)
         notices = []
         while self._notices:
             notices.append(self._notices.popleft())
@@ -277,7 +255,7 @@ class Recorder:
         """
         if self._session is not None:
             note = 'the recorder was told to stop'
-            self._end(EpisodeEnd(self._last_ns, 'aborted', 'shutdown', note))
+            self._end(EpisodeEnd(self._clock.last_ns, 'aborted', 'shutdown', note))
         self._finish_all()
         if not self._writer.stop(timeout_s):
             self._notices.append(
@@ -287,65 +265,22 @@ class Recorder:
 
     def close(self) -> None:
         """Let go of the spool, after `shutdown`."""
-        self._spool.close()
+        self.spool.close()
 
     def _salvage(self, folder: Path, aside: Path, profile: str) -> EpisodeManifest:
         steady = [topic.name for topic in self._topics if topic.spec.periodic]
         return recover_bag(folder, aside, profile or self._config.profile, periodic=steady)
-
-    def _is_late(self, start: EpisodeStart) -> bool:
-        return start.started_ns < self._listening_since_ns
-
-    def _lateness(self, start: EpisodeStart) -> str:
-        if not self._is_late(start):
-            return ''
-        late_s = (self._listening_since_ns - start.started_ns) / _NS
-        return f'it began {late_s:.2f} s before the recorder; waiting for the next one'
-
-    def _watch(self, session: Session, now_ns: int) -> None:
-        """Name what stops or comes back in an episode, and end the episode before the disk is full."""
-        wall_s = self._monotonic_s()
-        for change in self._audit.changes(now_ns, wall_s):
-            at_s = (now_ns - session.start.started_ns) / _NS
-            if change.stopped:
-                came = f'came at {change.rate_hz:.1f} Hz' if change.rate_hz else 'never came'
-                text = f'{change.name} stopped: nothing for {change.silent_s:.1f} s, {came}'
-            else:
-                text = f'{change.name} is back after {change.silent_s:.1f} s'
-            session.notes.append(f'{text} (at {at_s:.1f} s)')
-            level = 'error' if change.stopped else 'info'
-            self._notices.append(Notice(level, f'episode {session.episode_id}: {text}'))
-        if wall_s - self._disk_looked_s >= _DISK_PERIOD_S:
-            self._disk_looked_s = wall_s
-            full = self._admission.must_stop()
-            if full:
-                self.trouble = full
-                self._notices.append(Notice('error', f'episode {session.episode_id}: {full}'))
-                self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', full))
 
     def _end(self, end: EpisodeEnd) -> None:
         session, self._session = self._session, None
         assert session is not None
         session.end = end
         session.end_wall_s = self._wall_s()
-        self._closing.append((session, self._monotonic_s()))
+        self._postroll.add(session, self._monotonic_s())
 
     def _finish_all(self) -> None:
-        for session, _ in self._closing:
+        for session in self._postroll.all():
             self._writer.finish(session)
-        self._closing.clear()
-
-    def _is_due(
-        self, session: Session, ended_wall_s: float, *, now_ns: int, wall_s: float
-    ) -> bool:
-        assert session.end is not None
-        waited_s = wall_s - ended_wall_s
-        rolled_s = (now_ns - session.end.ended_ns) / _NS
-        if waited_s < self._config.postroll_wall_s:
-            return False
-        return (
-            rolled_s >= self._config.postroll_s or waited_s >= self._config.postroll_wall_limit_s
-        )
 
     def _put(self, session: Session, sample: Sample) -> None:
         if not self._writer.put(session, sample):
@@ -353,24 +288,18 @@ class Recorder:
                 text = f'episode {session.episode_id}: the disk is too slow, messages are dropped'
                 self._notices.append(Notice('error', text))
             session.dropped[sample.topic] += 1
-            self._audit.add_dropped(sample.topic)
+            self.audit.add_dropped(sample.topic)
             self.dropped += 1
 
-    def _watch_clock(self, now_ns: int) -> None:
-        """Follow the robot's clock; a jump back is another life of the simulator."""
-        if now_ns >= self._last_ns:
-            self._last_ns = now_ns
-            if self._listening_since_ns == 0 and now_ns > 0:
-                self._listening_since_ns = now_ns
-                if self._early_start is not None:
-                    self.on_start(self._early_start, now_ns)
-            return
-        if self._last_ns - now_ns < _JUMP_BACK_NS:
-            return
-        if self._session is not None:
-            note = f'the robot clock jumped from {self._last_ns / _NS:.3f} to {now_ns / _NS:.3f} s'
-            self._end(EpisodeEnd(self._last_ns, 'aborted', 'recorder', note))
-        self._finish_all()
-        self._preroll.clear()
-        self._latched.clear()
-        self._listening_since_ns = self._last_ns = now_ns
+    def _follow_clock(self, now_ns: int) -> None:
+        tick = self._clock.follow(now_ns)
+        if tick is Tick.STARTS and self._early_start is not None:
+            self.on_start(self._early_start, now_ns)
+        elif tick is Tick.JUMPED_BACK:  # another life of the simulator
+            last_ns = self._clock.last_ns
+            if self._session is not None:
+                note = f'the robot clock jumped from {last_ns / _NS:.3f} to {now_ns / _NS:.3f} s'
+                self._end(EpisodeEnd(last_ns, 'aborted', 'recorder', note))
+            self._finish_all()
+            self._preroll.clear()
+            self._clock.begin_anew(now_ns)
