@@ -34,7 +34,8 @@ ARGUMENTS = (
     ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
     ('teleop', IfElseSubstitution(in_simulation, 'scripted', 'gamepad'),
-     'Who may take over: scripted (simulation only), gamepad, leader_arm, none, or another teleop source.', None),
+     'Who may take over: scripted (simulation only), gamepad, leader_arm, none, or another teleop source. Without it: '
+     'scripted in simulation, gamepad for a real robot.', None),
     ('speed', '1.0', "Share of the profile's joint speeds that anybody may use, 0.01 to 1; small for a real robot's "
      'first motions.', None),
     ('record', 'true', 'Record every episode as a bag in the spool.', YES_NO),
