@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+import yaml
+
+sys.path.insert(0, str(Path(__file__).parent))
+from launched import install_standin
 
 ROBOT = (
     'sim_node',
@@ -20,11 +26,19 @@ ROBOT = (
 ALL = {**dict.fromkeys(ROBOT, 1), 'episode_node': 1}
 
 
-def lines(file: str, *words: str) -> list[str]:
-    """The command lines, without what only launch knows."""
+def lines(file: str, *words: str, prefix: Path | None = None) -> list[str]:
+    """The command lines; packages below `prefix` are there too."""
+    environment = dict(os.environ)
+    if prefix is not None:
+        environment['AMENT_PREFIX_PATH'] = f'{prefix}:{environment["AMENT_PREFIX_PATH"]}'
     command = ['ros2', 'launch', '--launch-prefix', 'echo', 'lwd_bringup', file, 'respawn:=false']
     done = subprocess.run(
-        [*command, *words], capture_output=True, text=True, check=False, timeout=60
+        [*command, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=environment,
     )
     assert done.returncode == 0, done.stderr
     return re.findall(r'^\[\w+-\d+\] (/.*)$', done.stdout, re.MULTILINE)
@@ -86,3 +100,18 @@ def test_missing_rviz_is_one_line_and_no_more() -> None:
     assert done.returncode == 0 and len(said) == 1
     assert 'robot_state_publisher' in said[0] or 'rviz2' in said[0]
     assert 'process started' not in done.stdout
+
+
+def test_rviz_runs_in_the_namespace_under_the_names_of_the_driver(tmp_path: Path) -> None:
+    for package in ('rviz2', 'robot_state_publisher'):
+        install_standin(tmp_path, package)
+    driver = tmp_path / 'driver.yaml'
+    driver.write_text(yaml.safe_dump({'topics': {'joint_states': 'hal/joints'}}))
+    words = ['robot_id:=g1_09', 'hardware:=g1', f'driver:={driver}']
+    found = lines('rviz.launch.py', *words, prefix=tmp_path)
+    assert programs(found) == {'robot_state_publisher': 1, 'rviz2': 1}
+    for line in found:
+        assert '__ns:=/g1_09 ' in line and 'use_sim_time:=false' in line.lower()
+        for remapping in ('joint_states:=hal/joints', '/tf:=tf', '/tf_static:=tf_static'):
+            assert f' -r {remapping}' in line
+    assert any('-d ' in line and 'rviz/lwd.rviz' in line for line in found)

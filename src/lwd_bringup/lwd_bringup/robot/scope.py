@@ -27,8 +27,8 @@ SCOPE_ARGUMENTS = (
     ('robot_id', 'g1_01', 'Name of the robot and its ROS namespace; unique in the fleet.', None),
     ('hardware', 'sim', 'sim: a MuJoCo G1 is started; g1: a real one, whose driver runs already.', ['sim', 'g1']),
     ('profile', IfElseSubstitution(in_simulation, 'g1_laptop', 'g1'),
-     'Robot profile (joints, limits, cameras): a known name or a path to a YAML; the learner needs the same. Without it: '
-     'g1_laptop in simulation, g1 for a real robot.', None),
+     'Robot profile (joints, limits, cameras): a known name or a path to a YAML; the learner needs the same. Without '
+     'it: g1_laptop in simulation, g1 for a real robot.', None),
     ('driver', PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'config', 'g1_driver.yaml']),
      'YAML with the topic names of the driver, for hardware:=g1.', None),
 )  # fmt: skip
