@@ -15,6 +15,7 @@ from lwd_policy_node.episode import (
     Outcome,
     Scene,
     SceneSequence,
+    WeightsSwap,
     first_seed,
     new_episode_id,
 )
@@ -154,3 +155,22 @@ def test_robots_do_not_share_scenes() -> None:
     seeds = [first_seed(f'g1_{n:02d}') for n in range(1, 9)]
     assert len(set(seeds)) == len(seeds)
     assert seeds[0] == first_seed('g1_01')
+
+
+def test_weights_are_being_swapped_from_the_boundary_until_they_are_in_use() -> None:
+    """Loaded in mid-episode they wait for its end; a policy that dies over it is not waited for for ever."""
+    swap = WeightsSwap(timeout_s=5.0)
+    assert swap.under_way(0.0) == 0
+    swap.in_use(1)
+    swap.loaded(2, 10.0)
+    assert swap.under_way(10.1) == 2, 'loaded between episodes: they are swapped in at once'
+    swap.in_use(1)  # said again, to a new listener
+    assert swap.under_way(10.2) == 2
+    swap.in_use(2)
+    assert (swap.under_way(10.3), swap.active, swap.standby) == (0, 2, 0)
+    swap.loaded(3, 11.0)
+    swap.episode_ended(60.0)
+    assert swap.under_way(64.9) == 3
+    assert swap.under_way(65.0) == 0
+    swap.gone_back_from(3)
+    assert (swap.under_way(60.1), swap.active, swap.standby) == (0, 2, 0)

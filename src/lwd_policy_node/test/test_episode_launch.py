@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from lwd_policy_node.nodes import qos
+from rcl_interfaces.srv import SetParameters
+from rclpy.parameter import Parameter
 from std_msgs.msg import String, UInt32
 
 from lwd_msgs.msg import Episode, RobotStatus, WeightsStatus
@@ -125,3 +127,57 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     bench.stop(sim, signal.SIGKILL)
     bench.wait('the abort', lambda: episodes[-1].outcome == Episode.OUTCOME_ABORTED)
     assert episodes[-1].ended_by == 'simulator'
+
+
+def test_no_episode_starts_while_weights_are_being_swapped(make_bench: MakeBench) -> None:
+    """By service it is refused with the reason; in auto mode it waits."""
+    bench = make_bench(136, 'g1_01')
+    weights_out = bench.node.create_publisher(
+        WeightsStatus, '/lwd/weights_status', qos.WEIGHTS_STATUS
+    )
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+    bench.start('echo_sim')
+    bench.start(
+        'episode_node', swap_timeout_s=600.0, wait_for_recorder='false', time_limit_s=600.0
+    )
+
+    def say(version: int, event: int, robot: str = 'g1_01') -> None:
+        weights_out.publish(WeightsStatus(robot_id=robot, version=version, event=event))
+
+    def start(seed: int) -> Any:
+        return bench.call(
+            StartEpisode, 'episode/start', StartEpisode.Request(task='restock', seed=seed)
+        )
+
+    def end() -> None:
+        request = EndEpisode.Request(outcome=Episode.OUTCOME_FAILURE)
+        assert bench.call(EndEpisode, 'episode/end', request).ok
+
+    bench.wait('the node', lambda: episodes and weights_out.get_subscription_count())
+    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    say(1, WeightsStatus.ACTIVE)
+    say(9, WeightsStatus.LOADED, robot='g1_02')
+    bench.wait('the report', lambda: reports and reports[-1].policy_version == 1)
+    assert start(1).ok, "another robot's weights"
+    say(2, WeightsStatus.LOADED)
+    bench.wait('the report', lambda: reports[-1].standby_version == 2)
+    assert episodes[-1].state == Episode.RUNNING, 'weights in standby end no episode'
+    end()
+    refused = start(3)
+    assert not refused.ok
+    assert refused.message == 'weights version 2 are being swapped in; try again in a moment'
+    say(2, WeightsStatus.ACTIVE)
+    bench.wait('the report', lambda: reports[-1].standby_version == 0)
+    assert start(3).ok
+    say(3, WeightsStatus.LOADED)
+    bench.wait('the report', lambda: reports[-1].standby_version == 3)
+    seen = len(episodes)
+    set_auto = SetParameters.Request(parameters=[Parameter('auto', value=True).to_parameter_msg()])
+    assert bench.call(SetParameters, 'episode_node/set_parameters', set_auto).results[0].successful
+    end()
+    reports.clear()
+    bench.wait('two reports, a second apart', lambda: len(reports) > 1)
+    assert [e.state for e in episodes[seen:]] == [Episode.ENDED]
+    say(3, WeightsStatus.ACTIVE)
+    bench.wait('the next episode', lambda: episodes[-1].state == Episode.RUNNING)

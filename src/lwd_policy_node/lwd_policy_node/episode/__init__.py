@@ -4,6 +4,7 @@ from lwd_policy_node.episode.journal import EpisodeJournal, JournalEntry
 from lwd_policy_node.episode.machine import EpisodeError, EpisodeMachine
 from lwd_policy_node.episode.record import EpisodeRecord, Outcome, new_episode_id
 from lwd_policy_node.episode.sequence import Scene, SceneSequence, first_seed
+from lwd_policy_node.episode.swap import WeightsSwap
 
 __all__ = [
     'EpisodeError',
@@ -14,6 +15,7 @@ __all__ = [
     'Outcome',
     'Scene',
     'SceneSequence',
+    'WeightsSwap',
     'first_seed',
     'new_episode_id',
 ]

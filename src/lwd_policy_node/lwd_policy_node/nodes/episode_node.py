@@ -7,15 +7,12 @@ in the old one belongs to it.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from builtin_interfaces.msg import Time
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import Executor
 from rclpy.node import Node
@@ -23,7 +20,7 @@ from rclpy.task import Future
 from std_msgs.msg import String
 
 from lwd_msgs.msg import Episode, SimState
-from lwd_msgs.srv import EndEpisode, ResetSim, StartEpisode
+from lwd_msgs.srv import EndEpisode, StartEpisode
 from lwd_policy_node.episode import (
     EpisodeError,
     EpisodeJournal,
@@ -32,34 +29,22 @@ from lwd_policy_node.episode import (
     JournalEntry,
     Outcome,
     SceneSequence,
+    WeightsSwap,
     first_seed,
 )
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.control_loop import ControlLoop
+from lwd_policy_node.nodes.episode_message import episode_message
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
-from lwd_policy_node.nodes.wire import seconds, stamp_of
+from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset
+from lwd_policy_node.nodes.wire import seconds
 
 WALL_TICK_S = 0.05  # how often waits are looked at
 DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
-
-
-@dataclass(slots=True)
-class PendingStart:
-    """An episode that waits for its scene."""
-
-    task: str
-    instruction: str
-    kind: str
-    seed: int
-    give_up_s: float  # monotonic
-    done: Future  # of EpisodeRecord, or of the text why not
-    reset: Future | None = None
-    built: bool = False
-    time_limit_s: float = 0.0
 
 
 class EpisodeNode(Node):
@@ -75,14 +60,13 @@ class EpisodeNode(Node):
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
         journal = Path(values['journal'] or home / 'episode.json')
         self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
-        self._pending: PendingStart | None = None
         self._sim_seen_s = 0.0
         self._in_sim = False
 
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
-        self._status = RobotStatusReporter(
-            self, self._robot_id, self._machine, Path(values['spool'] or home / 'spool')
-        )
+        self._swap = WeightsSwap(values['swap_timeout_s'])
+        spool = Path(values['spool'] or home / 'spool')
+        self._status = RobotStatusReporter(self, self._robot_id, self._machine, self._swap, spool)
         self._journal = EpisodeJournal(journal)
         entry, wrong = self._journal.read()
         if wrong:
@@ -90,18 +74,17 @@ class EpisodeNode(Node):
         self._sequence = self._make_sequence(entry.scenes)
         self._close_lost(entry.running)
 
-        self._reset = self.create_client(ResetSim, 'sim/reset')
+        self._scene = SceneReset(self, self._fail)
         self._sim = PolledInputs(self)  # 30 Hz and more: read at the wall tick
         self._sim.add(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
         self.create_subscription(
-            String, 'recorder/closed', self._on_recorder_closed, qos.RECORDER_STATE
+            String,
+            'recorder/closed',
+            lambda message: self._sequence.closed(message.data),
+            qos.RECORDER_STATE,
         )
-        self.create_service(
-            StartEpisode,
-            'episode/start',
-            self._on_start,
-            callback_group=ReentrantCallbackGroup(),
-        )
+        group = ReentrantCallbackGroup()
+        self.create_service(StartEpisode, 'episode/start', self._on_start, callback_group=group)
         self.create_service(EndEpisode, 'episode/end', self._on_end)
         on_change(self, PARAMETERS, self._values.update)
         self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
@@ -140,13 +123,9 @@ class EpisodeNode(Node):
     async def _on_start(
         self, request: StartEpisode.Request, reply: StartEpisode.Response
     ) -> StartEpisode.Response:
-        done = self._begin(
-            request.task or self._values['tasks'][0],
-            request.instruction,
-            request.kind or self._values['kind'],
-            request.seed,
-        )
-        result = await done
+        task = request.task or self._values['tasks'][0]
+        kind = request.kind or self._values['kind']
+        result = await self._begin(task, request.instruction, kind, request.seed)
         reply.ok = isinstance(result, EpisodeRecord)
         if reply.ok:
             reply.episode_id = result.episode_id
@@ -162,46 +141,35 @@ class EpisodeNode(Node):
         except EpisodeError as error:
             done.set_result(str(error))
             return done
-        if self._pending is not None:
+        if self._scene.pending is not None:
             done.set_result('an episode is about to start; wait for it, or end it')
             return done
-        self._in_sim = self._reset.service_is_ready()
+        if version := self._swap.under_way(time.monotonic()):
+            done.set_result(
+                f'weights version {version} are being swapped in; try again in a moment'
+            )
+            return done
+        self._in_sim = self._scene.is_ready()
         if self._in_sim and not seed:
             seed = self._sequence.draw(task).seed
-        self._pending = PendingStart(
+        self._scene.pending = PendingStart(
             task=task,
             instruction=instruction,
             kind=kind,
             seed=seed,
+            time_limit_s=self._values['time_limit_s'],
             give_up_s=time.monotonic() + self._values['reset_timeout_s'],
             done=done,
-            time_limit_s=self._values['time_limit_s'],
         )
         if self._in_sim:
-            self._pending.reset = self._reset.call_async(
-                ResetSim.Request(task=task, seed=seed, shift='')
-            )
-            self._pending.reset.add_done_callback(self._on_reset)
+            self._scene.ask()
         else:
             self._start(self.get_clock().now().nanoseconds * 1e-9)
         return done
 
-    def _on_reset(self, future: Future) -> None:
-        pending = self._pending
-        if pending is None or pending.reset is not future or future.cancelled():
-            return
-        reply = future.result()
-        if reply is None or not reply.ok:
-            self._fail(f'sim/reset: {reply.message if reply else "no reply"}')
-            return
-        pending.instruction = pending.instruction or reply.instruction
-        pending.time_limit_s = pending.time_limit_s or reply.time_limit_s
-        pending.built = True
-
     def _start(self, now_s: float) -> None:
-        pending = self._pending
+        pending = self._scene.take()
         assert pending is not None
-        self._pending = None
         record = self._machine.start(
             task=pending.task,
             instruction=pending.instruction or pending.task,
@@ -216,12 +184,9 @@ class EpisodeNode(Node):
         pending.done.set_result(record)
 
     def _fail(self, why: str) -> None:
-        pending = self._pending
+        pending = self._scene.take()
         if pending is None:
             return
-        self._pending = None
-        if pending.reset is not None:
-            self._reset.remove_pending_request(pending.reset)
         self.get_logger().error(f'no episode of {pending.task}: {why}')
         self._sequence.failed(time.monotonic(), self._values['retry_s'])
         pending.done.set_result(why)
@@ -231,19 +196,17 @@ class EpisodeNode(Node):
     def _on_sim_state(self, message: SimState) -> None:
         self._sim_seen_s = time.monotonic()
         now_s = seconds(message.header.stamp)
-        pending = self._pending
+        pending = self._scene.pending
         if pending is not None:
-            if pending.built and (message.task, message.seed) == (pending.task, pending.seed):
+            if pending.is_scene(message.task, message.seed):
                 self._start(now_s)
             return
-        running = self._machine.running
-        if running is None:
+        if (running := self._machine.running) is None:
             return
         if message.seed != running.seed or message.task != running.task:
             self._finish(self._machine.end(Outcome.ABORTED, 'simulator', now_s))
             return
-        ended = self._machine.observe(now_s, success=message.success)
-        if ended is not None:
+        if (ended := self._machine.observe(now_s, success=message.success)) is not None:
             self._finish(ended)
 
     def _on_end(
@@ -264,6 +227,7 @@ class EpisodeNode(Node):
         return reply
 
     def _finish(self, record: EpisodeRecord) -> None:
+        self._swap.episode_ended(time.monotonic())
         self._publish(record)
         self._sequence.ended(record.episode_id, time.monotonic())
         self.get_logger().info(
@@ -271,26 +235,25 @@ class EpisodeNode(Node):
             f'after {record.length_s:.1f} s'
         )
 
-    def _on_recorder_closed(self, message: String) -> None:
-        self._sequence.closed(message.data)
-
     def _on_wall_tick(self) -> None:
         self._sim.poll()
         wall_s = time.monotonic()
-        if self._pending is not None:
-            if wall_s >= self._pending.give_up_s:
+        if self._scene.pending is not None:
+            if self._scene.is_overdue():
                 self._fail('the simulator did not answer in time')
             return
-        running = self._machine.running
-        if running is not None:
+        if self._machine.running is not None:
             self._watch(wall_s)
             return
         if not self._values['auto'] or not self._policy_ready(wall_s):
             return
-        if not self._reset.service_is_ready() or not self._recorder_ready():
+        if (
+            not self._scene.is_ready()
+            or not self._recorder_ready()
+            or self._swap.under_way(wall_s)
+        ):
             return
-        scene = self._sequence.due(wall_s)
-        if scene is not None:
+        if (scene := self._sequence.due(wall_s)) is not None:
             self._begin(scene.task, '', self._values['kind'], scene.seed)
 
     def _watch(self, wall_s: float) -> None:
@@ -307,7 +270,7 @@ class EpisodeNode(Node):
 
     def _policy_ready(self, wall_s: float) -> bool:
         """Weights are active, or waiting for them is over."""
-        return self._status.policy_version > 0 or wall_s >= self._policy_wait_until_s
+        return self._swap.active > 0 or wall_s >= self._policy_wait_until_s
 
     def _recorder_ready(self) -> bool:
         if self._status.recorder_ready or not self._values['wait_for_recorder']:
@@ -324,27 +287,7 @@ class EpisodeNode(Node):
         self._journal.write(
             JournalEntry(self._sequence.scenes, record if record.running else None)
         )
-        message = Episode(
-            state=Episode.RUNNING if record.running else Episode.ENDED,
-            episode_id=record.episode_id,
-            robot_id=record.robot_id,
-            task=record.task,
-            instruction=record.instruction,
-            kind=record.kind,
-            seed=record.seed,
-            started=_stamp(record.started_s),
-            outcome=int(record.outcome),
-            ended_by=record.ended_by,
-        )
-        if record.ended_s is not None:
-            message.ended = _stamp(record.ended_s)
-        message.header.stamp = message.started if record.running else message.ended
-        self._out.publish(message)
-
-
-def _stamp(at_s: float) -> Time:
-    """A stamp, rounded down to 1 us: an observation of the very tick is not before the start."""
-    return stamp_of(math.floor(at_s * 1e6) * 1000)
+        self._out.publish(episode_message(record))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -72,6 +72,15 @@ PARAMETERS = (
         0.1,
         600.0,
     ),
+    Parameter(
+        'swap_timeout_s',
+        float,
+        5.0,
+        'Weights that are being swapped in keep an episode from starting this long at most (wall clock, s): '
+        'their policy may have died.',
+        0.0,
+        600.0,
+    ),
     Parameter('retry_s', float, 1.0, 'Pause after a failed start (wall clock, s).', 0.0, 600.0),
     Parameter(
         'sim_silence_s',

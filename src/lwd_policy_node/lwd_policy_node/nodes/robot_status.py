@@ -11,7 +11,7 @@ from rclpy.node import Node
 from std_msgs.msg import UInt32
 
 from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
-from lwd_policy_node.episode import EpisodeMachine
+from lwd_policy_node.episode import EpisodeMachine, WeightsSwap
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.wire import stamp_of
 
@@ -21,9 +21,12 @@ PERIOD_S = 1.0
 class RobotStatusReporter:
     """Subscribes on behalf of `node` and reports once a second of wall clock."""
 
-    def __init__(self, node: Node, robot_id: str, machine: EpisodeMachine, spool: Path) -> None:
-        """Report on `robot_id`; disk space is that of the file system that holds `spool`."""
+    def __init__(
+        self, node: Node, robot_id: str, machine: EpisodeMachine, swap: WeightsSwap, spool: Path
+    ) -> None:
+        """Keep `swap` up to date, and report on `robot_id` and the file system that holds `spool`."""
         self._machine = machine
+        self._swap = swap
         self._spool = spool
         self._status = RobotStatus(robot_id=robot_id)
         self._out = node.create_publisher(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
@@ -34,11 +37,6 @@ class RobotStatusReporter:
         self._recorder_heard = False
         node.create_subscription(UInt32, 'recorder/backlog', self._on_backlog, qos.RECORDER_STATE)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
-
-    @property
-    def policy_version(self) -> int:
-        """Weights in force, as far as this process has heard; 0 = none."""
-        return int(self._status.policy_version)
 
     @property
     def recorder_ready(self) -> bool:
@@ -54,10 +52,11 @@ class RobotStatusReporter:
         if message.robot_id != self._status.robot_id:
             return
         if message.event == WeightsStatus.LOADED:
-            self._status.standby_version = message.version
-        elif message.event in (WeightsStatus.ACTIVE, WeightsStatus.ROLLED_BACK):
-            self._status.policy_version = message.version
-            self._status.standby_version = 0
+            self._swap.loaded(message.version, time.monotonic())
+        elif message.event == WeightsStatus.ACTIVE:
+            self._swap.in_use(message.version)
+        elif message.event == WeightsStatus.ROLLED_BACK:
+            self._swap.gone_back_from(message.version)
 
     def _on_backlog(self, message: UInt32) -> None:
         self._recorder_heard = True
@@ -75,6 +74,8 @@ class RobotStatusReporter:
             status.instruction = record.instruction
             if not record.running:
                 status.last_episode_s = record.length_s
+        status.policy_version = self._swap.active
+        status.standby_version = self._swap.standby
         status.episodes = self._machine.ended
         status.successes = self._machine.successes
         status.disk_free_bytes = float(_free_bytes(self._spool))
