@@ -90,14 +90,28 @@ def declare(node: Node, table: tuple[Parameter, ...]) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     for row in table:
-        default = RosParameter(row.name, _ROS_TYPES[row.type], row.default).value
-        value = node.declare_parameter(row.name, default, row.descriptor()).value
+        if row.default == []:
+            value = _declare_empty(node, row)
+        else:
+            default = RosParameter(row.name, _ROS_TYPES[row.type], row.default).value
+            value = node.declare_parameter(row.name, default, row.descriptor()).value
         values[row.name] = list(value) if isinstance(row.type, type(list[str])) else value
         if row.choices and value not in row.choices:
             raise InvalidParameterValueException(
                 row.name, value, f'known values: {", ".join(row.choices)}'
             )
     return values
+
+
+def _declare_empty(node: Node, row: Parameter) -> Any:
+    """Declare a list that is empty by default, which rclpy takes for one of bytes: say its type first."""
+    kind = _ROS_TYPES[row.type]
+    descriptor = row.descriptor()
+    descriptor.read_only = False
+    if node.declare_parameter(row.name, kind, descriptor).value is None:
+        node.set_parameters([RosParameter(row.name, kind, [])])
+    node.set_descriptor(row.name, row.descriptor())
+    return node.get_parameter(row.name).value
 
 
 def on_change(
