@@ -155,6 +155,18 @@ def test_joint_states_name_every_joint_that_does_not_follow_another(
         assert float(limit.get('upper', 'nan')) == pytest.approx(facts.upper)
 
 
+def test_another_parser_reads_it() -> None:
+    """MuJoCo's own reader of URDF, which refuses what is malformed or does not hang together."""
+    compiler = (
+        '<compiler discardvisual="false" fusestatic="false" boundmass="0.1" boundinertia="0.01"/>'
+    )
+    xml = urdf_xml().replace('</robot>', f'<mujoco>{compiler}</mujoco></robot>')
+    read = mujoco.MjModel.from_xml_string(xml)
+    drawn = ET.fromstring(urdf_xml())
+    assert read.ngeom == len(drawn.findall('.//visual'))
+    assert read.njnt == sum(joint.get('type') != 'fixed' for joint in drawn.findall('joint'))
+
+
 def test_the_command_writes_it(tmp_path: Path) -> None:
     out = tmp_path / 'robots' / 'g1.urdf'
     command = [sys.executable, '-m', 'lwd_sim.robot.urdf']
