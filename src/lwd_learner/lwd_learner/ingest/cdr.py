@@ -10,7 +10,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from lwd_learner.ingest.errors import DamagedEpisodeError
+from lwd_learner.ingest.errors import DamagedMessageError
 
 _HEADER_BYTES = 4  # encapsulation: two bytes of representation, two of options
 _BIG_ENDIAN, _LITTLE_ENDIAN = b'\x00\x00', b'\x00\x01'
@@ -25,11 +25,11 @@ class CdrReader:
         """Begin at a message's first field.
 
         Raises:
-            DamagedEpisodeError: no plain CDR encapsulation.
+            DamagedMessageError: no plain CDR encapsulation.
         """
         kind = data[:2]
         if len(data) < _HEADER_BYTES or kind not in (_BIG_ENDIAN, _LITTLE_ENDIAN):
-            raise DamagedEpisodeError(
+            raise DamagedMessageError(
                 f'a message of {len(data)} bytes does not begin as plain CDR'
             )
         self._data = data
@@ -60,7 +60,7 @@ class CdrReader:
         try:
             return str(self._data[start : start + size - 1], 'utf-8')
         except UnicodeDecodeError as error:
-            raise DamagedEpisodeError(f'a string in a message is not UTF-8: {error}') from error
+            raise DamagedMessageError(f'a string in a message is not UTF-8: {error}') from error
 
     def skip_string(self) -> None:
         """Pass a string by."""
@@ -70,7 +70,7 @@ class CdrReader:
         """A sequence of strings."""
         count = self.uint32()
         if count > len(self._data):
-            raise DamagedEpisodeError(f'a message claims a list of {count} strings')
+            raise DamagedMessageError(f'a message claims a list of {count} strings')
         return tuple(self.string() for _ in range(count))
 
     def block(self, size: int) -> bytes | memoryview:
@@ -121,7 +121,7 @@ class CdrReader:
     def _take(self, alignment: int, size: int) -> int:
         start = self._aligned(alignment)
         if start + size > len(self._data):
-            raise DamagedEpisodeError(
+            raise DamagedMessageError(
                 f'a message ends after {len(self._data)} bytes, a field of it needs {start + size}'
             )
         self._at = start + size

@@ -17,7 +17,7 @@ from lwd_policy_node.profile import Camera, RobotProfile
 
 from lwd_learner.ingest.bag_messages import BagLimits, read_messages
 from lwd_learner.ingest.cdr import CdrReader
-from lwd_learner.ingest.errors import DamagedEpisodeError
+from lwd_learner.ingest.errors import DamagedEpisodeError, DamagedMessageError
 from lwd_learner.ingest.jpeg import check_jpeg, smaller
 from lwd_learner.ingest.spool import JpegSpool
 
@@ -118,7 +118,10 @@ def read_streams(
     handle = {topic: handler for topic, (_, handler) in handlers.items()}
     try:
         for topic, data in read_messages(bag, topics, limits.bag):
-            handle[topic](data)
+            try:
+                handle[topic](data)
+            except DamagedMessageError as error:
+                raise DamagedEpisodeError(f'{topic}: {error}') from error
         return decoder.finish()
     except BaseException:
         decoder.streams.close()
