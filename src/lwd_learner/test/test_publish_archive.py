@@ -19,8 +19,10 @@ from safetensors.numpy import save_file
 
 
 def _publish(archive: Archive, source: Path, version: int) -> None:
-    staged, size, digest = archive.stage(source)
-    archive.admit(Manifest(0, version, 0, 'sft', 0, 'c', '', size, digest), staged)
+    staged = archive.stage(source)
+    archive.admit(
+        Manifest(0, version, 0, 'sft', 0, 'c', '', staged.size_bytes, staged.sha256), staged
+    )
 
 
 def test_versions_go_on_for_ever(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_weights_that_fail_in_use_are_gone_back_from(robot: Any, learner: Publis
     """Weights that pass every check and then fail on real observations are undone by the robot."""
     one = _publish(learner, 0.25)
     _await_event(learner, one, 'active')
-    two = _publish(learner, 1e7)
+    two = _publish(learner, 50.0)
     _await_event(learner, two, 'active')
     robot.episode('first', Episode.RUNNING)
     event = _await_event(learner, two, 'rolled_back')
@@ -174,9 +174,9 @@ def test_the_newest_of_several_wins_and_a_cut_is_survived(robot: Any, home: Path
     with Publisher(home / 'train', key) as learner:
         bytes_of = learner._archive.bytes_of
 
-        def note(version: int) -> Any:
+        def note(version: int, delta: bool = False) -> Any:
             under_way.set()
-            return bytes_of(version)
+            return bytes_of(version, delta)
 
         learner._archive.bytes_of = note  # type: ignore[method-assign]
         publish(learner, 0.25)

@@ -32,7 +32,7 @@ class StandinPolicy:
         return cls(load_file(path)['bias'], read_header(path).metadata['lwd.config_hash'])
 
     def act(self, obs: Any, seed: int, frozen: Any = None) -> npt.NDArray[np.float64]:
-        if self.bias[0] > 1e6:  # weights that pass every check and then fail in use
+        if self.bias[0] > 40.0:  # weights that pass every check and then fail in use
             if obs.stamp_s > 0 and obs.instruction:
                 raise RuntimeError('the bias is absurd')
             return np.zeros((HORIZON, ACTIONS))

@@ -50,7 +50,7 @@ class Rollout:
         self.key = load_private_key(ensure_key_pair(self.home / 'keys').private_path)
         store = WeightsStore(self.home / 'robots' / 'g1_01' / 'weights')
         first = self.weights(1)
-        store.admit(first, Path(first.uri.removeprefix('file://')))
+        store.admit(first, Path(first.uris[0].removeprefix('file://')))
         store.set_active(1)
         node = bench.node
         self.executed = bench.collect(ExecutedAction, 'executed_action', qos.reliable(5000))
@@ -96,7 +96,7 @@ class Rollout:
             replay_version='',
             size_bytes=path.stat().st_size,
             sha256=file_sha256(path),
-            uri=f'file://{path}',
+            uris=(f'file://{path}',),
         ).signed(self.key)
 
     def episode(self, name: str, state: int = Episode.RUNNING) -> None:

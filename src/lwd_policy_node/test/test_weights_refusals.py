@@ -21,6 +21,7 @@ from lwd_policy_node.weights import (
     load_trusted_keys,
 )
 from lwd_policy_node.weights.checks import check_manifest, file_sha256, open_checked
+from lwd_policy_node.weights.statistics import TensorStatistics, measure
 from lwd_policy_node.weights.tensors import read_header
 from safetensors.numpy import save_file
 
@@ -53,6 +54,8 @@ class Case:
         self.active_version = 4
         self.config_hash = ''
         self.like: Path | None = None
+        self.in_use: tuple[TensorStatistics, ...] = ()
+        self.floor = 0
         self.save({'bias': np.zeros(16, np.float32)})
 
     def save(self, tensors: dict[str, Any], config: str = CONFIG, profile: str = 'g1') -> None:
@@ -71,8 +74,15 @@ class Case:
             replay_version='offline@3 online@9',
             size_bytes=self.path.stat().st_size,
             sha256=file_sha256(self.path),
+            tensors=self.tensors(),
         )
         self.manifest = replace(manifest, **changes).signed(self.private)
+
+    def tensors(self) -> tuple[TensorStatistics, ...]:
+        try:
+            return measure(self.path, read_header(self.path))
+        except WeightsRefused:
+            return ()
 
     def judge(self) -> None:
         check_manifest(
@@ -81,6 +91,7 @@ class Case:
             where=str(self.keys),
             active_version=self.active_version,
             config_hash=self.config_hash,
+            floor=self.floor,
         )
         open_checked(
             self.path,
@@ -90,6 +101,7 @@ class Case:
             shape=SHAPE,
             sample=lambda instruction: instruction,
             like=self.like,
+            in_use=self.in_use,
         )
 
 
@@ -128,6 +140,25 @@ def _replayed(case: Case) -> None:
 
 def _repeated(case: Case) -> None:
     case.sign(version=4)
+
+
+def _pinned(case: Case) -> None:
+    case.floor = 6
+
+
+def _other_statistics(case: Case) -> None:
+    case.sign(tensors=(TensorStatistics('bias', 0.0, 0.5),))
+
+
+def _other_tensors(case: Case) -> None:
+    case.sign(tensors=(TensorStatistics('scale', 0.0, 0.0),))
+
+
+def _diverged(case: Case) -> None:
+    case.in_use = (TensorStatistics('bias', 0.3, 2.0),)
+    case.like = case.folder / 'active.safetensors'
+    case.path.replace(case.like)
+    case.save({'bias': np.full(16, 201.0, np.float32)})
 
 
 def _truncated(case: Case) -> None:
@@ -202,6 +233,10 @@ REFUSALS = [
     (_another_robot, Refusal.OTHER_ROBOT, 'humanoid'),
     (_replayed, Refusal.NOT_NEWER, 'version 3 is not newer than version 4'),
     (_repeated, Refusal.NOT_NEWER, 'version 4 is not newer than version 4'),
+    (_pinned, Refusal.PINNED, 'older than version 6'),
+    (_other_statistics, Refusal.STATISTICS, 'max_abs 0 in the file, 0.5 in the manifest'),
+    (_other_tensors, Refusal.STATISTICS, 'tensor bias is missing in the manifest'),
+    (_diverged, Refusal.STATISTICS, 'may have diverged'),
     (_truncated, Refusal.WRONG_SIZE, 'bytes'),
     (_bit_flipped, Refusal.HASH_MISMATCH, 'changed on the way'),
     (_not_safetensors, Refusal.MALFORMED, 'header length'),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lwd_policy_node.weights import Manifest, Refusal, WeightsRefused, WeightsStore
-from lwd_policy_node.weights.pull import Superseded, Unanswered, pull_by_service, pull_by_uri
+from lwd_policy_node.weights.pull import Superseded, Unanswered, pull_by_service
 
 
-def _manifest(version: int, data: bytes = b'', uri: str = '') -> Manifest:
+def _manifest(version: int) -> Manifest:
     return Manifest(
         published_ns=0,
         version=version,
@@ -18,9 +19,8 @@ def _manifest(version: int, data: bytes = b'', uri: str = '') -> Manifest:
         step=0,
         config_hash='c',
         replay_version='',
-        size_bytes=len(data),
+        size_bytes=7,
         sha256=f'{version:064x}',
-        uri=uri,
     )
 
 
@@ -85,7 +85,7 @@ class _Server:
         self.asked: list[int] = []
         self.left = silent_after
 
-    def ask(self, version: int, offset: int, length: int) -> _Server.Piece:
+    def ask(self, offset: int, length: int) -> _Server.Piece:
         self.asked.append(offset)
         self.left -= 1
         return self.Piece(self.data[offset : offset + length], self.left >= 0)
@@ -130,30 +130,34 @@ def test_a_newer_version_ends_a_pull(tmp_path: Path) -> None:
 
     with pytest.raises(Superseded):
         pull_by_service(
-            _manifest(1, b'abc'),
             tmp_path / 'part',
+            3,
             _Server(b'abc').ask,
             piece_bytes=1,
             checkpoint=superseded,
         )
 
 
-def test_file_uris_only(tmp_path: Path) -> None:
-    """A file URI is copied; any other, a missing file or a wrong size falls back to the service."""
-    source = tmp_path / 'with space.safetensors'
-    source.write_bytes(b'abc')
-    part = tmp_path / 'part'
-    assert pull_by_uri(_manifest(1, b'abc', source.as_uri()), part) is not None
-    assert part.read_bytes() == b'abc'
-    assert pull_by_uri(_manifest(1, b'abcd', source.as_uri()), part) is None
-    assert pull_by_uri(_manifest(1, b'abc', 'http://learner/x'), part) is None
-    assert pull_by_uri(_manifest(1, b'abc'), part) is None
+def test_a_pin_outlives_a_restart(tmp_path: Path) -> None:
+    """The oldest version that may be taken only goes up."""
+    store = WeightsStore(tmp_path)
+    store.raise_floor(5)
+    store.raise_floor(3)
+    assert WeightsStore(tmp_path).floor() == 5
+
+
+def test_the_same_bytes_are_found_under_another_number(tmp_path: Path) -> None:
+    """A fleet that is rolled back does not pull what it has."""
+    store = WeightsStore(tmp_path)
+    path = _admit(store, 1)
+    again = replace(_manifest(9), sha256=_manifest(1).sha256)
+    assert store.same_file(again) == path and store.same_file(_manifest(2)) is None
 
 
 def _pull(server: _Server, data: bytes, part: Path, piece_bytes: int = 1000) -> None:
     pull_by_service(
-        _manifest(1, data),
         part,
+        len(data),
         server.ask,
         piece_bytes=piece_bytes,
         checkpoint=lambda: None,

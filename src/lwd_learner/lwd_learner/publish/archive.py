@@ -1,6 +1,7 @@
 """The learner's folder of published versions, and the counter that never goes back.
 
-Layout: ``<run>/published/v<version>/{policy.safetensors, manifest.json}``. The counter belongs to
+Layout: ``<run>/published/v<version>/{policy.safetensors, policy.safetensors.delta, manifest.json}``; the
+difference is from the parent's file and only there if it is worth it. The counter belongs to
 the signing key (``<name>.version`` beside it): robots refuse a version that is not newer, so two
 runs that sign with one key must share it.
 """
@@ -12,13 +13,29 @@ import hashlib
 import mmap
 import os
 import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from lwd_policy_node.weights import Manifest
+from lwd_policy_node.weights.delta import write_delta
+from lwd_policy_node.weights.manifest import DELTA_SUFFIX
 
 POLICY_FILE = 'policy.safetensors'
 MANIFEST_FILE = 'manifest.json'
 COPY_BYTES = 1 << 22
+DELTA_WORTH = 0.8  # a difference larger than this share of the file is not kept
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A file that is in the archive's folder but no version yet."""
+
+    path: Path
+    size_bytes: int
+    sha256: str  # hex
+    delta: Path | None = None
+    delta_bytes: int = 0
 
 
 class VersionCounter:
@@ -51,14 +68,21 @@ class VersionCounter:
 class Archive:
     """Published versions on disk, served from memory-mapped files."""
 
-    def __init__(self, folder: Path, keep: int = 5) -> None:
+    def __init__(self, folder: Path, keep: int = 5, *, tidy: bool = True) -> None:
+        """Open or make the folder.
+
+        Args:
+            folder: where versions lie.
+            keep: versions kept, besides those that are needed.
+            tidy: remove what an earlier process left half-done; not beside a running learner.
+        """
         if keep < 1:
             raise ValueError(f'keep is {keep}: at least the newest version must be kept')
         self.folder = folder
         self._keep = keep
-        self._maps: dict[int, mmap.mmap] = {}
+        self._maps: dict[tuple[int, bool], mmap.mmap] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        for stray in folder.glob('staging-*'):
+        for stray in folder.glob('staging-*') if tidy else ():
             shutil.rmtree(stray) if stray.is_dir() else stray.unlink()
 
     def versions(self) -> list[int]:
@@ -74,8 +98,13 @@ class Archive:
         """Read the manifest of a kept version."""
         return Manifest.read(self._version_folder(version) / MANIFEST_FILE)
 
-    def stage(self, source: Path) -> tuple[Path, int, str]:
-        """Copy `source` in durably; return (staged path, size in bytes, sha256 hex)."""
+    def delta_path(self, version: int) -> Path:
+        """Return where the difference of a version from its parent lies or would lie."""
+        path = self.policy_path(version)
+        return path.with_name(path.name + DELTA_SUFFIX)
+
+    def stage(self, source: Path, parent: int = 0) -> Staged:
+        """Copy `source` in durably, and make its difference from a kept parent's file."""
         staged = self.folder / f'staging-{os.getpid()}-{source.name}'
         digest = hashlib.sha256()
         with source.open('rb') as reader, staged.open('wb') as writer:
@@ -85,34 +114,60 @@ class Archive:
             writer.flush()
             os.fsync(writer.fileno())
             size = writer.tell()
-        return staged, size, digest.hexdigest()
+        whole = Staged(staged, size, digest.hexdigest())
+        if parent not in self.versions():
+            return whole
+        delta = staged.with_name(staged.name + DELTA_SUFFIX)
+        delta_bytes = write_delta(self.policy_path(parent), staged, delta)
+        if delta_bytes > DELTA_WORTH * size:
+            delta.unlink()
+            return whole
+        return Staged(staged, size, whole.sha256, delta, delta_bytes)
 
-    def admit(self, manifest: Manifest, staged: Path) -> None:
-        """Make a staged file a version, in one rename, and forget the oldest beyond `keep`."""
+    def admit(self, manifest: Manifest, staged: Staged, needed: Iterable[int] = ()) -> None:
+        """Make a staged file a version, in one rename; forget the oldest beyond `keep`.
+
+        Versions in `needed` are never forgotten.
+        """
         folder = self.folder / f'staging-v{manifest.version}'
         folder.mkdir()
-        staged.replace(folder / POLICY_FILE)
+        staged.path.replace(folder / POLICY_FILE)
+        if staged.delta is not None:
+            staged.delta.replace(folder / (POLICY_FILE + DELTA_SUFFIX))
         (folder / MANIFEST_FILE).write_text(manifest.to_json())
         folder.replace(self._version_folder(manifest.version))
+        needed = {*needed, manifest.parent}
         for old in self.versions()[: -self._keep]:
-            shutil.rmtree(self._version_folder(old))
-            self._maps.pop(old, None)
+            if old not in needed:
+                shutil.rmtree(self._version_folder(old))
 
-    def bytes_of(self, version: int) -> mmap.mmap:
-        """Return the mapped file of a kept version; call from one thread.
+    def rewrite(self, manifest: Manifest) -> None:
+        """Replace the manifest of a kept version, in one rename."""
+        path = self._version_folder(manifest.version) / MANIFEST_FILE
+        new = path.with_suffix('.new')
+        new.write_text(manifest.to_json())
+        new.replace(path)
+
+    def bytes_of(self, version: int, delta: bool = False) -> mmap.mmap:
+        """Return the mapped file of a kept version, or its difference; call from one thread.
 
         Raises:
             LookupError: it is not kept; the text names the newest.
+            OSError: it made room for a newer one at this very moment.
         """
         kept = self.versions()
+        for key in [key for key in self._maps if key[0] not in kept]:
+            del self._maps[key]
         if version not in kept:
-            self._maps.pop(version, None)
             newest = f'newest is {kept[-1]}' if kept else 'nothing is published yet'
             raise LookupError(f'version {version} is not kept: {newest}')
-        if version not in self._maps:
-            with self.policy_path(version).open('rb') as file:
-                self._maps[version] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return self._maps[version]
+        path = self.delta_path(version) if delta else self.policy_path(version)
+        if not path.is_file():
+            raise LookupError(f'version {version} has no difference from its parent')
+        if (version, delta) not in self._maps:
+            with path.open('rb') as file:
+                self._maps[version, delta] = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return self._maps[version, delta]
 
     def _version_folder(self, version: int) -> Path:
         return self.folder / f'v{version:06d}'

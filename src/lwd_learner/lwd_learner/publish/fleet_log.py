@@ -8,6 +8,8 @@ import threading
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from lwd_learner.publish.canary import Tally
+
 _log = logging.getLogger(__name__)
 
 EVENTS = {1: 'loaded', 2: 'active', 3: 'refused', 4: 'rolled_back'}
@@ -22,7 +24,7 @@ class WeightsEvent:
     event: str  # loaded, active, refused, rolled_back
     published_wall_s: float  # learner's wall clock at publication; 0 when it was never announced
     loaded_wall_s: float  # robot's wall clock at the event
-    transport: str  # service or uri
+    transport: str  # service, uri, either with ' delta', or kept
     transfer_s: float  # s spent pulling bytes
     reason: str
     present: bool = True  # the robot was heard from before the publication: the delay counts
@@ -63,6 +65,8 @@ class FleetLog:
         self._events: list[WeightsEvent] = []
         self._robots: dict[str, RobotReport] = {}
         self._first_heard_s: dict[str, float] = {}
+        self._tally: dict[int, Tally] = {}
+        self._helped: dict[str, bool] = {}  # a human took over since the last episode's end
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -86,9 +90,29 @@ class FleetLog:
     def add_report(self, report: RobotReport) -> None:
         """Remember a robot's newest status."""
         with self._changed:
+            self._count(self._robots.get(report.robot_id), report)
             self._robots[report.robot_id] = report
             self._first_heard_s.setdefault(report.robot_id, report.wall_s)
             self._changed.notify_all()
+
+    def _count(self, before: RobotReport | None, now: RobotReport) -> None:
+        """Credit the episodes that ended between two reports to the version before the swap."""
+        if before is None or now.episodes < before.episodes:  # the robot began to count anew
+            self._helped[now.robot_id] = False
+            return
+        helped = self._helped.get(now.robot_id, False) or now.takeovers > before.takeovers
+        ended = now.episodes - before.episodes
+        if ended and before.policy_version:
+            tally = self._tally.setdefault(before.policy_version, Tally())
+            tally.episodes += ended
+            tally.successes += 0 if helped else max(now.successes - before.successes, 0)
+        self._helped[now.robot_id] = helped and not ended
+
+    def tally(self, version: int) -> Tally:
+        """Return the episodes heard of since start that a version ran."""
+        with self._changed:
+            found = self._tally.get(version, Tally())
+            return Tally(found.episodes, found.successes)
 
     def events(self) -> list[WeightsEvent]:
         """Return the events heard since start, in order of arrival."""

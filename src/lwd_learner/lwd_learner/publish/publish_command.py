@@ -14,6 +14,7 @@ from typing import Annotated
 import tyro
 from lwd_policy_node.weights import KeyFileError, WeightsRefused
 
+from lwd_learner.publish.canary import CanaryPlan
 from lwd_learner.publish.keys_command import default_key_folder
 from lwd_learner.publish.publisher import Publisher
 
@@ -41,8 +42,12 @@ class PublishCommand:
     """Replay snapshot it was trained on, e.g. "offline@12 online@40"."""
     keep: int = 5
     """Versions kept on disk."""
-    file_uri: bool = False
-    """Announce a file:// URI too, for robots on this file system."""
+    uris: tuple[str, ...] = ()
+    """Where robots can have the file besides the service: file, http://host:port, s3://bucket/prefix."""
+    canary: CanaryPlan | None = None
+    """Try it out on a share of the robots first; the rest follow when it is not worse there."""
+    hear_s: float = 3.0
+    """With a canary: s to listen for robots before choosing those that go first."""
     once_loaded_by: int = 0
     """Exit with code 0 once this many robots have loaded it; 0 = serve until Ctrl-C."""
     timeout_s: float = 60.0
@@ -59,9 +64,15 @@ def main(args: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     try:
         publisher = Publisher(
-            command.run_dir, command.key, keep=command.keep, file_uri=command.file_uri
+            command.run_dir,
+            command.key,
+            keep=command.keep,
+            uris=command.uris,
+            canary=command.canary,
         )
         with publisher:
+            if command.canary is not None:
+                stop.wait(command.hear_s)
             version = publisher.publish(
                 command.checkpoint,
                 stage=command.stage,

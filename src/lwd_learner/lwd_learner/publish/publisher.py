@@ -7,10 +7,9 @@ restart, and the version numbers go on.
 
 from __future__ import annotations
 
-import array
 import logging
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,19 +17,20 @@ from typing import Any
 import rclpy
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.weights import Manifest, load_private_key
-from lwd_policy_node.weights.checks import CONFIG_HASH_KEY
-from lwd_policy_node.weights.tensors import check_finite, read_header
 from lwd_policy_node.weights.wire import manifest_to_message, time_ns
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.canary import CanaryPlan, Tally, Verdict, judge
 from lwd_learner.publish.fleet_log import EVENTS, FleetLog, RobotReport, WeightsEvent
+from lwd_learner.publish.locations import Locations
+from lwd_learner.publish.piece_service import PieceService
+from lwd_learner.publish.releases import Releases
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
-from lwd_msgs.srv import GetWeights
 
-PIECE_LIMIT_BYTES = 4 << 20  # 4 MiB: larger pieces were not faster, smaller ones were
+LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
 PUBLISHED_FOLDER = 'published'
 WEIGHTS_LOG = 'weights.jsonl'
 
@@ -47,7 +47,9 @@ class Publisher:
         *,
         keep: int = 5,
         node_name: str = 'learner',
-        file_uri: bool = False,
+        uris: tuple[str, ...] = (),
+        canary: CanaryPlan | None = None,
+        tally: Callable[[int], Tally] | None = None,
     ) -> None:
         """Open the archive of a run.
 
@@ -57,20 +59,32 @@ class Publisher:
             private_key: Ed25519 private key file (``ros2 run lwd_learner keys``).
             keep: versions kept on disk.
             node_name: name of the ROS node.
-            file_uri: announce a ``file://`` URI too, for robots that share this file system.
+            uris: where files can be had besides the service, best first: ``file`` for robots that
+                share this file system, ``http://host:port`` to be served there by this process,
+                ``s3://bucket/prefix`` to be uploaded there.
+            canary: how new versions are tried out on a few robots; None: all get them at once.
+            tally: episodes by version that a canary is judged by; None: what the robots report.
 
         Raises:
             KeyFileError: the key is missing, open to others, or not Ed25519.
+            ValueError: an entry of `uris` is none of these.
         """
-        self._key = load_private_key(private_key)
-        self._counter = VersionCounter(private_key.with_suffix('.version'))
+        key = load_private_key(private_key)
         self._archive = Archive(run_dir / PUBLISHED_FOLDER, keep)
-        self._file_uri = file_uri
+        self._locations = Locations(uris, self._archive)
+        counter = VersionCounter(private_key.with_suffix('.version'))
+        self.releases = Releases(
+            self._archive, counter, key, plan=canary, locate=self._locations.of
+        )
+        """Who gets which version: promote, roll back, pin."""
+        self._canary = canary
         self._node_name = node_name
-        self._publishing = threading.Lock()
+        self._publishing = threading.RLock()
+        self._announced: list[bytes] = []
         self._context: Any = None
         self.fleet = FleetLog(run_dir / WEIGHTS_LOG)
         """What robots reported: `events()`, `robots()`, `wait_for(...)`."""
+        self._tally = tally or self.fleet.tally
 
     @property
     def newest(self) -> Manifest | None:
@@ -79,7 +93,8 @@ class Publisher:
         return self._archive.manifest(versions[-1]) if versions else None
 
     def start(self) -> Publisher:
-        """Create the node, announce the newest version, and answer in a thread."""
+        """Create the node, announce what is released, and answer in a thread."""
+        self._locations.open()
         self._context = Context()
         rclpy.init(context=self._context, signal_handler_options=SignalHandlerOptions.NO)
         self._node = rclpy.create_node(
@@ -88,19 +103,19 @@ class Publisher:
         self._announcement = self._node.create_publisher(
             WeightsManifest, '/lwd/weights', qos.WEIGHTS
         )
-        self._node.create_service(GetWeights, '/lwd/get_weights', self._serve)
+        PieceService(self._node, self._archive)
         self._node.create_subscription(
             WeightsStatus, '/lwd/weights_status', self._on_weights_status, qos.WEIGHTS_STATUS
         )
         self._node.create_subscription(
             RobotStatus, '/lwd/robot_status', self._on_robot_status, qos.ROBOT_STATUS
         )
+        self._node.create_timer(LOOK_PERIOD_S, self._look)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin, name='publisher', daemon=True)
         self._thread.start()
-        if (newest := self.newest) is not None:
-            self._announcement.publish(manifest_to_message(newest))
+        self._announce()
         return self
 
     def close(self) -> None:
@@ -111,6 +126,7 @@ class Publisher:
         self._context.try_shutdown()
         self._thread.join()
         self._node.destroy_node()
+        self._locations.close()
         self._context = None
 
     def __enter__(self) -> Publisher:
@@ -150,34 +166,17 @@ class Publisher:
         """
         if self._context is None:
             raise RuntimeError('the publisher is not started: call start(), or use `with`')
-        header = read_header(policy_path)
-        config_hash = header.metadata.get(CONFIG_HASH_KEY, '')
-        if not config_hash:
-            raise ValueError(
-                f'{policy_path}: no {CONFIG_HASH_KEY} in the metadata: save it with Policy.save'
-            )
-        if check:
-            check_finite(policy_path, header)
         with self._publishing:
-            staged, size, digest = self._archive.stage(policy_path)
-            newest = max(self._archive.versions(), default=0)
-            version = self._counter.next(at_least=newest + 1)
-            path = self._archive.policy_path(version)
-            manifest = Manifest(
-                published_ns=time.time_ns(),
-                version=version,
-                parent=newest if parent is None else parent,
+            version = self.releases.publish(
+                policy_path,
                 stage=stage,
                 step=step,
-                config_hash=config_hash,
                 replay_version=replay_version,
-                size_bytes=size,
-                sha256=digest,
-                uri=path.resolve().as_uri() if self._file_uri else '',
-            ).signed(self._key)
-            self._archive.admit(manifest, staged)
-            self._announcement.publish(manifest_to_message(manifest))
-        _log.info('published version %d (%s, %d bytes)', version, stage, size)
+                parent=parent,
+                check=check,
+                robots=tuple(self.fleet.robots()),
+            )
+            self._announce()
         return version
 
     def _spin(self) -> None:
@@ -186,28 +185,44 @@ class Publisher:
         except ExternalShutdownException:
             _log.debug('the ROS context was shut down')
 
-    def _serve(self, request: Any, response: Any) -> Any:
+    def _look(self) -> None:
+        """Judge the version on trial, and announce what a command has changed."""
+        if not self._publishing.acquire(blocking=False):
+            return  # a publication is under way; it announces
         try:
-            data = self._archive.bytes_of(request.version)
-        except LookupError as error:
-            response.message = str(error.args[0])
-            return response
-        except OSError as error:  # made room for a newer one at this very moment
-            response.message = f'version {request.version} cannot be read: {error}'
-            return response
-        response.size_bytes = len(data)
-        if request.offset > len(data):
-            response.message = (
-                f'offset {request.offset} is beyond the {len(data)} bytes of version '
-                f'{request.version}'
-            )
-            return response
-        length = min(request.length, PIECE_LIMIT_BYTES)
-        piece = array.array('B')
-        piece.frombytes(data[request.offset : request.offset + length])
-        response.data = piece
-        response.ok = True
-        return response
+            if self._canary is not None:
+                self._judge(self._canary)
+            self._announce()
+        except (OSError, ValueError, LookupError) as error:
+            _log.error('releases: %s', error)
+        finally:
+            self._publishing.release()
+
+    def _judge(self, plan: CanaryPlan) -> None:
+        state = self.releases.state()
+        if not state.trial:
+            return
+        trial = self._tally(state.trial)
+        verdict, why = judge(trial, self._tally(state.stable), plan)
+        if verdict is Verdict.WAIT:
+            return
+        _log.warning('version %d on trial: %s, %s', state.trial, verdict, why)
+        if verdict is Verdict.PROMOTE:
+            self.releases.promote(state.trial)
+        else:
+            self.releases.roll_back(keep_waiting=True)
+        self.releases.next_in_line(tuple(self.fleet.robots()))
+
+    def _announce(self) -> None:
+        """Announce all that is offered, if any of it has changed: readers keep the last two."""
+        with self._publishing:
+            offered = self.releases.offered()
+            signatures = [manifest.signature for manifest in offered]
+            if signatures == self._announced:
+                return
+            for manifest in offered:
+                self._announcement.publish(manifest_to_message(manifest))
+            self._announced = signatures
 
     def _on_weights_status(self, message: Any) -> None:
         event = WeightsEvent(

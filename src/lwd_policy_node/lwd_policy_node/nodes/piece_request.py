@@ -1,4 +1,4 @@
-"""One call of /lwd/get_weights that a worker thread waits for while the executor spins."""
+"""One call of the learner's service that a worker thread waits for while the executor spins."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ class PieceRequest:
     def __init__(
         self,
         client: Any,
+        request: GetWeights.Request,
         timeout_s: float,
         checkpoint: Callable[[], None],
-        version: int,
-        offset: int,
-        length: int,
     ) -> None:
         self._client = client
         self._timeout_s = timeout_s
         self._checkpoint = checkpoint
         self._done = threading.Event()
-        request = GetWeights.Request(version=version, offset=offset, length=length)
         self._future: Future = client.call_async(request)
         self._future.add_done_callback(lambda _: self._done.set())
 

@@ -83,7 +83,7 @@ PARAMETERS = (
         'transport',
         str,
         'service',
-        'How files are pulled: from the learner, or by file:// URI where one is announced.',
+        'How files are pulled: from the learner, or from the announced URIs (file, http, s3) first.',
         choices=('service', 'uri'),
     ),
     Parameter(

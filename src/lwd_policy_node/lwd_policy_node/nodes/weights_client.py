@@ -12,13 +12,14 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import WeightsManifest, WeightsStatus
-from lwd_msgs.srv import GetWeights
 from lwd_policy_node.inference import LoadedWeights, PolicySlot
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.threads import start_thread
-from lwd_policy_node.nodes.weights_fetch import WeightsFetcher, WeightsOptions
+from lwd_policy_node.nodes.weights_fetch import WeightsFetcher
+from lwd_policy_node.nodes.weights_pull import WeightsOptions, WeightsPull
 from lwd_policy_node.nodes.weights_report import WeightsReport
 from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_trusted_keys
 from lwd_policy_node.weights.checks import Load, Sample, check_manifest
@@ -75,7 +76,8 @@ class WeightsClient:
         self._stopping = False
         self._note = 'no weights yet'
         self._report = WeightsReport(node, options.robot_id)
-        self._client = node.create_client(GetWeights, '/lwd/get_weights')
+        self._pull = WeightsPull(node, options, store, self._pause, self._say)
+        self._roll_back = node.create_service(Trigger, 'weights/roll_back', self._on_roll_back)
         self._announcements = follow and node.create_subscription(
             WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
         )
@@ -94,7 +96,8 @@ class WeightsClient:
         self._thread.join(timeout=5.0)
         if self._announcements:
             self._node.destroy_subscription(self._announcements)
-        self._node.destroy_client(self._client)
+        self._node.destroy_service(self._roll_back)
+        self._pull.close()
         self._report.close()
 
     def activated(self, weights: LoadedWeights) -> None:
@@ -110,6 +113,19 @@ class WeightsClient:
             self._failed = (weights, reason)
             self._wake.notify_all()
 
+    def _on_roll_back(self, _request: Any, response: Any) -> Any:
+        """Serve weights/roll_back: an operator wants the former weights back."""
+        active = self._slot.active
+        held = 0 if active is None else active.manifest.version
+        older = [m.version for m in self._store.last_good() if m.version < held]
+        if active is None or not older:
+            response.message = f'nothing to go back to: version {held} is in use, none is older'
+            return response
+        self.failed(active, 'the operator asked for it')
+        response.success = True
+        response.message = f'going back from version {held} to {older[0]}'
+        return response
+
     def _on_announcement(self, message: Any) -> None:
         with self._wake:
             self._inbox.append(manifest_from_message(message))
@@ -122,16 +138,7 @@ class WeightsClient:
             self.broken = f'the policy cannot be loaded: {error}; is everything installed?'
             self.restored.set()
             return
-        self._fetcher = WeightsFetcher(
-            self._client,
-            self._options,
-            self._store,
-            self._sample,
-            load,
-            pause=self._pause,
-            say=self._say,
-        )
-        self._store.clear_parts()
+        self._fetcher = WeightsFetcher(self._pull, self._options, self._store, self._sample, load)
         if (last_good := self._last_good(None)) is not None:
             self._use(last_good)
         self.restored.set()
@@ -164,20 +171,36 @@ class WeightsClient:
     def _newest_announced(self, floor: int) -> Manifest | None:
         """Empty the inbox; return the newest acceptable manifest above `floor`."""
         with self._wake:
-            announced = list(self._inbox)
+            announced = sorted(self._inbox, key=lambda manifest: manifest.version)
             self._inbox.clear()
         best: Manifest | None = None
         for manifest in announced:
-            if manifest == self._taking or self._slot.holds(manifest):
-                continue  # a learner announces its newest again after a restart
+            if not manifest.concerns(self._options.robot_id):
+                continue  # tried out on other robots first
             newest = floor if best is None else max(floor, best.version)
             try:
+                if self._known(manifest):
+                    self._check_manifest(manifest, 0)
+                    continue
                 self._check_manifest(manifest, newest)
             except WeightsRefused as refused:
                 self._refuse(manifest, refused)
                 continue
             best = manifest
         return best
+
+    def _known(self, manifest: Manifest) -> bool:
+        """Whether this is what the robot has anyway: a learner announces again after a restart."""
+        held = [self._taking]
+        held += [w and w.manifest for w in (self._slot.active, self._slot.standby)]
+        for ours in held:
+            if ours is None:
+                continue
+            if (ours.version, ours.sha256) == (manifest.version, manifest.sha256):
+                return True
+            if ours.robots and manifest.version < ours.version:
+                return True  # this robot tries a version out that the others do not have
+        return False
 
     def _check_manifest(self, manifest: Manifest, newest: int) -> None:
         where = self._options.trusted_keys
@@ -195,7 +218,9 @@ class WeightsClient:
             where=str(where),
             active_version=newest,
             config_hash=self._options.config_hash,
+            floor=self._store.floor(),
         )
+        self._store.raise_floor(manifest.floor)
 
     def _take(self, manifest: Manifest) -> Manifest | None:
         """Pull, check, load and offer one version; return a newer one that came meanwhile."""
@@ -214,14 +239,13 @@ class WeightsClient:
         self._note = f'taking version {manifest.version}'
         try:
             active = self._slot.active
-            like = None if active is None else self._store.policy_path(active.manifest.version)
-            weights = self._fetcher.fetch(manifest, like, checkpoint)
+            in_use = None if active is None else active.manifest
+            weights = self._fetcher.fetch(manifest, in_use, checkpoint)
         except (WeightsRefused, OSError) as error:
-            self._store.part_path(manifest).unlink(missing_ok=True)
+            self._store.clear_parts()
             self._refuse(manifest, error)
             return None
-        except Superseded:
-            self._store.part_path(manifest).unlink(missing_ok=True)
+        except Superseded:  # when the robot stops, the next start goes on where this pull was
             return newer[0] if newer else None
         if weights.transport:  # else it was pulled, and reported, before a restart
             self._report.tell(manifest, WeightsStatus.LOADED, weights)

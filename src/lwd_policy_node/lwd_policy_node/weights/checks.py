@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +18,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from lwd_policy_node.weights.manifest import Manifest
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
-from lwd_policy_node.weights.tensors import check_finite, check_shapes, read_header
+from lwd_policy_node.weights.statistics import (
+    TensorStatistics,
+    check_finite,
+    check_growth,
+    check_promised,
+)
+from lwd_policy_node.weights.tensors import check_shapes, read_header
 
 CONFIG_KEY = 'lwd.config'
 INSTRUCTIONS_KEY = 'lwd.instructions'
@@ -51,6 +57,7 @@ def check_manifest(
     where: str,
     active_version: int,
     config_hash: str,
+    floor: int = 0,
 ) -> None:
     """Check signature, order and architecture of an announced manifest.
 
@@ -60,9 +67,11 @@ def check_manifest(
         where: place of the trusted keys, named in the reason.
         active_version: newest version in use or in standby; 0 = none.
         config_hash: the only architecture this robot takes; empty: every one that fits it.
+        floor: oldest version that may be taken, by an earlier manifest; 0 = any.
 
     Raises:
-        WeightsRefused: no trusted key, unknown key, bad signature, other config, not newer.
+        WeightsRefused: no trusted key, unknown key, bad signature, other config, older than
+            pinned, not newer.
     """
     manifest.verify(trusted, where)
     if config_hash not in ('', manifest.config_hash):
@@ -70,6 +79,12 @@ def check_manifest(
             Refusal.OTHER_CONFIG,
             f'version {manifest.version} has {manifest.config_hash[:12]}, this robot takes '
             f"{config_hash[:12]}: set policy_node's parameter config_hash to change that",
+        )
+    if manifest.version < floor:
+        raise WeightsRefused(
+            Refusal.PINNED,
+            f'version {manifest.version} is older than version {floor}, which the learner has '
+            f'pinned; remove the file "floor" from the weights folder of this robot to lift that',
         )
     if manifest.version <= active_version:
         raise WeightsRefused(
@@ -80,19 +95,25 @@ def check_manifest(
 
 
 def check_file(
-    path: Path, manifest: Manifest, *, robot: str = '', like: Path | None = None
+    path: Path,
+    manifest: Manifest,
+    *,
+    robot: str = '',
+    like: Path | None = None,
+    in_use: Iterable[TensorStatistics] = (),
 ) -> None:
-    """Check size, hash, form, robot, finiteness and shapes of a pulled file.
+    """Check size, hash, form, robot, finiteness, shapes and statistics of a pulled file.
 
     Args:
         path: the safetensors file.
         manifest: its verified manifest.
         robot: name of this robot's profile; empty: not checked.
         like: file in use; tensors must match when it has the same config_hash.
+        in_use: its statistics; tensors must not have grown out of all proportion.
 
     Raises:
         WeightsRefused: wrong size, hash mismatch, malformed, other config, another robot,
-            non-finite, shapes.
+            non-finite, shapes, statistics.
     """
     size = path.stat().st_size
     if size != manifest.size_bytes:
@@ -121,11 +142,14 @@ def check_file(
             Refusal.OTHER_ROBOT,
             f'version {manifest.version} is for the profile {made_for}, this robot is {robot}',
         )
-    check_finite(path, header)
+    measured = check_finite(path, header)
+    if manifest.tensors:
+        check_promised(measured, manifest.tensors)
     if like is not None:
         reference = read_header(like)
         if reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
             check_shapes(header, reference)
+            check_growth(measured, in_use)
 
 
 def load_checked(path: Path, manifest: Manifest, load: Load) -> LoadedPolicy:
@@ -183,6 +207,7 @@ def open_checked(
     shape: tuple[int, int],
     sample: Sample,
     like: Path | None = None,
+    in_use: Iterable[TensorStatistics] = (),
 ) -> LoadedPolicy:
     """Check a file, build its policy and try it: `check_file`, `load_checked`, `check_policy`.
 
@@ -192,7 +217,7 @@ def open_checked(
     Raises:
         WeightsRefused: any of the checks.
     """
-    check_file(path, manifest, robot=robot, like=like)
+    check_file(path, manifest, robot=robot, like=like, in_use=in_use)
     policy = load_checked(path, manifest, load)
     check_policy(policy, manifest.version, sample(known_instruction(path)), shape)
     return policy

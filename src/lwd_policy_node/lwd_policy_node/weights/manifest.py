@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from lwd_policy_node.weights import keys
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
+from lwd_policy_node.weights.statistics import TensorStatistics
+
+DELTA_SUFFIX = '.delta'  # of the URI of the difference from the parent's file
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,11 @@ class Manifest:
     replay_version: str  # "offline@N online@M"
     size_bytes: int  # of the safetensors file
     sha256: str  # of the file, hex
-    uri: str = ''  # where the file can be had besides the service; may be empty
+    tensors: tuple[TensorStatistics, ...] = ()  # of every floating-point tensor
+    delta_bytes: int = 0  # size of the difference from the parent's file; 0 = none
+    uris: tuple[str, ...] = ()  # where the file can be had besides the service, best first
+    robots: tuple[str, ...] = ()  # only these may take it (a canary); empty: all
+    floor: int = 0  # robots that see this take no version below it any more; 0 = none
     key_id: str = ''  # of the signing key
     signature: bytes = b''  # Ed25519, 64 bytes
 
@@ -38,6 +45,10 @@ class Manifest:
     def published_s(self) -> float:
         """Wall clock of publication, s since the epoch."""
         return self.published_ns * 1e-9
+
+    def concerns(self, robot_id: str) -> bool:
+        """Whether this robot may take it."""
+        return not self.robots or robot_id in self.robots
 
     def canonical(self) -> bytes:
         """Return the bytes that are signed."""
@@ -91,12 +102,15 @@ class Manifest:
         try:
             body: Any = json.loads(text)
             body['signature'] = bytes.fromhex(body['signature'])
+            body['tensors'] = tuple(TensorStatistics(**entry) for entry in body['tensors'])
+            for name in ('uris', 'robots'):
+                body[name] = tuple(str(entry) for entry in body[name])
             manifest = cls(**body)
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f'{origin}: not a weights manifest: {error}') from error
         for field in fields(cls):
             value = getattr(manifest, field.name)
-            if type(value).__name__ != field.type:
+            if type(value).__name__ != str(field.type).partition('[')[0]:
                 raise ValueError(f'{origin}: {field.name} is {value!r}, expected {field.type}')
         return manifest
 

@@ -1,8 +1,8 @@
 """The weights a robot keeps on disk: whole versions only, the active one remembered.
 
 Layout: ``<folder>/v<version>/{policy.safetensors, manifest.json}``, ``<folder>/active`` (a version
-number), ``<folder>/failed`` (versions gone back from, a line each),
-``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
+number), ``<folder>/failed`` (versions gone back from, a line each), ``<folder>/floor`` (oldest
+version that may be taken), ``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
 rename, so a kill at any moment leaves either all of it or none.
 """
 
@@ -19,6 +19,7 @@ POLICY_FILE = 'policy.safetensors'
 MANIFEST_FILE = 'manifest.json'
 ACTIVE_FILE = 'active'
 FAILED_FILE = 'failed'
+FLOOR_FILE = 'floor'
 
 
 class WeightsStore:
@@ -40,6 +41,10 @@ class WeightsStore:
     def part_path(self, manifest: Manifest) -> Path:
         """Return where the bytes of an announced file are gathered."""
         return self.folder / f'incoming-{manifest.sha256[:32]}.part'
+
+    def delta_part_path(self, manifest: Manifest) -> Path:
+        """Return where the bytes of the difference from its parent's file are gathered."""
+        return self.folder / f'incoming-{manifest.sha256[:32]}-delta.part'
 
     def versions(self) -> list[int]:
         """Return the versions kept, oldest first."""
@@ -63,6 +68,16 @@ class WeightsStore:
             return self.manifest(manifest.version).sha256 == manifest.sha256
         except (ValueError, OSError):
             return False
+
+    def same_file(self, manifest: Manifest) -> Path | None:
+        """Return the kept file of another version with these very bytes, if there is one."""
+        for version in reversed(self.versions()):
+            try:
+                if self.manifest(version).sha256 == manifest.sha256:
+                    return self.policy_path(version)
+            except (ValueError, OSError):
+                continue
+        return None
 
     def admit(self, manifest: Manifest, part: Path) -> Path:
         """Move a checked file in as a version, in place of a former one; return its path."""
@@ -89,10 +104,7 @@ class WeightsStore:
 
     def set_active(self, version: int) -> None:
         """Remember the active version durably, and forget the oldest beyond `keep`."""
-        staging = self.folder / f'{ACTIVE_FILE}.new'
-        _write_durably(staging, f'{version}\n')
-        staging.replace(self.folder / ACTIVE_FILE)
-        _fsync(self.folder)
+        self._replace(ACTIVE_FILE, f'{version}\n')
         others = [kept for kept in self.versions() if kept < version]
         for old in others[: max(0, len(others) - (self._keep - 1))]:
             self.remove(old)
@@ -113,9 +125,7 @@ class WeightsStore:
     def mark_failed(self, version: int) -> None:
         """Forget a version for good: it failed while in use."""
         failed = sorted({*self.failed(), version})
-        staging = self.folder / f'{FAILED_FILE}.new'
-        _write_durably(staging, ''.join(f'{number}\n' for number in failed))
-        staging.replace(self.folder / FAILED_FILE)
+        self._replace(FAILED_FILE, ''.join(f'{number}\n' for number in failed))
         self.remove(version)
 
     def failed(self) -> frozenset[int]:
@@ -126,10 +136,30 @@ class WeightsStore:
             return frozenset()
         return frozenset(int(line) for line in lines if line.isdigit())
 
-    def clear_parts(self) -> None:
-        """Forget half-pulled files."""
+    def floor(self) -> int:
+        """Return the oldest version that may be taken; 0 = any."""
+        try:
+            return int((self.folder / FLOOR_FILE).read_text())
+        except (FileNotFoundError, ValueError):
+            return 0
+
+    def raise_floor(self, version: int) -> None:
+        """Take no version below this one any more, durably; a lower one than before is no change."""
+        if version > self.floor():
+            self._replace(FLOOR_FILE, f'{version}\n')
+
+    def clear_parts(self, but: Manifest | None = None) -> None:
+        """Forget half-pulled files, except those of one version."""
+        kept = () if but is None else (self.part_path(but), self.delta_part_path(but))
         for part in self.folder.glob('incoming-*.part'):
-            part.unlink(missing_ok=True)
+            if part not in kept:
+                part.unlink(missing_ok=True)
+
+    def _replace(self, name: str, text: str) -> None:
+        staging = self.folder / f'{name}.new'
+        _write_durably(staging, text)
+        staging.replace(self.folder / name)
+        _fsync(self.folder)
 
     def _version_folder(self, version: int) -> Path:
         return self.folder / f'v{version:06d}'

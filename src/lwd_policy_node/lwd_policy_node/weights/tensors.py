@@ -1,4 +1,4 @@
-"""Look into a safetensors file without a tensor library: header, shapes, finiteness.
+"""Look into a safetensors file without a tensor library: header and shapes.
 
 Robots check a file with this before anything is built from it.
 """
@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 
 GROWING = 'text.'  # tensors that grow with the instructions met: their shape may change
 HEADER_LIMIT_BYTES = 100_000_000  # the format's own limit
-SCAN_VALUES = 1 << 20  # values looked at in one go: keeps the scan's memory small
 
 ITEM_BYTES = {
     'F64': 8,
@@ -34,13 +30,6 @@ ITEM_BYTES = {
     'U16': 2,
     'U8': 1,
     'BOOL': 1,
-}
-# dtype -> (unsigned view, mask of the exponent: all ones means NaN or infinity)
-EXPONENT: dict[str, tuple[npt.DTypeLike, int]] = {
-    'F64': ('<u8', 0x7FF0_0000_0000_0000),
-    'F32': ('<u4', 0x7F80_0000),
-    'F16': ('<u2', 0x7C00),
-    'BF16': ('<u2', 0x7F80),
 }
 
 
@@ -104,29 +93,6 @@ def _tensor(name: str, entry: Any, start: int, size: int) -> Tensor:
 
 def _malformed(path: Path, detail: str) -> WeightsRefused:
     return WeightsRefused(Refusal.MALFORMED, f'{path.name}: {detail}')
-
-
-def check_finite(path: Path, header: Header) -> None:
-    """Refuse a file with a NaN or an infinity in it, naming the first such tensor.
-
-    Raises:
-        WeightsRefused: kind NON_FINITE.
-    """
-    data: npt.NDArray[np.uint8] = np.memmap(path, dtype=np.uint8, mode='r')
-    for name, tensor in header.tensors.items():
-        if tensor.dtype not in EXPONENT:
-            continue
-        view, mask = EXPONENT[tensor.dtype]
-        step = SCAN_VALUES * ITEM_BYTES[tensor.dtype]
-        for begin in range(tensor.begin, tensor.end, step):
-            bits = np.frombuffer(data[begin : min(begin + step, tensor.end)].tobytes(), view)
-            bad = int(np.count_nonzero((bits & mask) == mask))
-            if bad:
-                raise WeightsRefused(
-                    Refusal.NON_FINITE,
-                    f'tensor {name} ({tensor.dtype}{list(tensor.shape)}) holds at least {bad} '
-                    f'NaN or infinite values',
-                )
 
 
 def check_shapes(header: Header, like: Header) -> None:

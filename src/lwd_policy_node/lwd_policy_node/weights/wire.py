@@ -6,8 +6,10 @@ from typing import Any
 
 from builtin_interfaces.msg import Time
 
+from lwd_msgs.msg import TensorStatistics as TensorMessage
 from lwd_msgs.msg import WeightsManifest
 from lwd_policy_node.weights.manifest import Manifest
+from lwd_policy_node.weights.statistics import TensorStatistics
 
 _NS = 1_000_000_000
 _PLAIN = (
@@ -19,7 +21,8 @@ _PLAIN = (
     'replay_version',
     'size_bytes',
     'sha256',
-    'uri',
+    'delta_bytes',
+    'floor',
     'key_id',
 )
 
@@ -40,6 +43,11 @@ def manifest_to_message(manifest: Manifest) -> Any:
     message.published = time_message(manifest.published_ns)
     for name in _PLAIN:
         setattr(message, name, getattr(manifest, name))
+    message.tensors = [
+        TensorMessage(name=entry.name, rms=entry.rms, max_abs=entry.max_abs)
+        for entry in manifest.tensors
+    ]
+    message.uris, message.robots = list(manifest.uris), list(manifest.robots)
     message.signature = list(manifest.signature)
     return message
 
@@ -49,5 +57,10 @@ def manifest_from_message(message: Any) -> Manifest:
     return Manifest(
         published_ns=time_ns(message.published),
         signature=bytes(message.signature),
+        tensors=tuple(
+            TensorStatistics(entry.name, entry.rms, entry.max_abs) for entry in message.tensors
+        ),
+        uris=tuple(message.uris),
+        robots=tuple(message.robots),
         **{name: getattr(message, name) for name in _PLAIN},
     )

@@ -1,0 +1,289 @@
+"""Which version which robot shall run: publish, try out, promote, roll back, pin. No rclpy.
+
+Kept in ``<run>/published/releases.json``, so that a command and a running learner agree on it: every
+change is made under a lock on the folder, and the learner announces what stands there. Robots accept
+only what is signed and newer, so going back means the old file under a new number.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from lwd_policy_node.weights import Manifest
+from lwd_policy_node.weights.checks import CONFIG_HASH_KEY
+from lwd_policy_node.weights.statistics import check_finite, measure
+from lwd_policy_node.weights.tensors import read_header
+
+from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.canary import CanaryPlan
+
+STATE_FILE = 'releases.json'
+LOCK_FILE = 'lock'
+
+Locate = Callable[[int, Path], Sequence[str]]
+"""(version, its file) -> URIs where robots can have it; called once the file is in place."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseState:
+    """What stands in releases.json."""
+
+    stable: int = 0
+    """Version for all robots; 0 = none yet."""
+    trial: int = 0
+    """Version that some robots try out; 0 = none."""
+    robots: tuple[str, ...] = ()
+    """Those robots."""
+    waiting: int = 0
+    """Newest version published since, which waits for the trial to end or the pin to be lifted."""
+    pinned: int = 0
+    """Version that the fleet is held at; 0 = none."""
+
+
+class Releases:
+    """Published versions, and who gets which."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        counter: VersionCounter,
+        key: Ed25519PrivateKey,
+        *,
+        plan: CanaryPlan | None = None,
+        locate: Locate = lambda _version, _path: (),
+    ) -> None:
+        """Work on the archive's folder.
+
+        Args:
+            archive: published versions.
+            counter: gives the numbers.
+            key: signs.
+            plan: how new versions are tried out; None: they go to all robots at once.
+            locate: brings a file to where robots can have it besides the service.
+        """
+        self._archive = archive
+        self._counter = counter
+        self._key = key
+        self._plan = plan
+        self._locate = locate
+
+    def state(self) -> ReleaseState:
+        """Read what stands on disk.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        path = self._archive.folder / STATE_FILE
+        try:
+            body = json.loads(path.read_text())
+            return ReleaseState(**body | {'robots': tuple(body['robots'])})
+        except FileNotFoundError:
+            return ReleaseState(stable=max(self._archive.versions(), default=0))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f'{path} is damaged ({error}): remove it to offer the newest version'
+            ) from error
+
+    def offered(self) -> list[Manifest]:
+        """Return what robots shall be told: the stable version's manifest, then that on trial."""
+        state = self.state()
+        kept = self._archive.versions()
+        return [self._archive.manifest(v) for v in (state.stable, state.trial) if v in kept]
+
+    def publish(
+        self,
+        policy: Path,
+        *,
+        stage: str,
+        step: int,
+        replay_version: str = '',
+        parent: int | None = None,
+        check: bool = True,
+        robots: Sequence[str] = (),
+    ) -> int:
+        """Copy and sign a policy and decide who gets it; return its version.
+
+        `robots` are the robots there are, for a trial. The rest: see `Publisher.publish`.
+        """
+        header = read_header(policy)
+        config_hash = header.metadata.get(CONFIG_HASH_KEY, '')
+        if not config_hash:
+            raise ValueError(
+                f'{policy}: no {CONFIG_HASH_KEY} in the metadata: save it with Policy.save'
+            )
+        tensors = (check_finite if check else measure)(policy, header)
+        with self._locked():
+            self._write(self.state())  # so that what is about to come does not count as released
+            newest = max(self._archive.versions(), default=0)
+            manifest = Manifest(
+                published_ns=0,
+                version=0,
+                parent=newest if parent is None else parent,
+                stage=stage,
+                step=step,
+                config_hash=config_hash,
+                replay_version=replay_version,
+                size_bytes=0,
+                sha256='',
+                tensors=tensors,
+            )
+            version = self._admit(policy, manifest)
+            self._direct(version, robots)
+        _log.info('published version %d (%s)', version, stage)
+        return version
+
+    def promote(self, version: int) -> int:
+        """Give a kept version to all robots; return it.
+
+        Raises:
+            LookupError: it is not kept, or robots would refuse it because it is not newer.
+        """
+        with self._locked():
+            state = self.state()
+            self._must_be_kept(version)
+            if version < state.stable:
+                raise LookupError(
+                    f'version {version} is older than version {state.stable}, which robots have: '
+                    f'use rollback to go back to it'
+                )
+            waiting = 0 if state.waiting == version else state.waiting
+            self._offer(version, ())
+            self._write(replace(state, stable=version, trial=0, robots=(), waiting=waiting))
+        return version
+
+    def roll_back(self, to: int | None = None, *, keep_waiting: bool = False) -> int:
+        """Publish a former version's file under a new number, for all robots; return that.
+
+        Args:
+            to: a kept version; None: the stable one during a trial, else the one before it.
+            keep_waiting: what was published meanwhile may still be offered.
+
+        Raises:
+            LookupError: there is none.
+        """
+        with self._locked():
+            state = self.state()
+            if to is None:
+                older = [v for v in self._archive.versions() if v < state.stable]
+                to = state.stable if state.trial else max(older, default=0)
+            self._must_be_kept(to)
+            version = self._admit(self._archive.policy_path(to), self._archive.manifest(to))
+            self._offer(version, ())
+            pinned = version if state.pinned else 0
+            waiting = state.waiting if keep_waiting else 0
+            self._write(ReleaseState(stable=version, pinned=pinned, waiting=waiting))
+        _log.info('version %d is version %d again', version, to)
+        return version
+
+    def pin(self, version: int | None = None) -> int:
+        """Hold the fleet at a version (None: the stable one); return it.
+
+        Newer ones wait; robots that have heard of it take no older one any more.
+
+        Raises:
+            LookupError: it is not kept, or older than what robots have.
+        """
+        state = self.state()
+        version = state.stable if version is None else version
+        if version != state.stable:
+            self.promote(version)
+        with self._locked():
+            self._must_be_kept(version)
+            self._offer(version, (), floor=version)
+            self._write(replace(self.state(), pinned=version))
+        return version
+
+    def unpin(self, robots: Sequence[str] = ()) -> int:
+        """Let the fleet go on: the newest version that waited is offered; return what all have."""
+        with self._locked():
+            state = replace(self.state(), pinned=0)
+            self._write(replace(state, waiting=0))
+            if state.waiting:
+                self._direct(state.waiting, robots)
+            return self.state().stable
+
+    def next_in_line(self, robots: Sequence[str]) -> None:
+        """After a trial: offer the version that waited meanwhile."""
+        with self._locked():
+            state = self.state()
+            if state.waiting and not state.trial and not state.pinned:
+                self._write(replace(state, waiting=0))
+                self._direct(state.waiting, robots)
+
+    def _direct(self, version: int, robots: Sequence[str]) -> None:
+        """Decide who gets a new version."""
+        state = self.state()
+        if version < state.stable:  # it waited while the fleet was taken back
+            version = self._admit(
+                self._archive.policy_path(version), self._archive.manifest(version)
+            )
+        first = () if self._plan is None else self._plan.choose(list(robots))
+        if state.pinned or state.trial:
+            self._write(replace(state, waiting=version))
+        elif first and state.stable in self._archive.versions():
+            self._offer(version, first)
+            self._write(replace(state, trial=version, robots=first))
+        else:
+            self._offer(version, ())
+            self._write(replace(state, stable=version))
+
+    def _admit(self, policy: Path, like: Manifest) -> int:
+        staged = self._archive.stage(policy, like.parent)
+        newest = max(self._archive.versions(), default=0)
+        version = self._counter.next(at_least=newest + 1)
+        manifest = replace(
+            like,
+            version=version,
+            published_ns=time.time_ns(),
+            size_bytes=staged.size_bytes,
+            sha256=staged.sha256,
+            delta_bytes=staged.delta_bytes,
+            uris=(),
+            robots=(),
+            floor=0,
+        )
+        state = self.state()
+        needed = (state.stable, state.trial, state.waiting, state.pinned)
+        self._archive.admit(manifest.signed(self._key), staged, needed)
+        uris = tuple(self._locate(version, self._archive.policy_path(version)))
+        self._archive.rewrite(replace(manifest, uris=uris).signed(self._key))
+        return version
+
+    def _offer(self, version: int, robots: tuple[str, ...], floor: int = 0) -> None:
+        """Sign a version again for these robots; it counts as published from now on."""
+        manifest = self._archive.manifest(version)
+        changed = replace(
+            manifest,
+            published_ns=time.time_ns(),
+            robots=robots,
+            floor=max(floor, manifest.floor),
+        )
+        self._archive.rewrite(changed.signed(self._key))
+
+    def _must_be_kept(self, version: int) -> None:
+        kept = self._archive.versions()
+        if version not in kept:
+            names = ', '.join(map(str, kept)) or 'none'
+            raise LookupError(f'version {version} is not kept; kept are: {names}')
+
+    def _write(self, state: ReleaseState) -> None:
+        path = self._archive.folder / STATE_FILE
+        new = path.with_suffix('.new')
+        new.write_text(json.dumps(asdict(state)) + '\n')
+        new.replace(path)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._archive.folder / LOCK_FILE).open('w') as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,231 @@
+"""Everything that a robot must refuse, over the real service; and what comes back after it was away or undone."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import runpy
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from lwd_learner.publish import Publisher
+from lwd_learner.publish.canary import CanaryPlan, Tally
+from lwd_learner.publish.fleet_log import RobotReport
+from lwd_policy_node.weights import ensure_key_pair
+from lwd_policy_node.weights.wire import manifest_to_message
+from rclpy.context import Context
+from safetensors.numpy import save_file
+from std_srvs.srv import Trigger
+
+from lwd_msgs.msg import Episode
+
+SUPPORT = runpy.run_path(str(Path(__file__).with_name('robot_process.py')))
+Robot, ROBOT = SUPPORT['Robot'], SUPPORT['ROBOT']
+PATIENCE_S, save_standin = SUPPORT['PATIENCE_S'], SUPPORT['save_standin']
+DOMAINS = itertools.cycle(range(171, 178))
+
+pytestmark = pytest.mark.launch
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv('ROS_DOMAIN_ID', str(next(DOMAINS)))
+    ensure_key_pair(tmp_path / 'keys')
+    return tmp_path
+
+
+@pytest.fixture
+def robot(home: Path) -> Iterator[Any]:
+    made = Robot(home)
+    made.launch()
+    yield made
+    made.close()
+
+
+def _learner(home: Path, **options: Any) -> Publisher:
+    return Publisher(home / 'train', home / 'keys' / 'learner.ed25519', **options)
+
+
+def _publish(learner: Publisher, value: float, **options: Any) -> int:
+    path = save_standin(learner.fleet.folder / 'policy.safetensors', value)
+    return learner.publish(path, stage='online', step=1, **options)
+
+
+def _await_event(learner: Publisher, version: int, event: str) -> Any:
+    assert learner.fleet.wait_for(version, event, 1, PATIENCE_S), learner.fleet.events()
+    return next(e for e in learner.fleet.events() if (e.version, e.event) == (version, event))
+
+
+def _truncated(data: bytearray) -> bytearray:
+    return data[:-1]
+
+
+def _bit_flipped(data: bytearray) -> bytearray:
+    data[-1] ^= 1
+    return data
+
+
+def _serve_spoilt(learner: Publisher, spoil: Callable[[bytearray], bytearray]) -> int:
+    """Publish good weights, and send other bytes."""
+    archive = learner._archive
+    original = archive.bytes_of
+    archive.bytes_of = lambda *which: spoil(bytearray(original(*which)))  # type: ignore
+    try:
+        version = _publish(learner, 0.9)
+        _await_event(learner, version, 'refused')
+        return version
+    finally:
+        del archive.bytes_of
+
+
+def _publish_tensors(learner: Publisher, shape: tuple[int, ...], profile: str = '') -> int:
+    path = learner.fleet.folder / 'other.safetensors'
+    metadata = {
+        'lwd.config_hash': SUPPORT['runpy'].run_path(str(SUPPORT['STANDIN']))['CONFIG_HASH'],
+        'lwd.config': json.dumps({'profile': profile}),
+    }
+    save_file({'bias': np.zeros(shape, np.float32)}, path, metadata)
+    return learner.publish(path, stage='online', step=1)
+
+
+def test_whatever_must_be_refused_is_and_the_robot_goes_on(robot: Any, home: Path) -> None:
+    """Each refusal names its reason and the version that goes on; chunks of that version keep coming."""
+    with _learner(home) as learner:
+        first = _publish(learner, 0.25)
+        replayed = learner.newest
+        one = _publish(learner, 0.3)
+        _await_event(learner, one, 'active')
+        robot.episode('first', Episode.RUNNING)
+        robot.await_chunk(one)
+
+        def refused(version: int, *words: str) -> None:
+            reason = _await_event(learner, version, 'refused').reason
+            for word in (*words, f'goes on with version {one}'):
+                assert word in reason
+            seen = len(robot.chunks)
+            robot.await_(lambda: len(robot.chunks) > seen, f'chunk after {words[0]}')
+            assert robot.chunks[-1].policy_version == one
+
+        refused(_serve_spoilt(learner, _truncated), 'wrong size')
+        refused(_serve_spoilt(learner, _bit_flipped), 'hash mismatch')
+        refused(_publish_tensors(learner, (12,)), 'shape mismatch', 'bias')
+        refused(_publish_tensors(learner, (16,), 'humanoid'), 'another robot', 'humanoid')
+        refused(_publish(learner, float('nan'), check=False), 'non-finite tensor', 'bias')
+        refused(_publish(learner, 1e5), 'unlike its statistics', 'diverged')
+        assert replayed is not None and replayed.version == first
+        learner._announcement.publish(manifest_to_message(replayed))
+        refused(first, 'not newer')
+        foreign = ensure_key_pair(home / 'elsewhere', 'intruder')
+        with Publisher(home / 'other', foreign.private_path, node_name='intruder') as intruder:
+            for _ in range(12):  # beyond the versions heard so far
+                version = _publish(intruder, 0.75)
+            reason = _await_event(intruder, version, 'refused').reason
+        assert 'unknown key' in reason and f'goes on with version {one}' in reason
+        good = _publish(learner, 0.5)
+        _await_event(learner, good, 'loaded')
+        robot.episode('first', Episode.ENDED)
+        _await_event(learner, good, 'active')
+
+
+def test_a_robot_that_was_off_takes_the_newest_only(robot: Any, home: Path) -> None:
+    """Three publications, and a restart of the learner, while it is off: none but the last is pulled."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        assert robot.stop(signal.SIGTERM) == 0
+        _publish(learner, 0.3)
+        three = _publish(learner, 0.35)
+    with _learner(home) as learner:
+        four = _publish(learner, 0.4)
+        assert (three, four) == (one + 2, one + 3), 'the learner goes on counting'
+        robot.launch()
+        _await_event(learner, four, 'active')
+        loaded = {e.version for e in learner.fleet.events() if e.event == 'loaded'}
+        assert loaded == {four}
+    kept = sorted(path.name for path in (home / 'robots' / ROBOT / 'weights').glob('v*'))
+    assert kept == [f'v{one:06d}', f'v{four:06d}']
+
+
+def test_an_operator_takes_a_robot_back(robot: Any, home: Path) -> None:
+    """weights/roll_back: the former version is in use again, and the one left is not taken again."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        assert not _call_roll_back().success, 'there is nothing older'
+        two = _publish(learner, 0.5)
+        _await_event(learner, two, 'active')
+        answer = _call_roll_back()
+        assert answer.success and answer.message == f'going back from version {two} to {one}'
+        event = _await_event(learner, two, 'rolled_back')
+        assert 'the operator asked for it' in event.reason
+        robot.episode('first', Episode.RUNNING)
+        robot.await_chunk(one)
+    with _learner(home) as learner:  # announces version two again
+        assert 'went back' in _await_event(learner, two, 'refused').reason
+
+
+def test_a_fleet_command_takes_all_robots_back_without_a_transfer(robot: Any, home: Path) -> None:
+    """`rollback` beside the running learner: the old bytes under a new number come from the robot's disk."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        _await_event(learner, _publish(learner, 0.5), 'active')
+        command = [
+            sys.executable, '-c',
+            'import sys; from lwd_learner.publish.release_commands import rollback; sys.exit(rollback())',
+            '--run-dir', str(home / 'train'), '--key', str(home / 'keys' / 'learner.ed25519'), '--json',
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        version = json.loads(done.stdout)['stable']
+        event = _await_event(learner, version, 'loaded')
+        assert event.transport == 'kept'
+        _await_event(learner, version, 'active')
+        robot.episode('first', Episode.RUNNING)
+        assert np.allclose(robot.await_chunk(version).actions, 0.25)
+
+
+def test_a_trial_reaches_the_other_robots_when_it_is_not_worse(robot: Any, home: Path) -> None:
+    """A robot that is not named waits; once the named ones did well it takes the version too."""
+    counts: dict[int, Tally] = {}
+    plan = CanaryPlan(share=0.5, episodes=5)
+    with _learner(
+        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+    ) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
+        for name in ('a_robot', ROBOT):
+            learner.fleet.add_report(RobotReport(**fields | {'robot_id': name}))
+        two = _publish(learner, 0.5)
+        assert learner.releases.state().robots == ('a_robot',)
+        counts |= {one: Tally(20, 12), two: Tally(4, 4)}
+        three = _publish(learner, 0.6)
+        assert learner.releases.state().waiting == three
+        counts[two] = Tally(5, 5)
+        _await_event(learner, two, 'active')
+        assert not [e for e in learner.fleet.events() if e.event == 'refused']
+
+
+def _call_roll_back() -> Any:
+    context = Context()
+    rclpy.init(context=context)
+    node = rclpy.create_node('operator', namespace=f'/{ROBOT}', context=context)
+    executor = rclpy.executors.SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+    try:
+        client = node.create_client(Trigger, 'weights/roll_back')
+        assert client.wait_for_service(PATIENCE_S)
+        answer = client.call_async(Trigger.Request())
+        executor.spin_until_future_complete(answer, PATIENCE_S)
+        return answer.result()
+    finally:
+        executor.shutdown()
+        node.destroy_node()
+        context.try_shutdown()

@@ -1,0 +1,166 @@
+"""Who gets which version: trials, promotion, roll-back and pins, over restarts and from two processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.canary import CanaryPlan, Tally, Verdict, judge
+from lwd_learner.publish.fleet_log import FleetLog, RobotReport
+from lwd_learner.publish.releases import Releases
+from lwd_policy_node.weights import ensure_key_pair, load_private_key, load_trusted_keys
+from safetensors.numpy import save_file
+
+FLEET = ('a', 'b', 'c', 'd')
+
+
+def _open(home: Path, plan: CanaryPlan | None = None, keep: int = 5) -> Releases:
+    private = ensure_key_pair(home / 'keys').private_path
+    return Releases(
+        Archive(home / 'published', keep),
+        VersionCounter(private.with_suffix('.version')),
+        load_private_key(private),
+        plan=plan,
+    )
+
+
+def _publish(releases: Releases, home: Path, value: float) -> int:
+    path = home / 'policy.safetensors'
+    save_file({'bias': np.full(16, value, np.float32)}, path, {'lwd.config_hash': 'c'})
+    return releases.publish(path, stage='sft', step=1, robots=FLEET)
+
+
+def _offered(releases: Releases) -> list[tuple[int, tuple[str, ...]]]:
+    return [(manifest.version, manifest.robots) for manifest in releases.offered()]
+
+
+def test_without_a_plan_all_robots_get_each_version(tmp_path: Path) -> None:
+    """The newest version is offered to all, signed, before and after a restart."""
+    releases = _open(tmp_path)
+    _publish(releases, tmp_path, 1.0)
+    assert _publish(releases, tmp_path, 2.0) == 2
+    for again in (releases, _open(tmp_path)):
+        assert _offered(again) == [(2, ())]
+    (manifest,) = releases.offered()
+    manifest.verify(load_trusted_keys(tmp_path / 'keys'))
+    assert manifest.parent == 1 and manifest.tensors[0].max_abs == 2.0
+
+
+def test_a_trial_goes_to_some_and_then_to_all(tmp_path: Path) -> None:
+    """The first version is for all; the next for a quarter; one published meanwhile waits."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    assert _offered(releases) == [(1, ()), (2, ('a',))]
+    releases.promote(2)
+    assert _offered(releases) == [(2, ())]
+    releases.next_in_line(FLEET)
+    assert _offered(releases) == [(2, ()), (3, ('a',))]
+
+
+def test_a_trial_taken_back_brings_the_old_bytes_under_a_new_number(tmp_path: Path) -> None:
+    """Robots take what is newer only; what waited gets a new number too."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    before = releases.offered()[0].sha256
+    assert releases.roll_back(keep_waiting=True) == 4
+    assert _offered(releases) == [(4, ())] and releases.offered()[0].sha256 == before
+    releases.next_in_line(FLEET)
+    assert _offered(releases) == [(4, ()), (5, ('a',))]
+
+
+def test_roll_back_goes_to_the_version_before_or_the_one_named(tmp_path: Path) -> None:
+    """A version that is not kept is an error that names those that are."""
+    releases = _open(tmp_path)
+    shas = []
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+        shas.append(releases.offered()[0].sha256)
+    assert releases.roll_back() == 4
+    assert releases.offered()[0].sha256 == shas[1]
+    releases.roll_back(1)
+    assert releases.offered()[0].sha256 == shas[0]
+    with pytest.raises(LookupError, match='version 9 is not kept; kept are: 1, 2, 3, 4, 5'):
+        releases.roll_back(9)
+    with pytest.raises(LookupError, match='use rollback'):
+        releases.promote(2)
+
+
+def test_a_pin_holds_newer_versions_and_raises_the_floor(tmp_path: Path) -> None:
+    """While pinned nothing newer is offered and the pinned version is not forgotten."""
+    releases = _open(tmp_path, keep=2)
+    _publish(releases, tmp_path, 1.0)
+    assert releases.pin() == 1
+    assert releases.offered()[0].floor == 1
+    for value in (2.0, 3.0, 4.0):
+        _publish(releases, tmp_path, value)
+    assert _offered(_open(tmp_path)) == [(1, ())]
+    assert releases.unpin() == 4
+    assert _offered(releases) == [(4, ())]
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    """The remedy is in the message."""
+    releases = _open(tmp_path)
+    (tmp_path / 'published' / 'releases.json').write_text('{"stable": 1}')
+    with pytest.raises(ValueError, match='remove it'):
+        releases.offered()
+
+
+@pytest.mark.parametrize(
+    ('trial', 'others', 'verdict'),
+    [
+        ((0, 0), (10, 20), Verdict.WAIT),
+        ((0, 4), (4, 4), Verdict.WAIT),
+        ((0, 8), (19, 20), Verdict.TAKE_BACK),
+        ((12, 20), (12, 20), Verdict.PROMOTE),
+        ((18, 19), (0, 20), Verdict.WAIT),
+        ((10, 20), (12, 20), Verdict.WAIT),
+        ((20, 20), (0, 0), Verdict.PROMOTE),
+        ((30, 60), (36, 60), Verdict.TAKE_BACK),
+    ],
+)
+def test_the_rule(trial: tuple[int, int], others: tuple[int, int], verdict: Verdict) -> None:
+    """Few failures prove nothing, many do; as good as the others is good enough."""
+    counts = [Tally(episodes, successes) for successes, episodes in (trial, others)]
+    assert judge(*counts, CanaryPlan(episodes=20, margin=0.05))[0] is verdict
+
+
+def test_a_version_as_good_as_the_others_is_seldom_taken_back() -> None:
+    """Looking after every episode does not make the rule trigger-happy; a bad version does not pass."""
+    rng = np.random.default_rng(0)
+    plan = CanaryPlan(episodes=20, margin=0.05)
+
+    def share_taken_back(rate: float) -> float:
+        results = []
+        for _ in range(200):
+            trial, others, verdict = Tally(), Tally(), Verdict.WAIT
+            while verdict is Verdict.WAIT:
+                trial = Tally(trial.episodes + 1, trial.successes + int(rng.random() < rate))
+                others = Tally(others.episodes + 3, others.successes + int(rng.binomial(3, 0.7)))
+                verdict, _ = judge(trial, others, plan)
+            results.append(verdict is Verdict.TAKE_BACK)
+        return float(np.mean(results))
+
+    assert share_taken_back(0.7) < 0.1
+    assert share_taken_back(0.2) > 0.95
+
+
+def _report(**changes: object) -> RobotReport:
+    fields: dict[str, object] = dict.fromkeys(RobotReport.__slots__, 0)
+    return RobotReport(**fields | {'robot_id': 'a'} | changes)  # type: ignore[arg-type]
+
+
+def test_episodes_are_credited_to_the_version_that_ran_them(tmp_path: Path) -> None:
+    """A swap comes with an episode's end; help makes a success not the policy's own."""
+    fleet = FleetLog(tmp_path / 'weights.jsonl')
+    fleet.add_report(_report(policy_version=3))
+    fleet.add_report(_report(policy_version=4, episodes=1, successes=1))
+    fleet.add_report(_report(policy_version=4, episodes=1, successes=1, takeovers=1))
+    fleet.add_report(_report(policy_version=4, episodes=2, successes=2, takeovers=1))
+    fleet.add_report(_report(policy_version=4, episodes=0))
+    fleet.add_report(_report(policy_version=4, episodes=1, successes=1))
+    assert (fleet.tally(3), fleet.tally(4)) == (Tally(1, 1), Tally(2, 1))
