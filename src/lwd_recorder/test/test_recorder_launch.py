@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,11 +11,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lwd_recorder.bag import read_bag
+import yaml
+from diagnostic_msgs.msg import DiagnosticStatus
+from lwd_recorder.bag import bag_topics, read_bag
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.recording.cdr import stamp_ns
 from lwd_recorder.spool import Spool, State
-from recorded_robot import CAMERAS, RobotDriver
+from mcap.reader import make_reader
+from recorded_robot import CAMERAS, IMAGE, RobotDriver
+from sensor_msgs.msg import Image
 
 from lwd_msgs.msg import Episode
 
@@ -199,3 +204,79 @@ def test_wrong_configuration_is_said_in_a_line(
     text = (tmp_path / f'{name}.0.log').read_text()
     assert said in text
     assert 'Traceback' not in text
+
+
+def test_a_camera_that_stops_is_named_within_two_seconds(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """On /diagnostics and in the log while the episode runs, and in the manifest and the bag afterwards."""
+    driver = make_driver(136)
+    recorder = start('recorder_node', 136)
+    driver.wait_for_recorder()
+    driver.begin('g1_01-blind')
+    driver.run(60)
+    level, _ = driver.statuses['g1_01: recorder']
+    assert level == DiagnosticStatus.OK
+    stopped_ns = driver.now_ns
+    while driver.statuses['g1_01: recorder'][0] != DiagnosticStatus.ERROR:
+        assert driver.now_ns < stopped_ns + 10 * 10**9
+        driver.run(1, without='hand_left')
+    assert driver.now_ns - stopped_ns < 2 * 10**9
+    _, text = driver.statuses['g1_01: recorder']
+    assert 'camera/hand_left/image/compressed stopped' in text
+    level, _ = driver.statuses['g1_01: recorder/camera/hand_left/image/compressed']
+    assert level == DiagnosticStatus.ERROR
+    driver.run(30)
+    driver.end()
+    driver.wait_for(lambda: driver.closed == ['g1_01-blind'], 'recorder/closed')
+    stop(recorder, tmp_path)
+    folder = Spool(tmp_path / 'robots' / 'g1_01' / 'spool').folder('g1_01-blind')
+    manifest = EpisodeManifest.load(folder)
+    stopped, back = manifest.notes
+    assert 'hand_left/image/compressed stopped: nothing for 1.' in stopped
+    assert 'is back after' in back
+    assert manifest.topics[TOPIC['hand_left']].missing >= 9
+    assert manifest.topics[TOPIC['hand_right']].missing == 0
+    said = b''.join(data for _, _, data, _ in read_bag(folder, ['/diagnostics']))
+    assert b'camera/hand_left/image/compressed stopped' in said
+
+
+def test_bags_hold_the_setup_of_the_robot(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """Profile, versions, and the parameters of every node that answers; a raw camera where one is asked for."""
+    driver = make_driver(137)
+    recorder = start(
+        'recorder_node', 137, 'cameras:=[head, camera/hand_left/image_raw]', 'max_file_s:=1.5'
+    )
+    driver.wait_for(lambda: driver.backlog != [], 'recorder/backlog')
+    publisher = driver.node.create_publisher(Image, 'camera/hand_left/image_raw', IMAGE)
+    driver.wait_for(lambda: publisher.get_subscription_count() > 0, 'subscription')
+    driver.begin('g1_01-a')
+    for _ in range(40):
+        driver.run(3)
+        image = Image(height=2, width=2, encoding='rgb8', step=6, data=bytes(range(12)))
+        image.header.stamp = driver.advance()
+        publisher.publish(image)
+    driver.end()
+    driver.wait_for(lambda: driver.closed == ['g1_01-a'], 'recorder/closed')
+    stop(recorder, tmp_path)
+    folder = Spool(tmp_path / 'robots' / 'g1_01' / 'spool').folder('g1_01-a')
+    files = sorted(folder.glob('*.mcap'))
+    assert len(files) >= 3
+    found: dict[str, bytes] = {}
+    for path in files:
+        with path.open('rb') as file:
+            found |= {one.name: one.data for one in make_reader(file).iter_attachments()}
+    assert sorted(found) == ['parameters.yaml', 'robot_profile.yaml', 'versions.json']
+    assert yaml.safe_load(found['robot_profile.yaml'])['name'] == 'g1_laptop'
+    assert json.loads(found['versions.json'])['packages']['lwd_recorder']
+    parameters = yaml.safe_load(found['parameters.yaml'])
+    assert parameters['/g1_01/recorder_node']['ros__parameters']['max_file_s'] == 1.5
+    assert parameters['/g1_01/robot_driver']['ros__parameters']['use_sim_time'] is False
+    types = {topic.name: topic.type_name for topic in bag_topics(folder)}
+    assert types['/g1_01/camera/hand_left/image_raw'] == 'sensor_msgs/msg/Image'
+    assert types['/g1_01/camera/head/image/compressed'] == 'sensor_msgs/msg/CompressedImage'
+    raw = [one.data for one in read_bag(folder, ['/g1_01/camera/hand_left/image_raw'])]
+    assert len(raw) == 40
+    assert raw[0].endswith(bytes(range(12)))

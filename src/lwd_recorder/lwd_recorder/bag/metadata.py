@@ -13,7 +13,7 @@ VERSION = 9
 _INFINITE = {'sec': 9223372036, 'nsec': 854775807}
 
 
-class _PlainDumper(yaml.SafeDumper):
+class _PlainDumper(getattr(yaml, 'CSafeDumper', yaml.SafeDumper)):  # type: ignore[misc]
     """Writes repeated mappings out in full: rosbag2's reader has no use for YAML anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:

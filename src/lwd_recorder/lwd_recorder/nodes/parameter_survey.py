@@ -96,7 +96,8 @@ class ParameterSurvey:
     def _on_values(self, full: str, names: list[str], answer: Any) -> None:
         values = [parameter_value_to_python(value) for value in answer.result().values]
         self._found[full] = dict(zip(names, values, strict=True))
-        self._waiting.discard(full)  # the next poll ends the round: not inside a client's own callback
+        # The next poll ends the round: not inside a client's own callback.
+        self._waiting.discard(full)
 
     def _end(self) -> None:
         """Report what was found; who has not answered is named."""

@@ -104,8 +104,7 @@ class EpisodeWriter:
         return self._queued_bytes - self._written_bytes
 
     def begin(self, session: Session, samples: Sequence[Sample]) -> None:
-        """Open an episode and write its first messages."""
-        self._queued_bytes += sum(len(sample.data) for sample in samples)
+        """Open an episode and write its first messages: the pre-roll, which has a limit of its own."""
         self._queue.append(_Open(session, samples))
         self._wake.set()
 
@@ -175,7 +174,8 @@ class EpisodeWriter:
                 self._finisher.submit(self._close, session)
             for sample in samples:
                 self._guarded(session, partial(session.write, sample))
-            self._written_bytes += sum(len(sample.data) for sample in samples)
+            if isinstance(item, _Write):
+                self._written_bytes += len(item.sample.data)
             self._drop_failed()
         self._drop_failed()
 
