@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lwd_policy_node.inference import LoadedWeights
 from lwd_policy_node.nodes.weights_pull import WeightsOptions, WeightsPull
 from lwd_policy_node.weights import Manifest, WeightsStore
 from lwd_policy_node.weights.checks import Load, Sample, known_instruction, open_checked
+from lwd_policy_node.weights.store import flush
 
 __all__ = ['WeightsFetcher', 'WeightsOptions']
 
@@ -57,7 +59,11 @@ class WeightsFetcher:
         if not self._store.holds(manifest):
             path = self._store.part_path(manifest)
             transport, transfer_s = self._pull.bring(manifest, path, checkpoint)
-        weights = self.open(path, manifest, in_use, transport, transfer_s)
+        with ThreadPoolExecutor(1) as beside:  # the disk works while the bytes are checked
+            flushed = beside.submit(flush, path) if transport else None
+            weights = self.open(path, manifest, in_use, transport, transfer_s)
+            if flushed is not None:
+                flushed.result()
         if transport:
             self._store.admit(manifest, path)
         return weights

@@ -26,6 +26,7 @@ from lwd_policy_node.weights.refusal import WeightsRefused
 from lwd_policy_node.weights.uri import NotThere, pull_by_uri
 
 SERVICE = '/lwd/get_weights'
+OPENING_S = 1.0  # a first answer may be lost, if DDS has matched only one of the two directions
 OWN_SERVICE_S = 3.0  # patience for the learner's service of this robot alone
 
 
@@ -171,11 +172,13 @@ class WeightsPull:
             checkpoint()
             self._pause(POLL_S)
         request = GetWeights.Request(version=manifest.version, robot_id=self._options.robot_id)
-        PieceRequest(self._shared, request, self._options.answer_timeout_s, checkpoint).wait()
+        patience_s = min(OPENING_S, self._options.answer_timeout_s)
+        PieceRequest(self._shared, request, patience_s, checkpoint).wait()
         give_up_s = time.monotonic() + OWN_SERVICE_S
         while time.monotonic() < give_up_s:
             if self._own.service_is_ready():
                 return self._own
             checkpoint()
             time.sleep(POLL_S)
+        self._node.get_logger().warning(f'no service of its own for {self._options.robot_id}')
         return self._shared

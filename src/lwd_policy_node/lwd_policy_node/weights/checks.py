@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -121,35 +122,41 @@ def check_file(
             Refusal.WRONG_SIZE,
             f'version {manifest.version}: {size} bytes, the manifest says {manifest.size_bytes}',
         )
-    digest = file_sha256(path)
-    if digest != manifest.sha256:
-        raise WeightsRefused(
-            Refusal.HASH_MISMATCH,
-            f'version {manifest.version}: sha256 {digest[:12]}, the manifest says '
-            f'{manifest.sha256[:12]}; the bytes were changed on the way',
-        )
-    header = read_header(path)
-    found = header.metadata.get(CONFIG_HASH_KEY, '')
-    if found != manifest.config_hash:
-        raise WeightsRefused(
-            Refusal.OTHER_CONFIG,
-            f'version {manifest.version}: the file has {found[:12] or "none"}, its manifest says '
-            f'{manifest.config_hash[:12]}',
-        )
-    made_for = _configured_robot(header.metadata)
-    if robot and made_for and made_for != robot:
-        raise WeightsRefused(
-            Refusal.OTHER_ROBOT,
-            f'version {manifest.version} is for the profile {made_for}, this robot is {robot}',
-        )
-    measured = check_finite(path, header)
-    if manifest.tensors:
-        check_promised(measured, manifest.tensors)
-    if like is not None:
-        reference = read_header(like)
-        if reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
-            check_shapes(header, reference)
-            check_growth(measured, in_use)
+    with ThreadPoolExecutor(1) as beside:  # the hash takes as long as the statistics
+        measuring = beside.submit(_measure, path)
+        digest = file_sha256(path)
+        if digest != manifest.sha256:
+            raise WeightsRefused(
+                Refusal.HASH_MISMATCH,
+                f'version {manifest.version}: sha256 {digest[:12]}, the manifest says '
+                f'{manifest.sha256[:12]}; the bytes were changed on the way',
+            )
+        header = read_header(path)
+        found = header.metadata.get(CONFIG_HASH_KEY, '')
+        if found != manifest.config_hash:
+            raise WeightsRefused(
+                Refusal.OTHER_CONFIG,
+                f'version {manifest.version}: the file has {found[:12] or "none"}, its manifest says '
+                f'{manifest.config_hash[:12]}',
+            )
+        made_for = _configured_robot(header.metadata)
+        if robot and made_for and made_for != robot:
+            raise WeightsRefused(
+                Refusal.OTHER_ROBOT,
+                f'version {manifest.version} is for the profile {made_for}, this robot is {robot}',
+            )
+        measured = measuring.result()
+        if manifest.tensors:
+            check_promised(measured, manifest.tensors)
+        if like is not None:
+            reference = read_header(like)
+            if reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
+                check_shapes(header, reference)
+                check_growth(measured, in_use)
+
+
+def _measure(path: Path) -> tuple[TensorStatistics, ...]:
+    return check_finite(path, read_header(path))
 
 
 def load_checked(path: Path, manifest: Manifest, load: Load) -> LoadedPolicy:

@@ -86,13 +86,13 @@ class WeightsStore:
         shutil.rmtree(staging, ignore_errors=True)
         staging.mkdir()
         part.replace(staging / POLICY_FILE)
-        _fsync(staging / POLICY_FILE)
+        flush(staging / POLICY_FILE)
         _write_durably(staging / MANIFEST_FILE, manifest.to_json())
-        _fsync(staging)
+        flush(staging)
         if target.exists():
             shutil.rmtree(target)
         staging.replace(target)
-        _fsync(self.folder)
+        flush(self.folder)
         return target / POLICY_FILE
 
     def active(self) -> int:
@@ -159,7 +159,7 @@ class WeightsStore:
         staging = self.folder / f'{name}.new'
         _write_durably(staging, text)
         staging.replace(self.folder / name)
-        _fsync(self.folder)
+        flush(self.folder)
 
     def _version_folder(self, version: int) -> Path:
         return self.folder / f'v{version:06d}'
@@ -172,7 +172,8 @@ def _write_durably(path: Path, text: str) -> None:
         os.fsync(file.fileno())
 
 
-def _fsync(path: Path) -> None:
+def flush(path: Path) -> None:
+    """Bring a file or a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
