@@ -22,6 +22,7 @@ setup(
             'pretrain_vision = lwd_learner.pretraining.command:main',
             'ingest = lwd_learner.ingest.command:main',
             'keys = lwd_learner.publish.keys_command:main',
+            'fleet = lwd_learner.fleet.command:main',
             'pin = lwd_learner.publish.release_commands:pin',
             'promote = lwd_learner.publish.release_commands:promote',
             'rollback = lwd_learner.publish.release_commands:rollback',

@@ -17,17 +17,18 @@ from typing import Any
 import rclpy
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.weights import Manifest, load_private_key
-from lwd_policy_node.weights.wire import manifest_to_message, time_ns
+from lwd_policy_node.weights.wire import manifest_to_message
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.canary import CanaryPlan, Tally, Verdict, judge
-from lwd_learner.publish.fleet_log import EVENTS, FleetLog, RobotReport, WeightsEvent
+from lwd_learner.publish.fleet_log import FleetLog
 from lwd_learner.publish.locations import Locations
 from lwd_learner.publish.piece_service import PieceService
 from lwd_learner.publish.releases import Releases
+from lwd_learner.publish.status_wire import event_of, report_of
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
 
 LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
@@ -225,21 +226,10 @@ class Publisher:
             self._announced = signatures
 
     def _on_weights_status(self, message: Any) -> None:
-        event = WeightsEvent(
-            version=message.version,
-            robot_id=message.robot_id,
-            event=EVENTS.get(message.event, f'event {message.event}'),
-            published_wall_s=time_ns(message.published) * 1e-9,
-            loaded_wall_s=time_ns(message.stamp) * 1e-9,
-            transport=message.transport,
-            transfer_s=message.transfer_s,
-            reason=message.reason,
-        )
+        event = event_of(message)
         self.fleet.add_event(event)
         if message.event == WeightsStatus.REFUSED:
             _log.warning('%s refused version %d: %s', event.robot_id, event.version, event.reason)
 
     def _on_robot_status(self, message: Any) -> None:
-        names = [name for name in RobotReport.__slots__ if name != 'wall_s']
-        fields = {name: getattr(message, name) for name in names}
-        self.fleet.add_report(RobotReport(wall_s=time_ns(message.stamp) * 1e-9, **fields))
+        self.fleet.add_report(report_of(message))
