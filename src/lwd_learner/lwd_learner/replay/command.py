@@ -5,12 +5,13 @@ from __future__ import annotations
 import json as json_module
 import sys
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from lwd_learner.interop import InteropError
 from lwd_learner.interop.command import Export
+from lwd_learner.interop.import_command import ImportBags, ImportLerobot
 from lwd_learner.look.command import Lint, Show, Stats
 from lwd_learner.replay.layout import ReplayError
 from lwd_learner.replay.place import default_replay, open_replay
@@ -43,16 +44,18 @@ Command = (
     | Annotated[Lint, tyro.conf.subcommand('lint')]
     | Annotated[Compact, tyro.conf.subcommand('compact')]
     | Annotated[Export, tyro.conf.subcommand('export')]
+    | Annotated[ImportLerobot, tyro.conf.subcommand('import-lerobot')]
+    | Annotated[ImportBags, tyro.conf.subcommand('import-bags')]
 )
 
 
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit code: 1 if it could not be done, or lint found an error."""
-    command: Stats | Show | Lint | Compact | Export = tyro.cli(
+    command: Any = tyro.cli(
         Command, args=args, prog='ros2 run lwd_learner replay', config=(tyro.conf.OmitArgPrefixes,)
     )
     try:
-        return command.run()
+        return int(command.run())
     except (ReplayError, InteropError, OSError) as error:
         print(f'replay: {error}', file=sys.stderr)
         return 1

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -133,3 +135,11 @@ def read_tasks(root: Path) -> dict[int, str]:
         )
     numbers = table['task_index'].to_pylist()
     return dict(zip(numbers, table[texts[0]].to_pylist(), strict=True))
+
+
+def column(values: npt.NDArray[Any], dtype: str) -> pa.Array:
+    """A parquet column of (T,) or (T, D) values."""
+    flat = np.ascontiguousarray(values).astype(dtype)
+    if flat.ndim == 1:
+        return pa.array(flat)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])

@@ -2,6 +2,9 @@
 
 A key frame stands at every second frame and no frame refers to a later one, so that a loader that asks for single
 frames at random finds each quickly and at its exact time.
+
+FFmpeg's log stays off, as PyAV leaves it: routed into Python, a codec's thread that logs waits for the interpreter lock
+while the holder of the lock waits for that thread.
 """
 
 from __future__ import annotations
@@ -50,7 +53,6 @@ class VideoWriter:
                 f'{path.parent.parent.name}: pictures of {width}x{height}; halved colour needs even sizes, '
                 'export with full colour'
             )
-        av.logging.set_level(av.logging.ERROR)
         os.environ.setdefault('SVT_LOG', '1')  # SVT-AV1 writes its settings to stderr otherwise
         path.parent.mkdir(parents=True, exist_ok=True)
         self.frames = 0
@@ -126,7 +128,6 @@ def read_video(
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
-            stream.thread_type = 'AUTO'
             base = stream.time_base
             if base is None:
                 raise InteropError(f'{path}: the video has no time base')

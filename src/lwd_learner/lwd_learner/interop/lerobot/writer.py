@@ -139,7 +139,7 @@ class LeRobotWriter:
         number = len(self._episodes)
         if sentence not in self._sentences:
             self._sentences.append(sentence)
-        counters = {
+        counters: dict[str, npt.NDArray[Any]] = {
             'timestamp': (np.arange(length) / self._fps).astype(np.float32),
             'frame_index': np.arange(length),
             'episode_index': np.full(length, number),
@@ -148,7 +148,7 @@ class LeRobotWriter:
         }
         every: dict[str, npt.NDArray[Any]] = {**columns, **counters}
         table = pa.table(
-            {name: _column(of, self._features[name]['dtype']) for name, of in every.items()}
+            {name: files.column(of, self._features[name]['dtype']) for name, of in every.items()}
         )
         numeric = {
             name: statistics.of_columns(of.reshape(length, -1)) for name, of in every.items()
@@ -296,10 +296,3 @@ class LeRobotWriter:
         """Remove what is not whole."""
         self._close_files()
         shutil.rmtree(self._partial, ignore_errors=True)
-
-
-def _column(values: npt.NDArray[Any], dtype: str) -> pa.Array:
-    flat = np.ascontiguousarray(values).astype(dtype)
-    if flat.ndim == 1:
-        return pa.array(flat)
-    return pa.FixedSizeListArray.from_arrays(pa.array(flat.reshape(-1)), flat.shape[1])

@@ -1,0 +1,258 @@
+"""Somebody else's episode as frames of ours: the same streams, and the same alignment, as a bag from a robot.
+
+A source gives its samples with stamps (`RawEpisode`). Here its columns become our joints, its commands are put on our
+control clock (the newest one holds, as on a robot), and `ingest.align` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import simplejpeg
+from lwd_policy_node.profile import Camera, RobotProfile
+from lwd_recorder.bag import FileRecord
+from lwd_recorder.manifest import EpisodeManifest, ManifestError
+
+from lwd_learner.ingest.align import AlignConfig, align
+from lwd_learner.ingest.errors import DamagedEpisodeError
+from lwd_learner.ingest.jpeg import check_jpeg
+from lwd_learner.ingest.spool import JpegSpool
+from lwd_learner.ingest.streams import Command, EpisodeStreams, Stream
+from lwd_learner.interop.errors import InteropError
+from lwd_learner.interop.mapping import NEXT_STATE, ImportMapping
+from lwd_learner.replay.frames import EpisodeFrames
+from lwd_learner.replay.layout import SOURCE_HUMAN
+
+SAME_RATE = 0.1
+"""Commands whose rate differs from the control rate by less than this share are taken as they come."""
+HELD_PERIODS = 1.5
+"""A sample is held for so many of its source's periods; after that it is missing."""
+COMMAND_HELD_S = 0.5
+"""A command is held at least so long, s."""
+
+Stamps = npt.NDArray[np.int64]
+Values = npt.NDArray[np.float64]
+Picture = npt.NDArray[np.uint8] | bytes
+"""RGB (h, w, 3), or a JPEG as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Vectors with stamps in ns, ascending: (T,), (T, D), and D names."""
+
+    stamps_ns: Stamps
+    values: npt.NDArray[Any]
+    columns: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RawEpisode:
+    """One episode as its source has it."""
+
+    episode_id: str
+    instruction: str
+    task: str
+    outcome: str
+    files: tuple[FileRecord, ...]
+    """What it was read from."""
+    state: Samples
+    velocity: Samples | None
+    """Measured velocities, columns as the state's; None where the mapping asks for none."""
+    action: Samples | None
+    """Commands; None where the action is the next state."""
+    pictures: Mapping[str, Iterable[tuple[int, Picture]]]
+    """Per camera of ours, (stamp_ns, picture)."""
+
+
+def to_frames(raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile) -> EpisodeFrames:
+    """The frames of one imported episode.
+
+    Raises:
+        InteropError: something does not fit the mapping or the profile; the message names it.
+    """
+    if len(raw.state.stamps_ns) < 2:
+        raise InteropError(f'{len(raw.state.stamps_ns)} samples of {mapping.state.source}')
+    positions = mapping.state.values(profile.state_names, raw.state.columns, raw.state.values)
+    velocities = _velocities(raw, mapping, profile, positions)
+    stamps, actions = _commands(raw, mapping, profile, positions)
+    if len(stamps) == 0:
+        raise InteropError('no control tick has a command and a state')
+    streams = EpisodeStreams(
+        images={camera.name: Stream() for camera in profile.cameras},
+        spools={camera.name: JpegSpool() for camera in profile.cameras},
+    )
+    try:
+        _fill(streams.states, raw.state.stamps_ns, np.concatenate([positions, velocities], axis=1))
+        for stamp, action in zip(stamps.tolist(), actions, strict=True):
+            streams.commands.add(stamp, Command(action, SOURCE_HUMAN, 0))
+        image_step_s = 0.0
+        for camera in profile.cameras:
+            image_step_s = max(image_step_s, _pictures(streams, raw, mapping, camera))
+        config = AlignConfig(
+            max_state_age_s=max(
+                AlignConfig().max_state_age_s, HELD_PERIODS * _step_s(raw.state.stamps_ns)
+            ),
+            max_image_age_s=max(AlignConfig().max_image_age_s, HELD_PERIODS * image_step_s),
+        )
+        frames = align(_manifest(raw, mapping, profile, stamps), streams, profile, config)
+        return with_own_bytes(frames)
+    except (DamagedEpisodeError, ManifestError) as error:
+        raise InteropError(str(error)) from error
+    finally:
+        streams.close()
+
+
+def with_own_bytes(frames: EpisodeFrames) -> EpisodeFrames:
+    """The same frames, their pictures in memory instead of in a spool that is about to go."""
+    return replace(frames, jpeg={camera: list(jpegs) for camera, jpegs in frames.jpeg.items()})
+
+
+def _fill(stream: Stream, stamps: Stamps, values: Values) -> None:
+    for stamp, value in zip(stamps.tolist(), values, strict=True):
+        stream.add(stamp, value)
+
+
+def _velocities(
+    raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile, positions: Values
+) -> Values:
+    how = mapping.state.velocity
+    if how == 'zero':
+        return np.zeros_like(positions)
+    if how == 'difference':
+        seconds = np.diff(raw.state.stamps_ns)[:, None] * 1e-9
+        usual = HELD_PERIODS * _step_s(raw.state.stamps_ns)
+        moved = np.diff(positions, axis=0)
+        rates = np.where((seconds > 0) & (seconds <= usual), moved / np.maximum(seconds, 1e-9), 0)
+        return np.concatenate([np.zeros_like(positions[:1]), rates])
+    if raw.velocity is None or raw.velocity.values.shape[0] != len(positions):
+        raise InteropError(
+            f'{mapping.state.source} has no velocities ({how}); use difference, or zero'
+        )
+    rates = mapping.state.values(profile.state_names, raw.velocity.columns, raw.velocity.values)
+    for i, joint in enumerate(profile.state_names):  # neither offset nor constant moves
+        entry = None if mapping.state.joints is None else mapping.state.joints[joint]
+        if entry is not None:
+            rates[:, i] = 0.0 if entry.value is not None else rates[:, i] - entry.offset
+    return rates
+
+
+def _commands(
+    raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile, positions: Values
+) -> tuple[Stamps, Values]:
+    """Stamps and actions on the control clock."""
+    period_ns = round(1e9 * profile.control_period_s)
+    if raw.action is None:
+        if mapping.action.source != NEXT_STATE:
+            raise InteropError(f'no samples of {mapping.action.source}')
+        columns = list(profile.action_columns_in_state())
+        return _next_states(raw.state.stamps_ns, positions[:, columns], profile)
+    if len(raw.action.stamps_ns) == 0:
+        raise InteropError(f'no samples of {mapping.action.source}')
+    stamps = raw.action.stamps_ns
+    actions = mapping.action.values(profile.joint_names, raw.action.columns, raw.action.values)
+    if _same_rate(stamps, period_ns):
+        return stamps, actions
+    ticks = _ticks(max(int(stamps[0]), int(raw.state.stamps_ns[0])), int(stamps[-1]), profile)
+    held_ns = round(1e9 * max(COMMAND_HELD_S, HELD_PERIODS * _step_s(stamps)))
+    at = np.searchsorted(stamps, ticks, 'right') - 1
+    fresh = ticks - stamps[at] <= held_ns
+    return ticks[fresh], actions[at[fresh]]
+
+
+def _next_states(stamps: Stamps, targets: Values, profile: RobotProfile) -> tuple[Stamps, Values]:
+    """Where the robot was one tick later, for every tick that has such a moment."""
+    period_ns = round(1e9 * profile.control_period_s)
+    if _same_rate(stamps, period_ns):
+        near = np.diff(stamps) <= HELD_PERIODS * period_ns
+        return stamps[:-1][near], targets[1:][near]
+    ticks = _ticks(int(stamps[0]), int(stamps[-1]), profile)
+    held_ns = round(1e9 * HELD_PERIODS * _step_s(stamps))
+    later = np.searchsorted(stamps, ticks[1:], 'right') - 1
+    fresh = ticks[1:] - stamps[later] <= held_ns
+    return ticks[:-1][fresh], targets[later[fresh]]
+
+
+def _ticks(first_ns: int, last_ns: int, profile: RobotProfile) -> Stamps:
+    """Control ticks from first to last; tick k at k / rate, rounded once, so that equal moments have equal stamps."""
+    count = int((last_ns - first_ns) * 1e-9 * profile.control_rate_hz + 1e-6) + 1
+    since = np.round(np.arange(count) * 1e9 / profile.control_rate_hz).astype(np.int64)
+    return first_ns + since
+
+
+def _same_rate(stamps: Stamps, period_ns: int) -> bool:
+    return abs(_step_s(stamps) * 1e9 - period_ns) <= SAME_RATE * period_ns
+
+
+def _step_s(stamps: Stamps) -> float:
+    """Median time between samples, s."""
+    return float(np.median(np.diff(stamps))) * 1e-9 if len(stamps) > 1 else 0.0
+
+
+def _pictures(
+    streams: EpisodeStreams, raw: RawEpisode, mapping: ImportMapping, camera: Camera
+) -> float:
+    """Put a camera's pictures into the streams; answers the median time between them, s."""
+    if camera.name not in raw.pictures:
+        raise InteropError(f'the mapping has no camera {camera.name}; the profile has it')
+    width, height = mapping.image_size or (camera.width, camera.height)
+    stream, spool = streams.images[camera.name], streams.spools[camera.name]
+    for stamp, picture in raw.pictures[camera.name]:
+        jpeg = as_jpeg(picture, width, height, mapping.jpeg_quality)
+        stream.add(stamp, spool.append(memoryview(jpeg)))
+    if len(stream) == 0:
+        raise InteropError(f'no pictures of {mapping.cameras[camera.name]}')
+    return _step_s(np.array(stream.stamps_ns, np.int64))
+
+
+def as_jpeg(picture: Picture, width: int, height: int, quality: int) -> bytes:
+    """A JPEG of the wanted size; one that has it already is not touched.
+
+    Raises:
+        InteropError: bytes that are no JPEG.
+    """
+    if isinstance(picture, bytes):
+        try:
+            if simplejpeg.decode_jpeg_header(picture)[:2] == (height, width):
+                check_jpeg('an imported camera', picture, (width, height), whole=True)
+                return picture
+            image: npt.NDArray[np.uint8] = simplejpeg.decode_jpeg(picture)
+        except ValueError as error:
+            raise InteropError(f'a picture is no valid JPEG: {error}') from error
+    else:
+        image = picture
+    if image.shape[:2] != (height, width):
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
+    out: bytes = simplejpeg.encode_jpeg(
+        np.ascontiguousarray(image), quality, colorsubsampling='444'
+    )
+    return out
+
+
+def _manifest(
+    raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile, stamps: Stamps
+) -> EpisodeManifest:
+    end_s = float(stamps[-1]) * 1e-9 + profile.control_period_s
+    return EpisodeManifest(
+        episode_id=raw.episode_id,
+        robot_id=mapping.robot_id,
+        profile=profile.name,
+        task=raw.task,
+        instruction=raw.instruction,
+        kind=mapping.kind,
+        seed=0,
+        outcome=raw.outcome,
+        ended_by='operator',
+        started_s=float(stamps[0]) * 1e-9,
+        ended_s=end_s,
+        ended_wall_s=end_s,
+        committed_wall_s=0.0,
+        files=raw.files,
+        topics={},
+        human_s=end_s - float(stamps[0]) * 1e-9,
+        notes=('imported',),
+    )

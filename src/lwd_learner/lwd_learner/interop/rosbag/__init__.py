@@ -1,0 +1,1 @@
+"""Plain rosbag2 bags, MCAP or SQLite, recorded by anybody."""
