@@ -14,7 +14,7 @@ from lwd_learner.interop import InteropError
 from lwd_learner.interop.lerobot import files
 from lwd_learner.interop.lerobot.export import export_lerobot
 from lwd_learner.interop.lerobot.writer import LeRobotWriter, VideoConfig
-from lwd_learner.interop.mapping import parse_mapping
+from lwd_learner.interop.mapping import load_mapping, parse_mapping
 from lwd_learner.replay import Replay, Transitions
 from lwd_learner.replay import command as replay_command
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -293,7 +293,11 @@ def test_measured_velocities_and_the_next_state_as_action(tmp_path: Path):
     index, (facts,) = replay.index('offline'), replay.episodes('offline')
     assert (facts.outcome, facts.task) == ('failure', 'stack')
     columns = list(PROFILE.action_columns_in_state())
-    later = index.state.data[1:, columns]
+    limits = PROFILE.limits('lower'), PROFILE.limits('upper')
+    overshoot = np.clip(index.state.data[1:, columns], *limits)
+    far = np.abs(index.state.data[1:, columns] - overshoot) > 0.05 * (limits[1] - limits[0])
+    later = np.where(far, index.state.data[1:, columns], overshoot)
+    assert (overshoot != index.state.data[1:, columns]).any()
     np.testing.assert_allclose(
         index.action.data[:-1], later, atol=0.0031
     )  # 1 of 100 Hz apart at most
@@ -320,6 +324,12 @@ def test_a_bag_that_does_not_fit_is_refused_with_the_reason_and_the_others_go_on
     assert 'no samples of /command' in reasons and 'cut cannot be read' in reasons
     assert replay_command.main([str(argument) for argument in arguments]) == 1
     assert 'no verdict for still' in capsys.readouterr().err
+
+
+def test_the_examples_of_the_documentation_are_mappings():
+    examples = Path(__file__).parents[3] / 'docs' / 'examples'
+    for name in ('import_lerobot.yaml', 'import_bags.yaml'):
+        assert load_mapping(examples / name).profile == PROFILE.name
 
 
 @pytest.mark.parametrize(

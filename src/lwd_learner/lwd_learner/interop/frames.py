@@ -34,6 +34,8 @@ HELD_PERIODS = 1.5
 """A sample is held for so many of its source's periods; after that it is missing."""
 COMMAND_HELD_S = 0.5
 """A command is held at least so long, s."""
+OVERSHOOT = 0.05
+"""Share of a joint's range by which a measured position may lie outside it and still be a command."""
 
 Stamps = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -150,7 +152,8 @@ def _commands(
         if mapping.action.source != NEXT_STATE:
             raise InteropError(f'no samples of {mapping.action.source}')
         columns = list(profile.action_columns_in_state())
-        return _next_states(raw.state.stamps_ns, positions[:, columns], profile)
+        stamps, targets = _next_states(raw.state.stamps_ns, positions[:, columns], profile)
+        return stamps, _within_limits(targets, profile)
     if len(raw.action.stamps_ns) == 0:
         raise InteropError(f'no samples of {mapping.action.source}')
     stamps = raw.action.stamps_ns
@@ -175,6 +178,16 @@ def _next_states(stamps: Stamps, targets: Values, profile: RobotProfile) -> tupl
     later = np.searchsorted(stamps, ticks[1:], 'right') - 1
     fresh = ticks[1:] - stamps[later] <= held_ns
     return ticks[:-1][fresh], targets[later[fresh]]
+
+
+def _within_limits(targets: Values, profile: RobotProfile) -> Values:
+    """Measured positions as commands: what lies a little outside a joint's limits (overshoot) is put onto them.
+
+    What lies far outside is left as it is, for lint to find: the units are wrong.
+    """
+    lower, upper = profile.limits('lower'), profile.limits('upper')
+    inside = np.clip(targets, lower, upper)
+    return np.where(np.abs(targets - inside) <= OVERSHOOT * (upper - lower), inside, targets)
 
 
 def _ticks(first_ns: int, last_ns: int, profile: RobotProfile) -> Stamps:

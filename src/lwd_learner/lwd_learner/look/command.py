@@ -180,8 +180,9 @@ def _print_findings(found: list[Finding], console: Console) -> None:
             f'[{colour}]{finding.level}[/] [bold]{finding.check}[/] {finding.dataset} {finding.episode_id}: '
             f'{finding.place}: {finding.value}',
             highlight=False,
+            soft_wrap=True,
         )
-        console.print(f'    {finding.remedy}', style='dim', highlight=False)
+        console.print(f'    {finding.remedy}', style='dim', highlight=False, soft_wrap=True)
 
 
 def _print_stats(stats: dict[str, Any], console: Console) -> None:
