@@ -8,6 +8,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from lwd_learner.interop import InteropError
@@ -305,6 +307,27 @@ def test_measured_velocities_and_the_next_state_as_action(tmp_path: Path):
     assert (index.state.data[:, names.index('velocity/idx21_arm_l_joint1')] == 0.5).all()
     assert (index.state.data[:, names.index('velocity/gripper_l')] == -0.5).all()
     assert (index.state.data[:, names.index('velocity/idx02_body_joint2')] == 0).all()
+
+
+def test_a_damaged_episode_of_a_data_set_is_refused_and_the_others_go_on(tmp_path: Path, capsys):
+    """A video cut short, a fact missing in meta: each refused with the reason, the rest is taken."""
+    before = Replay.create(tmp_path / 'before', PROFILE)
+    before.append('offline', [episode(i, kind='demonstration') for i in (1, 2, 3)])
+    export_lerobot(before, tmp_path / 'out')
+    (meta,) = (tmp_path / 'out/meta/episodes').glob('*/*.parquet')
+    table = pq.read_table(meta).to_pylist()
+    table[1]['videos/observation.images.head/from_timestamp'] = 1e4
+    table[2]['lwd/seed'] = 'three'
+    pq.write_table(pa.Table.from_pylist(table), meta)
+    arguments = ['import-lerobot', str(tmp_path / 'out'), '--dir', str(tmp_path / 'r'), '--json']
+    assert replay_command.main(arguments) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told['taken'] == 1 and set(told['refused']) == {'g1_01-0002', 'g1_01-0003'}
+    assert 'frames from 10000.000 s on' in told['refused']['g1_01-0002']
+    assert (
+        "ValueError: invalid literal for int() with base 10: 'three'"
+        in told['refused']['g1_01-0003']
+    )
 
 
 def test_a_bag_that_does_not_fit_is_refused_with_the_reason_and_the_others_go_on(

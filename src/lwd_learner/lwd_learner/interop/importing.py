@@ -10,8 +10,10 @@ from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.layout import ReplayError
 from lwd_learner.replay.replay import Replay
 
-COMMIT_FRAMES = 10_000
-"""A snapshot is committed once so many frames wait."""
+COMMIT_FRAMES = 2_000
+"""A snapshot is committed once so many frames wait: a minute, so that memory stays small."""
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError)
+"""What reading an episode raises when it is malformed where nobody thought of it, or a file of it is missing."""
 
 Pending = tuple[str, Callable[[], EpisodeFrames]]
 """An episode's id, and what reads it."""
@@ -58,9 +60,12 @@ def import_episodes(
                 episode.check(replay.layout)
             except (InteropError, ReplayError) as error:
                 result.refused[episode_id] = str(error)
+            except UNFORESEEN as error:
+                result.refused[episode_id] = f'{type(error).__name__}: {error}'
             else:
                 waiting['online' if episode.kind == 'rollout' else 'offline'].append(episode)
                 commit(COMMIT_FRAMES)
         on_episode()
     commit(1)
+    replay.maybe_compact()
     return result
