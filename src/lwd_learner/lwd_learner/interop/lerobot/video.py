@@ -26,7 +26,8 @@ Codec = Literal['h264', 'hevc', 'av1']
 Colour = Literal['auto', 'full', 'half']
 FULL, HALF = 'yuv444p', 'yuv420p'
 SMALL_PX = 128
-"""Pictures with a shorter side keep their full colour: halving it costs 5 to 10 dB there, and little in large ones."""
+"""Pictures with a shorter side keep their full colour. Halving it costs 4 to 6 dB at any size: at 64x64 28 to 31 dB are
+left, at 848x480 and above 36 dB and more."""
 ENCODERS = {'h264': 'libx264', 'hevc': 'libx265', 'av1': 'libsvtav1'}
 KEY_EVERY = 2
 _OPTIONS = {
