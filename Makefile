@@ -11,7 +11,7 @@ CORES := src/lwd_policy_node/lwd_policy_node src/lwd_recorder/lwd_recorder src/l
 CHECKED := src tools
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo test test-long lint format bench clean help
+.PHONY: setup demo test test-long lint format bench soak clean help
 
 setup:  ## make .venv, ROS 2 (wheels, unless Jazzy is sourced) and build the packages
 	@$(PYTHON) tools/setup/environment.py
@@ -33,6 +33,10 @@ format: setup  ## let ruff rewrite what it can
 
 bench: setup  ## measure: AREA=sim|robot|recorder|replay|learner|weights
 	@$(ENV) python -m tools.bench $(AREA)
+
+soak: setup  ## a fleet of light robots under faults, and a report; ROBOTS=16 MINUTES=60
+	@$(ENV) exec ros2 run lwd_bringup soak --robots $(if $(filter file,$(origin ROBOTS)),16,$(ROBOTS)) \
+	  --minutes $(if $(filter file,$(origin MINUTES)),60,$(MINUTES)) $(ARGS)
 
 clean:  ## remove everything that set-up and runs made
 	rm -rf .venv build install log runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

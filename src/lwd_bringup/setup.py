@@ -33,6 +33,7 @@ setup(
     entry_points={
         'console_scripts': [
             'demo = lwd_bringup.demo.cli:main',
+            'soak = lwd_bringup.soak.cli:main',
         ],
     },
 )
