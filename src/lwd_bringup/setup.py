@@ -22,6 +22,7 @@ setup(
         share('launch', '*.launch.py'),
         share('config', '*.yaml'),
         share('config', '*.xml'),
+        share('config/security', '*.xml'),
         share('rviz', '*.rviz'),
     ],
     install_requires=['setuptools'],
