@@ -90,7 +90,8 @@ class WeightsPull:
         """
         self._store.clear_parts(but=manifest)
         began = time.monotonic()
-        if (twin := self._store.same_file(manifest)) is not None:
+        twin = self._store.same_file(manifest)
+        if twin is not None and file_sha256(twin) == manifest.sha256:
             shutil.copyfile(twin, part)
             return 'kept', time.monotonic() - began
         way = self._by_delta(manifest, part, checkpoint)
