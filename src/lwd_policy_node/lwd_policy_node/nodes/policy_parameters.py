@@ -95,7 +95,7 @@ PARAMETERS = (
     Parameter(
         'piece_bytes',
         int,
-        4 << 20,
+        1 << 20,
         'Bytes asked for at a time; the learner sends 4 MiB at most.',
         low=1024,
         high=4 << 20,
