@@ -38,7 +38,9 @@ def measure() -> list[Figure]:
     os.environ['ROS_DOMAIN_ID'] = DOMAIN
     figures = one_robot(megabytes, repeats) + sixteen(robots, megabytes, repeats)
     figures += large_file(large)
-    figures.append(Figure('missed control periods in 5 swaps', missed_periods(5), 'periods', 0.0, 'lower'))
+    figures.append(
+        Figure('missed control periods in 5 swaps', missed_periods(5), 'periods', 0.0, 'lower')
+    )
     return figures
 
 
@@ -70,7 +72,9 @@ def sixteen(robots: int, megabytes: int, repeats: int) -> list[Figure]:
                     f'{time.monotonic() - began_s:.1f} s; largest learner so far '
                     f'{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB'
                 )
-                figures += _percentiles(f'{robots} robots {way}', megabytes, delays, not places and not expert_only)
+                figures += _percentiles(
+                    f'{robots} robots {way}', megabytes, delays, not places and not expert_only
+                )
     return figures
 
 
@@ -90,7 +94,12 @@ def large_file(megabytes: int) -> list[Figure]:
 
 
 def _delays(
-    home: Path, fleet: TakingFleet, megabytes: int, repeats: int, places: tuple[str, ...], expert_only: bool
+    home: Path,
+    fleet: TakingFleet,
+    megabytes: int,
+    repeats: int,
+    places: tuple[str, ...],
+    expert_only: bool,
 ) -> list[float]:
     """Published -> loaded of every robot and repeat, s; a small version goes first and does not count."""
     key = ensure_key_pair(home / 'keys').private_path
@@ -100,11 +109,15 @@ def _delays(
         first = save_weights(path, megabytes if expert_only else 1, 1000, expert_only=expert_only)
         fleet.delays_s(learner, first)
         for seed in range(repeats):
-            found += fleet.delays_s(learner, save_weights(path, megabytes, 10 * seed, expert_only=expert_only))
+            found += fleet.delays_s(
+                learner, save_weights(path, megabytes, 10 * seed, expert_only=expert_only)
+            )
     return found
 
 
-def _percentiles(what: str, megabytes: int, delays: list[float], whole_by_service: bool) -> list[Figure]:
+def _percentiles(
+    what: str, megabytes: int, delays: list[float], whole_by_service: bool
+) -> list[Figure]:
     name = f'published to loaded, {megabytes} MB, {what}'
     median, worst = (float(np.percentile(delays, share)) for share in (50, 99))
     _console.print(f'{name}: P50 {median:.2f} s, P99 {worst:.2f} s')

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from std_srvs.srv import Trigger
 
 from lwd_msgs.msg import WeightsManifest, WeightsStatus
 from lwd_policy_node.inference import LoadedWeights, PolicySlot
@@ -21,6 +20,7 @@ from lwd_policy_node.nodes.threads import start_thread
 from lwd_policy_node.nodes.weights_fetch import WeightsFetcher
 from lwd_policy_node.nodes.weights_pull import WeightsOptions, WeightsPull
 from lwd_policy_node.nodes.weights_report import WeightsReport
+from lwd_policy_node.nodes.weights_roll_back import RollBackService
 from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_trusted_keys
 from lwd_policy_node.weights.checks import Load, Sample, check_manifest
 from lwd_policy_node.weights.pull import Superseded
@@ -77,7 +77,7 @@ class WeightsClient:
         self._note = 'no weights yet'
         self._report = WeightsReport(node, options.robot_id)
         self._pull = WeightsPull(node, options, store, self._pause, self._say)
-        self._roll_back = node.create_service(Trigger, 'weights/roll_back', self._on_roll_back)
+        self._roll_back = RollBackService(node, slot, store, self.failed)
         self._announcements = follow and node.create_subscription(
             WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
         )
@@ -96,7 +96,7 @@ class WeightsClient:
         self._thread.join(timeout=5.0)
         if self._announcements:
             self._node.destroy_subscription(self._announcements)
-        self._node.destroy_service(self._roll_back)
+        self._roll_back.close()
         self._pull.close()
         self._report.close()
 
@@ -112,19 +112,6 @@ class WeightsClient:
         with self._wake:
             self._failed = (weights, reason)
             self._wake.notify_all()
-
-    def _on_roll_back(self, _request: Any, response: Any) -> Any:
-        """Serve weights/roll_back: an operator wants the former weights back."""
-        active = self._slot.active
-        held = 0 if active is None else active.manifest.version
-        older = [m.version for m in self._store.last_good() if m.version < held]
-        if active is None or not older:
-            response.message = f'nothing to go back to: version {held} is in use, none is older'
-            return response
-        self.failed(active, 'the operator asked for it')
-        response.success = True
-        response.message = f'going back from version {held} to {older[0]}'
-        return response
 
     def _on_announcement(self, message: Any) -> None:
         with self._wake:
@@ -190,17 +177,10 @@ class WeightsClient:
         return best
 
     def _known(self, manifest: Manifest) -> bool:
-        """Whether this is what the robot has anyway: a learner announces again after a restart."""
-        held = [self._taking]
-        held += [w and w.manifest for w in (self._slot.active, self._slot.standby)]
-        for ours in held:
-            if ours is None:
-                continue
-            if (ours.version, ours.sha256) == (manifest.version, manifest.sha256):
-                return True
-            if ours.robots and manifest.version < ours.version:
-                return True  # this robot tries a version out that the others do not have
-        return False
+        """Whether this is what the robot has anyway."""
+        held = [w.manifest for w in (self._slot.active, self._slot.standby) if w is not None]
+        held += [] if self._taking is None else [self._taking]
+        return any(ours.makes_needless(manifest) for ours in held)
 
     def _check_manifest(self, manifest: Manifest, newest: int) -> None:
         where = self._options.trusted_keys
@@ -309,10 +289,8 @@ class WeightsClient:
             place = f'{self._store.folder}: {error}; make room there'
             refused = WeightsRefused(Refusal.DISK, place)
         active = self._slot.active
-        rest = 'goes on with no weights'
-        if active is not None:
-            rest = f'goes on with version {active.manifest.version}'
         self._note = '' if active is not None else f'no weights yet; refused: {refused}'
-        reason = f'{refused}; {rest}'
+        held = 'no weights' if active is None else f'version {active.manifest.version}'
+        reason = f'{refused}; goes on with {held}'
         self._node.get_logger().error(f'refused version {manifest.version}: {reason}')
         self._report.tell(manifest, WeightsStatus.REFUSED, reason=reason)

@@ -50,6 +50,15 @@ class Manifest:
         """Whether this robot may take it."""
         return not self.robots or robot_id in self.robots
 
+    def makes_needless(self, other: Manifest) -> bool:
+        """Whether a robot that holds this one need not look at `other`.
+
+        A learner announces again after a restart; and while a robot tries a version out, what it
+        hears besides is the older one of all the others.
+        """
+        same = (self.version, self.sha256) == (other.version, other.sha256)
+        return same or (bool(self.robots) and other.version < self.version)
+
     def canonical(self) -> bytes:
         """Return the bytes that are signed."""
         body = asdict(self)
