@@ -2,7 +2,7 @@
 
 Every robot is a process of its own with the real client: pull, hash, statistics, smoke inference; its policy is a
 stand-in without a tensor library. Knobs: ``BENCH_ROBOTS`` (16), ``BENCH_MB`` (50), ``BENCH_LARGE_MB`` (2000) and
-``BENCH_REPEATS`` (5). The soak's figures come from the soak (`make soak`).
+``BENCH_REPEATS`` (5). The soak's figures are those of the last `make soak`.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rich.console import Console
 
 from tools.bench.figure import Figure
 from tools.bench.weights_area.fleet import TakingFleet, disk_rate, save_weights
+from tools.bench.weights_area.soaked import figures_of_soak
 from tools.bench.weights_area.swap import missed_periods
 
 DOMAIN = '191'
@@ -41,7 +42,7 @@ def measure() -> list[Figure]:
     figures.append(
         Figure('missed control periods in 5 swaps', missed_periods(5), 'periods', 0.0, 'lower')
     )
-    return figures
+    return figures + figures_of_soak()
 
 
 def one_robot(megabytes: int, repeats: int) -> list[Figure]:

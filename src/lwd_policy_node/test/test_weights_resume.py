@@ -1,4 +1,4 @@
-"""A pull that was cut by the end of the robot's process goes on where it was; a kept copy must be whole."""
+"""What a robot keeps of a cut pull, and which announcements it need not look at."""
 
 from __future__ import annotations
 
