@@ -23,6 +23,8 @@ from lwd_learner.replay.storage import open_dataset, write_dataset
 
 COMPACT_FRAGMENTS = 64
 """Appends that are not yet compacted before `maybe_compact` acts: each is a small file."""
+FILE_BYTES = 512 << 20
+"""Files of this size are not merged any further."""
 KEEP_OLD_VERSIONS_S = 3600.0
 """Snapshots superseded for so long lose their files at compaction; a reader must have moved on by then."""
 
@@ -194,10 +196,17 @@ class SnapshotDataset:
     def compact(self) -> int:
         """Merge small files; rows keep their numbers. Answers the new version."""
         self._data = open_dataset(self.uri)
-        self._data.optimize.compact_files(target_rows_per_fragment=1 << 18)
+        self._data.optimize.compact_files(target_rows_per_fragment=self._rows_of_a_file())
         self._forget_old_versions()
         self._follow()
         return self.version
+
+    def _rows_of_a_file(self) -> int:
+        """As many rows as make FILE_BYTES: with large images a compaction must not rewrite gigabytes each time."""
+        files = [file for fragment in self._data.get_fragments() for file in fragment.data_files()]
+        size = sum(file.file_size_bytes or 0 for file in files)
+        row_bytes = max(1, size // max(1, self._data.count_rows()))
+        return min(max(FILE_BYTES // row_bytes, 4096), 1 << 18)
 
     def _forget_old_versions(self) -> None:
         """Delete what only snapshots use that were superseded long ago; a reader may hold the last one still."""

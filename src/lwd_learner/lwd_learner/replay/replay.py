@@ -22,6 +22,7 @@ from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.images import FrameDecoder, JpegCache, Key
 from lwd_learner.replay.index import EpisodeFacts, FrameIndex, Vocabulary
 from lwd_learner.replay.layout import DATASETS, ProfileLike, ReplayError, ReplayLayout
+from lwd_learner.replay.lock import one_commit
 
 DATASET_SHIFT = 40
 _ROW_MASK = (1 << DATASET_SHIFT) - 1
@@ -157,7 +158,8 @@ class Replay:
             data = self._set(dataset)
             if not episodes:
                 return data.version
-            version = data.append(episodes)
+            with one_commit(self.uri):
+                version = data.append(episodes)
             for episode in episodes:
                 self._remember(DATASETS.index(dataset), data.index, episode)
             return version
@@ -171,13 +173,13 @@ class Replay:
 
     def compact(self) -> None:
         """Merge the small files that appends leave; row numbers stay."""
-        with self._lock:
+        with self._lock, one_commit(self.uri):
             for data in self._data.values():
                 data.compact()
 
     def maybe_compact(self) -> bool:
         """Compact a data set whose small files have piled up; answers whether one was."""
-        with self._lock:
+        with self._lock, one_commit(self.uri):
             return sum(data.maybe_compact() for data in self._data.values()) > 0
 
     # -- rows ---------------------------------------------------------------------------------------------------------
