@@ -205,7 +205,7 @@ class SnapshotDataset:
         """As many rows as make FILE_BYTES: with large images a compaction must not rewrite gigabytes each time."""
         files = [file for fragment in self._data.get_fragments() for file in fragment.data_files()]
         size = sum(file.file_size_bytes or 0 for file in files)
-        row_bytes = max(1, size // max(1, self._data.count_rows()))
+        row_bytes = max(1, int(size) // max(1, int(self._data.count_rows())))
         return min(max(FILE_BYTES // row_bytes, 4096), 1 << 18)
 
     def _forget_old_versions(self) -> None:

@@ -1,0 +1,72 @@
+"""A replay in a bucket: a real S3 server (SeaweedFS) on loopback."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lwd_learner.replay import (
+    EpisodeFrames,
+    Prefetcher,
+    Replay,
+    ReplayLayout,
+    Sampler,
+    SamplerConfig,
+)
+
+LAYOUT = ReplayLayout('toy', 30.0, ('j0',), ('j0',), ('eye',))
+
+_spec = importlib.util.spec_from_file_location(
+    'recorder_fixtures', Path(__file__).parents[2] / 'lwd_recorder' / 'test' / 'conftest.py'
+)
+assert _spec is not None and _spec.loader is not None
+_fixtures = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_fixtures)
+s3_bucket = _fixtures.s3_bucket
+
+
+def episode(number: int) -> EpisodeFrames:
+    import simplejpeg
+
+    rows = 10
+    picture = simplejpeg.encode_jpeg(np.full((8, 8, 3), number, np.uint8))
+    return EpisodeFrames(
+        episode_id=f'e{number}',
+        robot_id='toy_01',
+        task='stack',
+        instruction='stack them',
+        kind='rollout',
+        outcome='success',
+        stamp_s=np.arange(rows) / 30,
+        state=np.full((rows, 1), number, np.float32),
+        action=np.full((rows, 1), number, np.float32),
+        source=np.ones(rows, np.uint8),
+        policy_version=np.zeros(rows, np.int64),
+        jpeg={'eye': [picture] * rows},
+    )
+
+
+@pytest.fixture
+def uri(s3_bucket: str) -> Iterator[str]:
+    yield f'{s3_bucket}/replay'
+
+
+def test_a_replay_lives_in_a_bucket(uri: str):
+    """Made, appended to, followed, sampled ahead by another process, compacted."""
+    replay = Replay.create(uri, LAYOUT)
+    replay.append('online', [episode(1)])
+    reader = Replay.open(uri)
+    for number in range(2, 6):
+        replay.append('online', [episode(number)])
+    assert len(reader) == 10 and reader.refresh() == 40
+    sampler = Sampler(reader, SamplerConfig(batch_size=16, horizon=2))
+    with Prefetcher(sampler, workers=1) as prefetcher:
+        got = next(prefetcher)
+        shade = got.images.reshape(16, -1).astype(int)
+        assert (np.abs(shade - got.batch.state.astype(int)) <= 2).all()
+    replay.compact()
+    rows = replay.global_rows('online', np.arange(50))
+    assert Replay.open(uri).jpegs(rows) == reader.jpegs(rows)
