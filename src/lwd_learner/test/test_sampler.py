@@ -17,7 +17,9 @@ from lwd_learner.replay import (
     Sampler,
     SamplerConfig,
     Transitions,
+    both,
     demonstrations_and_human,
+    of_episodes,
     rescues_and_successes,
     successful,
 )
@@ -139,6 +141,12 @@ def test_it_goes_on_where_it_stopped_even_if_the_replay_grew(tmp_path: Path):
         (rescues_and_successes, {'demo': 4}, {'rescued': 2, 'alone': 4}),
         (demonstrations_and_human, {'demo': 4, 'failed demo': 4}, {'rescued': 2, 'lost': 2}),
         (lambda rows: rows.policy_version > 0, {}, {}),
+        (of_episodes(robots=['toy_02']), {}, {}),
+        (
+            both(successful, of_episodes(tasks=['stack'], robots=['toy_01'])),
+            {'demo': 4},
+            {'rescued': 4, 'alone': 4},
+        ),
     ],
 )
 def test_filters_choose_rows(replay: Replay, where, offline, online):

@@ -4,8 +4,10 @@ from lwd_learner.replay.adaptive import AdaptiveConfig
 from lwd_learner.replay.filters import (
     Predicate,
     RowView,
+    both,
     demonstrations_and_human,
     everything,
+    of_episodes,
     rescues_and_successes,
     successful,
 )
@@ -32,8 +34,10 @@ __all__ = [
     'Sampler',
     'SamplerConfig',
     'Transitions',
+    'both',
     'demonstrations_and_human',
     'everything',
+    'of_episodes',
     'rescues_and_successes',
     'successful',
 ]

@@ -6,7 +6,7 @@ when the row enters the sampler, so it may cost what it likes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,3 +79,26 @@ def rescues_and_successes(rows: RowView) -> npt.NDArray[np.bool_]:
 def demonstrations_and_human(rows: RowView) -> npt.NDArray[np.bool_]:
     """Successful demonstrations and all human segments: HG-DAgger's data."""
     return (rows.kind('demonstration') & rows.success) | rows.human
+
+
+def of_episodes(
+    tasks: Collection[str] | None = None, robots: Collection[str] | None = None
+) -> Predicate:
+    """Rows of these tasks and of these robots; None for all. Join with others by `both`."""
+
+    def accept(rows: RowView) -> npt.NDArray[np.bool_]:
+        wanted = np.array(
+            [
+                (tasks is None or e.task in tasks) and (robots is None or e.robot_id in robots)
+                for e in rows.episodes
+            ],
+            np.bool_,
+        )
+        return wanted[rows.episode]
+
+    return accept
+
+
+def both(one: Predicate, other: Predicate) -> Predicate:
+    """Rows that both accept."""
+    return lambda rows: one(rows) & other(rows)
