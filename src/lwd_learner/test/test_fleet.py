@@ -52,7 +52,7 @@ def test_rows_say_what_was_heard_and_when_a_robot_is_silent() -> None:
     console = Console(width=200, record=True)
     console.print(table_of(view.rows()))
     text = console.export_text()
-    assert 'silent' in text and '4 -> 5' in text and 'version 6: hash mismatch' in text
+    assert 'silent' in text and '4>5' in text and 'version 6: hash mismatch' in text
     assert json.loads(as_json(view.rows()))['robots'][0]['success_rate'] == 0.75
 
 

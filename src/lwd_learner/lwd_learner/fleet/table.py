@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.table import Table
 
 from lwd_learner.fleet.view import RobotRow
+
+NUMBERS = ('weights', 'episodes', 'success', 'helped', 'backlog', 'GB', 'load s', 'sample s')
 
 
 def table_of(rows: list[RobotRow]) -> Table:
@@ -14,21 +17,26 @@ def table_of(rows: list[RobotRow]) -> Table:
         if rows
         else 'no robot heard yet: same ROS_DOMAIN_ID, same discovery?'
     )
-    table = Table(title=title, title_justify='left')
+    refused = '\n'.join(f'{row.robot} refused {row.refused}' for row in rows if row.refused)
+    table = Table(
+        title=title,
+        title_justify='left',
+        caption=refused or None,
+        caption_justify='left',
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
+    )
     for name in ('robot', 'mode', 'task'):
         table.add_column(name)
-    for name in (
-        'version', 'episodes', 'success', 'helped', 'backlog', 'disk GB', 'loaded s', 'sampleable s'
-    ):  # fmt: skip
+    for name in NUMBERS:
         table.add_column(name, justify='right')
-    table.add_column('weights refused', overflow='fold')
     for row in rows:
         rate = row.success_rate
         table.add_row(
             row.robot,
             row.mode if row.alive else '[red]silent',
             row.task,
-            f'{row.version} -> {row.standby}' if row.standby else str(row.version),
+            f'{row.version}>{row.standby}' if row.standby else str(row.version),
             str(row.episodes),
             '-' if rate is None else f'{rate:.0%}',
             str(row.interventions),
@@ -36,7 +44,6 @@ def table_of(rows: list[RobotRow]) -> Table:
             f'{row.disk_free_gb:g}',
             _seconds(row.loaded_s),
             _seconds(row.sampleable_s),
-            row.refused,
         )
     return table
 
