@@ -173,6 +173,7 @@ def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 f'-master.port={ports[0]}', f'-volume.port={ports[1]}', f'-filer.port={ports[2]}',
                 f'-s3.port={ports[3]}', f'-s3.config={credentials}', '-volume.max=10',
                 '-master.volumeSizeLimitMB=64', '-master.telemetry=false',
+                '-s3.port.iceberg=0', '-s3.port.lance=0',
             ],
             stdout=log,
             stderr=log,
