@@ -20,6 +20,7 @@ from lwd_policy_node.weights.wire import manifest_to_message
 
 from lwd_bringup.soak.faults import Fault
 from lwd_bringup.soak.light_policy import save_light
+from lwd_bringup.soak.store import BUCKET
 
 LOOK_S = 0.2
 AHEAD = 100_000  # an unsigned version is numbered far beyond what the learner will reach
@@ -32,21 +33,24 @@ class SoakLearner:
         self._home = home
         self._megabytes = megabytes
         self._publisher = Publisher(
-            home / 'train', home / 'keys' / 'learner.ed25519', uris=('file',)
+            home / 'train', home / 'keys' / 'learner.ed25519', uris=(f's3://{BUCKET}/weights',)
         )
         self._locate = self._publisher.releases._locate
 
     def run(self, period_s: float, stop: threading.Event) -> None:
-        """Publish until `stop`."""
+        """Publish until `stop`; what cannot be uploaded while the store is away is left out."""
         with self._publisher:
             due_s = time.monotonic()
             while not stop.wait(LOOK_S):
-                for order in sorted((self._home / 'orders').glob('a*')):
-                    order.unlink()
-                    self._publish_bad(Fault(order.name))
-                if time.monotonic() >= due_s:
-                    due_s += period_s
-                    self._publish()
+                try:
+                    for order in sorted((self._home / 'orders').glob('a*')):
+                        order.unlink()
+                        self._publish_bad(Fault(order.name))
+                    if time.monotonic() >= due_s:
+                        due_s += period_s
+                        self._publish()
+                except OSError as error:
+                    print(error, file=sys.stderr, flush=True)
 
     def _publish(self, *, nan: bool = False) -> int:
         path = save_light(
