@@ -120,6 +120,23 @@ def test_the_robots_clock_has_no_say() -> None:
     assert bench.arbiter.silences == 0
 
 
+def test_answers_bridge_late_signs_of_life_and_do_not_replace_them() -> None:
+    """A policy that answers is busy; one that never beat, or has not for ten time-outs, is not there."""
+    heart = Heartbeat(0.05)
+    heart.answer(1.0)
+    assert not heart.alive(1.0)
+    heart.beat(1.0)
+    for late_s in np.arange(0.0, 0.49, 0.02):
+        heart.answer(1.0 + late_s)
+        heart.answer(0.5)
+        assert heart.alive(1.0 + late_s + 0.049)
+    heart.answer(1.52)
+    assert not heart.alive(1.52)
+    heart.beat(1.53)
+    assert heart.alive(1.53)
+    assert not heart.alive(1.59), 'neither'
+
+
 def test_heartbeat_by_hand() -> None:
     """Nothing heard is silence; an older sign of life changes nothing; gaps are reported once."""
     heart = Heartbeat(0.05)

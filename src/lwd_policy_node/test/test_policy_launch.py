@@ -37,7 +37,11 @@ PROFILE = load_profile('g1_laptop')
 DT = PROFILE.control_period_s
 NAMES = list(PROFILE.joint_names)
 HOLD, POLICY, HUMAN, ESTOP = range(4)
-TARGET = {1: 0.2, 2: 0.3}  # where the stand-in weights of a version send every joint, rad
+TARGET = {
+    1: 0.2,
+    2: 0.3,
+    3: float(STANDIN['BUSY']),
+}  # where the stand-in weights of a version send every joint, rad
 JPEG = simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))
 
 
@@ -264,6 +268,37 @@ def test_a_policy_that_stops_is_held(
         rollout.policy.send_signal(signal.SIGCONT)
     back = rollout.wait_source(POLICY)
     assert back.observation_age_s <= PROFILE.horizon * DT
+    rollout.assert_stream_is_sound()
+
+
+def test_a_policy_that_is_busy_is_not_taken_for_a_dead_one(
+    start: Callable[[int], Rollout],
+) -> None:
+    """While its Python is stuck in an inference, the middleware answers for it."""
+    rollout = start(138)
+    rollout.wait_source(POLICY)
+    rollout.weights_out.publish(manifest_to_message(rollout.weights(3)))
+    values: dict[str, float] = {}
+
+    def on_diagnostics(message: DiagnosticArray) -> None:
+        for status in message.status:
+            values.update({v.key: float(v.value) for v in status.values if '_gap_' in v.key})
+
+    rollout.bench.node.create_subscription(
+        DiagnosticArray, '/diagnostics', on_diagnostics, qos.DIAGNOSTICS
+    )
+    name = 'g1_01/policy_node: weights'
+    rollout.bench.wait('the weights', lambda: rollout.faults.get(name) == 'ok')
+    rollout.episode('e1', Episode.ENDED)
+    rollout.bench.wait('the end', lambda: rollout.modes[-1].reason == 'no_episode')
+    rollout.episode('e2')
+    rollout.bench.wait('the busy policy', lambda: rollout.ticks_of('e2', POLICY))
+    rollout.bench.wait('its heartbeat to be late', lambda: values['heartbeat_gap_ms'] > 100.0)
+    rollout.bench.wait('ticks', lambda: len(rollout.ticks_of('e2', POLICY)) > 60)
+    frames = [e for e in rollout.executed if e.episode_id == 'e2' and e.policy_version == 3]
+    first, last = frames[0].tick, frames[-1].tick
+    silent = [e for e in rollout.executed if e.reason == 'silent_policy']
+    assert not [e for e in silent if first < e.tick < last]
     rollout.assert_stream_is_sound()
 
 

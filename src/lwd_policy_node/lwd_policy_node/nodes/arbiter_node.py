@@ -35,6 +35,7 @@ from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.policy_probe import PolicyProbe
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.realtime import claim_realtime
@@ -99,6 +100,7 @@ class ArbiterNode(Node):
         self._inputs.add_arrivals(
             Empty, 'policy/alive', self._arbiter.heartbeat.beat, qos.HEARTBEAT
         )
+        self._probe = PolicyProbe(self, self._arbiter.heartbeat.answer)
         self.create_service(Trigger, 'estop', self._on_estop)
         self.create_service(Trigger, 'resume', self._on_resume)
         self.create_service(SetMode, 'set_mode', self._on_set_mode)
@@ -193,13 +195,17 @@ class ArbiterNode(Node):
 
     def _urgent(self) -> bool:
         """Look in mid-period for a human, whom half a period is enough to keep waiting, and for a dead policy."""
-        self._inputs.poll()
+        self._poll()
         return self._arbiter.urgent(self._now_s(), time.monotonic())
 
     # Output -------------------------------------------------------------------------------------
 
-    def _on_tick(self) -> None:
+    def _poll(self) -> None:
         self._inputs.poll()
+        self._probe.look()
+
+    def _on_tick(self) -> None:
+        self._poll()
         now_ns = self.get_clock().now().nanoseconds
         output = self._arbiter.tick(now_ns * 1e-9, time.monotonic())
         if output is None:

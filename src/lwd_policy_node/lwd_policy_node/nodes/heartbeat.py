@@ -12,7 +12,12 @@ from rclpy.node import Node
 from std_msgs.msg import Empty
 
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.realtime import claim_realtime_for_this_thread
+from lwd_policy_node.nodes.policy_probe import TOPIC
+from lwd_policy_node.nodes.polling import PolledInputs
+from lwd_policy_node.nodes.realtime import (
+    claim_realtime_for_middleware,
+    claim_realtime_for_this_thread,
+)
 from lwd_policy_node.nodes.threads import start_thread
 
 BEATS_PER_PERIOD = 3
@@ -27,9 +32,10 @@ class HeartbeatThread:
         Args:
             node: whose namespace it is.
             period_s: control period.
-            priority: SCHED_FIFO priority of the thread, where the system permits it; 0 = ordinary.
+            priority: SCHED_FIFO priority of the thread and the middleware's, where the system permits it; 0 = ordinary.
         """
         self._node = node
+        self._questions = PolledInputs(node)
         self._interval_s = period_s / BEATS_PER_PERIOD
         self._priority = priority
         self._out = node.create_publisher(Empty, 'policy/alive', qos.HEARTBEAT)
@@ -37,12 +43,16 @@ class HeartbeatThread:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Beat from now on."""
+        """Beat, and acknowledge the arbiter's questions, from now on."""
+        self._questions.add(Empty, TOPIC, lambda _: None, qos.ALIVE_QUESTION)
+        if self._priority:
+            claim_realtime_for_middleware(self._priority)
         self._stopping.clear()
         self._thread = start_thread('heartbeat', self._beat)
 
     def stop(self) -> None:
         """Beat no more; harmless when it does not."""
+        self._questions.close()
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5.0)

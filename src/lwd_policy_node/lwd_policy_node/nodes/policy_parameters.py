@@ -73,7 +73,8 @@ PARAMETERS = (
         'heartbeat_priority',
         int,
         10,
-        'SCHED_FIFO priority of the heartbeat thread, where the system permits it; 0 = ordinary scheduling.',
+        'SCHED_FIFO priority of heartbeat and middleware, not of the inference, where the system permits it; '
+        '0 = ordinary scheduling.',
         0,
         99,
     ),

@@ -52,6 +52,7 @@ CAMERA = best_effort(5)
 JOINT_STATES = reliable(10)
 JOINT_STATES_READER = reliable(1)  # the arbiter wants the newest only
 ACTION_CHUNK = reliable(1)
+ALIVE_QUESTION = reliable(1)  # its acknowledgement is the answer
 HEARTBEAT = best_effort(1)  # the next one comes sooner than a lost one could be sent again
 TELEOP_READER = reliable(10)  # every deadman edge counts
 JOINT_COMMAND = reliable(1)
