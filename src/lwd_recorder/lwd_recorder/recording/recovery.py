@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -30,12 +31,10 @@ from lwd_recorder.bag.schema import SchemaError, type_hash
 from lwd_recorder.bag.verified import MAGIC
 from lwd_recorder.bag.writer import METADATA_NAME
 from lwd_recorder.durable import fsync_folder, write_atomically
-from lwd_recorder.manifest import EpisodeManifest, LossRecord, file_record
-from lwd_recorder.recording.told import EpisodeSaid, Told
+from lwd_recorder.manifest import EpisodeManifest, LossRecord, ManifestError, file_record
+from lwd_recorder.recording.told import ENDED_BY, LABEL_FIELDS, Told
 from lwd_recorder.spool import UnrecoverableError
 
-ENDED_BY = 'recovery'
-"""`ended_by` of an episode whose end was never recorded."""
 _SPLIT = re.compile(r'_(\d+)\.mcap$')
 _NS = 1_000_000_000
 
@@ -74,45 +73,38 @@ def recover_bag(
     if not scans:
         reasons = '; '.join(f'{scan.path.name}: {scan.damage or "no message"}' for scan in found)
         raise UnrecoverableError(f'no message in it can be verified ({reasons})')
-    started = told.running or told.ended
-    if started is None:
-        raise UnrecoverableError('no Episode message in it says which episode this is')
+    end_ns = max(scan.end_ns for scan in scans)
+    label = _label_of(folder) or told.label(profile, end_ns, min(changed_s, wall_s()))
     for scan in found:
         if not scan.count:
             _set_aside(scan.path, aside)
             scan.path.unlink()
     fsync_folder(folder)
-    _write_metadata(folder, scans, started)
-    end_ns = max(scan.end_ns for scan in scans)
-    ended = told.ended
-    ended_ns = end_ns if ended is None else ended.ended_ns
-    if ended_ns <= started.started_ns:
-        ended_ns = max(started.started_ns, end_ns)
+    _write_metadata(folder, scans, str(label['robot_id']))
+    started_ns, ended_ns = (round(label[name] * _NS) for name in ('started_s', 'ended_s'))
     manifest = EpisodeManifest(
-        episode_id=folder.name,
-        robot_id=started.robot_id,
-        profile=profile,
-        task=started.task,
-        instruction=started.instruction,
-        kind=started.kind,
-        seed=started.seed,
-        outcome='aborted' if ended is None else ended.outcome_name,
-        ended_by=ENDED_BY if ended is None else ended.ended_by,
-        started_s=started.started_ns / _NS,
-        ended_s=ended_ns / _NS,
-        ended_wall_s=min(changed_s, wall_s()),
+        **label,
         committed_wall_s=0.0,
         files=tuple(file_record(folder / name) for name in _names(scans)),
-        topics=_measured(scans, started.started_ns, ended_ns, periodic),
+        topics=_measured(scans, started_ns, ended_ns, periodic),
         policy_versions=tuple(sorted(told.facts.policy_versions)),
         takeovers=told.facts.takeovers,
         human_s=round(told.facts.human_ns / _NS, 6),
         recovered=True,
         lost=_loss(found, end_ns),
-        notes=tuple(_notes(found, aside, told)),
+        notes=tuple(_notes(found, aside, ended_by=str(label['ended_by']))),
     )
     manifest.save(folder)
     return manifest
+
+
+def _label_of(folder: Path) -> dict[str, Any] | None:
+    """Return what an earlier manifest of the same folder says of the episode: it was closed, and damaged later."""
+    try:
+        known = EpisodeManifest.load(folder)
+    except ManifestError:
+        return None
+    return {name: getattr(known, name) for name in LABEL_FIELDS}
 
 
 def _recover_file(path: Path, aside: Path, told: Told) -> FileScan:
@@ -145,9 +137,11 @@ def _told_again(path: Path, aside: Path, told: Told) -> FileScan:
 def _set_aside(path: Path, aside: Path) -> None:
     """Give a file a second name in the folder of originals, durably."""
     aside.mkdir(parents=True, exist_ok=True)
-    target = aside / path.name
-    if not (target.is_file() and target.samefile(path)):
-        target.unlink(missing_ok=True)
+    target, number = aside / path.name, 1
+    while target.exists() and not target.samefile(path):  # of an earlier repair
+        number += 1
+        target = aside / f'{path.name}.{number}'
+    if not target.exists():
         os.link(path, target)
     fsync_folder(aside)
     fsync_folder(aside.parent)
@@ -194,9 +188,9 @@ def _loss(found: Sequence[FileScan], end_ns: int) -> LossRecord:
     )
 
 
-def _notes(found: Sequence[FileScan], aside: Path, told: Told) -> list[str]:
+def _notes(found: Sequence[FileScan], aside: Path, *, ended_by: str) -> list[str]:
     notes = ['not closed by its recorder; repaired to the longest verified prefix of each file']
-    if told.ended is None:
+    if ended_by == ENDED_BY:
         notes.append('no end was recorded; the end is that of the last message')
     for scan in found:
         if scan.lost_bytes:
@@ -207,7 +201,7 @@ def _notes(found: Sequence[FileScan], aside: Path, told: Told) -> list[str]:
     return notes
 
 
-def _write_metadata(folder: Path, scans: Sequence[FileScan], started: EpisodeSaid) -> None:
+def _write_metadata(folder: Path, scans: Sequence[FileScan], robot_id: str) -> None:
     counts: dict[str, int] = {}
     first: dict[str, TopicScan] = {}
     for scan in scans:
@@ -220,7 +214,7 @@ def _write_metadata(folder: Path, scans: Sequence[FileScan], started: EpisodeSai
             TopicMetadata(name, of.type_name, _hash(of.type_name), _qos(of.qos), counts[name])
             for name, of in first.items()
         ],
-        custom_data={'episode_id': started.episode_id, 'robot_id': started.robot_id},
+        custom_data={'episode_id': folder.name, 'robot_id': robot_id},
         ros_distro=os.environ.get('ROS_DISTRO', 'jazzy'),
     )
     text = as_yaml_text({'rosbag2_bagfile_information': information})
