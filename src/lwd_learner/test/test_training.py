@@ -90,15 +90,20 @@ def same(before: dict[str, torch.Tensor], module: torch.nn.Module) -> bool:
 
 
 @pytest.mark.parametrize(
-    ('changes', 'reference_moves', 'q_moves'),
+    ('changes', 'reference_moves', 'q_moves', 'edit_moves'),
     [
-        ({'algorithm': 'lwd', 'reference': 'refreshed'}, True, True),
-        ({'algorithm': 'lwd', 'reference': 'frozen'}, False, True),
-        ({'algorithm': 'filtered_bc'}, True, False),
-        ({'algorithm': 'hg_dagger'}, True, False),
+        ({'algorithm': 'lwd', 'reference': 'refreshed'}, True, True, True),
+        ({'algorithm': 'lwd', 'reference': 'frozen'}, False, True, True),
+        ({'algorithm': 'iql'}, True, True, True),
+        ({'algorithm': 'refresh_only'}, True, True, False),
+        ({'algorithm': 'filtered_bc'}, True, False, False),
+        ({'algorithm': 'hg_dagger'}, True, False, False),
+        ({'algorithm': 'sft'}, False, False, False),
     ],
 )
-def test_each_algorithm_changes_what_it_should(parts, changes, reference_moves, q_moves):
+def test_each_algorithm_changes_what_it_should(
+    parts, changes, reference_moves, q_moves, edit_moves
+):
     make, data = parts
     learner = make(**changes)
     before = {
@@ -115,8 +120,84 @@ def test_each_algorithm_changes_what_it_should(parts, changes, reference_moves, 
     assert same(before['encoder'], learner.policy.encoder)
     assert same(before['expert'], learner.policy.expert) is not reference_moves
     assert same(before['critic'], learner.critic) is not q_moves
-    assert same(before['edit'], learner.policy.edit) is not q_moves
+    assert same(before['edit'], learner.policy.edit) is not edit_moves
     assert all(np.isfinite(value) for value in info.values())
+
+
+def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):
+    _, data = parts
+    config = small_config(tmp_path, algorithm='recap')
+    policy = Policy(dataclasses.replace(SMALL, edit_hidden=0, guidance=config.recap.beta))
+    policy.advantage_words.normal_()
+    learner = Learner(policy, config)
+    before = state_of(learner.policy.expert)
+    info = learner.update(data.batch(), data.clone_batch(), 0.6)
+    assert not same(before, learner.policy.expert)
+    assert 0 < info['recap/positive_share'] <= 1
+
+
+def test_an_update_is_undone_whole_when_its_last_network_fails(parts):
+    """V, Q, averages, reference and all Adam states are as before; the skip is counted and says which network."""
+    make, data = parts
+    learner = make()
+    learner.update(data.batch(), data.clone_batch(), 0.9)
+
+    def everything() -> list[torch.Tensor]:
+        modules = [*learner.modules().values(), learner.policy]
+        tensors = [t for module in modules for t in module.state_dict().values()]
+        for optimiser in learner.optimisers.values():
+            tensors += [v for state in optimiser.state.values() for v in state.values()]
+        return [tensor.clone() for tensor in tensors]
+
+    before = everything()
+    actor_step = learner.steps['edit']
+    learner.steps['edit'] = lambda _: False
+    assert learner.update(data.batch(), data.clone_batch(), 0.9) == {'skipped/edit': 1.0}
+    assert learner.skipped == 1
+    assert all(torch.equal(a, b) for a, b in zip(before, everything(), strict=True))
+    learner.steps['edit'] = actor_step
+    learner.update(data.batch(), data.clone_batch(), 0.9)
+    assert learner.skipped == 1
+    assert not all(torch.equal(a, b) for a, b in zip(before, everything(), strict=True))
+
+
+def test_a_batch_that_is_not_finite_is_skipped_before_anything_was_learned(parts):
+    make, data = parts
+    learner = make()
+    before = state_of(learner.critic)
+    bad = dataclasses.replace(data.batch(), reward=torch.full((16,), float('nan')))
+    assert learner.update(bad, data.clone_batch(), 0.9) == {'skipped/critic': 1.0}
+    assert same(before, learner.critic)
+    assert not any(optimiser.state for optimiser in learner.optimisers.values())
+
+
+def test_bfloat16_products_give_nearly_the_same_losses(parts):
+    make, data = parts
+    batch, clone = data.batch(), data.clone_batch()
+    exact = make().update(batch, clone, 0.9)
+    low = make(precision='bfloat16').update(batch, clone, 0.9)
+    for name in ('value/loss', 'critic/loss', 'clone/loss', 'actor/loss'):
+        assert low[name] == pytest.approx(exact[name], rel=0.1, abs=1e-2), name
+
+
+def test_a_gpu_that_is_not_there_is_named(parts):
+    make, _ = parts
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match='no GPU'):
+            make(device='cuda')
+    with pytest.raises(ValueError, match='for a GPU'):
+        make(compile=True)
+
+
+def test_cosine_rates_fall_over_a_stage_and_constant_ones_do_not(parts):
+    make, data = parts
+    for schedule, expected in (('constant', 1.0), ('cosine', 0.02)):
+        learner = make(
+            rl=RlConfig(batch_size=8, critic_hidden=16, clone_batch_size=8, schedule=schedule)
+        )
+        learner.update(data.batch(), None, 0.6, progress=1.0)
+        found = learner.optimisers['critic'].param_groups[0]['lr']
+        assert found == pytest.approx(expected * learner.config.rl.critic_lr)
 
 
 def test_a_non_finite_loss_changes_nothing_and_is_counted():

@@ -41,8 +41,9 @@ class DivlConfig:
     """Lower clip of the level (unpublished; never active in the published curves)."""
     tau_max: float = 0.95
     """Upper clip of the level (unpublished)."""
-    statistic: Literal['adaptive', 'constant', 'mean'] = 'adaptive'
-    """What Q bootstraps from: the adaptive quantile, a quantile at tau_base, or V's mean."""
+    statistic: Literal['adaptive', 'constant', 'mean', 'expectile'] = 'adaptive'
+    """What Q bootstraps from: the adaptive quantile, a quantile at tau_base, V's mean, or (`iql`) V as the expectile of
+    level tau_base."""
 
 
 def support(config: DivlConfig, device: torch.device | None = None) -> Tensor:
@@ -89,7 +90,7 @@ def quantile(logits: Tensor, tau: Tensor, config: DivlConfig) -> Tensor:
 def state_value(logits: Tensor, config: DivlConfig) -> Tensor:
     """The statistic of V that Q bootstraps from, shape (B,), without gradient."""
     with torch.no_grad():
-        if config.statistic == 'mean':
+        if config.statistic in ('mean', 'expectile'):
             return logits.softmax(-1) @ support(config, logits.device)
         if config.statistic == 'constant':
             return quantile(logits, torch.full_like(logits[:, 0], config.tau_base), config)

@@ -12,7 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lwd_learner.algorithms.method import Method
+
 Info = dict[str, float]
+METHOD = Method('sft', clones='nothing')
+"""The control that never learns from what robots do."""
 CleanHead = Callable[[Tensor, Tensor], Tensor]
 """x1_hat(x, t): x (..., D), t broadcastable (..., 1) -> (..., D); the context is closed over."""
 

@@ -4,7 +4,7 @@ chunks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,12 @@ class TensorBatch:
     """(B,) discounted reward of the window."""
     discount: Tensor
     """(B,) bootstrap factor, 0 where the episode ended."""
+    human: Tensor
+    """(B,) bool, commanded by a human."""
+
+    def to(self, device: torch.device) -> TensorBatch:
+        """The same on a device."""
+        return TensorBatch(*(getattr(self, f.name).to(device) for f in fields(self)))
 
     @property
     def entries(self) -> Tensor:
@@ -71,4 +77,5 @@ def to_tensors(
         next_state=policy.norm.state(torch.from_numpy(batch.next_state)),
         reward=torch.from_numpy(batch.reward),
         discount=torch.from_numpy(batch.discount),
+        human=torch.from_numpy(batch.human),
     )

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from lwd_learner.algorithms import METHODS, Method
 from lwd_learner.algorithms.divl import DivlConfig
 from lwd_learner.algorithms.qam_config import QamConfig
+from lwd_learner.algorithms.recap import RecapConfig
 
-Algorithm = Literal['lwd', 'filtered_bc', 'hg_dagger']
+Algorithm = Literal['lwd', 'iql', 'refresh_only', 'filtered_bc', 'hg_dagger', 'recap', 'sft']
 
 
 def lwd_home() -> Path:
@@ -86,8 +88,10 @@ class RlConfig:
     """Steps of linear warm-up of the actor's learning rate."""
     actor_every: int = 2
     """An adjoint-matching step every so many updates."""
+    schedule: Literal['constant', 'cosine'] = 'constant'
+    """Of all learning rates over a stage, after warm-up."""
     grad_clip: float = 1.0
-    """Largest gradient norm, for each network apart."""
+    """Largest gradient norm, for each network apart: a joint clip would couple actor and critic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,8 @@ class TrainConfig:
     preset: str = 'tiny'
     """Size of the policy."""
     algorithm: Algorithm = 'lwd'
-    """DIVL + QAM, or a control: cloning of successes and rescues, or of demonstrations and human
-    segments.
+    """LWD (DIVL + QAM); expectile IQL + QAM; or a control without a tilt: LWD's refreshed reference alone, cloning of
+    successes and rescues, of demonstrations and human segments, of everything by its advantage, or SFT and no more.
     """
     reference: Literal['refreshed', 'frozen'] = 'refreshed'
     """QAM's reference: cloned further on online successes and rescues, or the SFT checkpoint for
@@ -168,6 +172,8 @@ class TrainConfig:
     """Value learning; tau_base comes from the stage."""
     qam: QamConfig = field(default_factory=QamConfig)
     """Policy extraction."""
+    recap: RecapConfig = field(default_factory=RecapConfig)
+    """Advantage-conditioned cloning."""
     offline: OfflineConfig = field(default_factory=OfflineConfig)
     """Offline stage."""
     online: OnlineConfig = field(default_factory=OnlineConfig)
@@ -178,6 +184,12 @@ class TrainConfig:
     """Announce and serve weights to robots over ROS 2."""
     seed: int = 0
     """Of weights, batches and noise."""
+    device: Literal['cpu', 'cuda'] = 'cpu'
+    """Where networks are trained."""
+    precision: Literal['float32', 'bfloat16'] = 'float32'
+    """Of products in RL updates (autocast); weights, losses and averages stay float32."""
+    compile: bool = False
+    """torch.compile of the networks; only on a GPU."""
     threads: int = 0
     """torch threads of SFT and offline RL; 0 for all cores."""
     online_threads: int = 1
@@ -185,3 +197,14 @@ class TrainConfig:
     resume: bool = False
     """Go on from the last checkpoint of run_dir; without it a run_dir that holds one is refused.
     """
+
+    @property
+    def method(self) -> Method:
+        """What `algorithm` trains, and on what."""
+        return METHODS[self.algorithm]
+
+    @property
+    def clones_online(self) -> bool:
+        """Whether the flow goes on cloning while robots act."""
+        frozen = self.method.tilts and self.reference == 'frozen'
+        return self.method.clones != 'nothing' and not frozen

@@ -40,9 +40,10 @@ class StageData:
             SamplerConfig(rl.batch_size, horizon, n_step, rl.gamma, online_share, seed),
             everything,
         )
-        cloned = (
-            demonstrations_and_human if config.algorithm == 'hg_dagger' else rescues_and_successes
-        )
+        cloned = {
+            'demonstrations and human': demonstrations_and_human,
+            'everything': everything,
+        }.get(config.method.clones, rescues_and_successes)
         self._cloned = Sampler(
             replay,
             SamplerConfig(rl.clone_batch_size, horizon, 1, rl.gamma, online_share, seed + 1),

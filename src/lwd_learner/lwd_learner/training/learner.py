@@ -9,172 +9,265 @@ Three networks act or judge on frozen features:
   trust region. It starts at zero, so RL starts exactly at the reference, and a moving reference
   carries the policy with it;
 * the **critic** (V, Q), which never leaves the learner.
+
+Which of them a run has is its `Method`. An update happens whole or not at all.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import replace
 
 import torch
 from lwd_policy_node.policy import Policy
 from torch import Tensor, nn
 
-from lwd_learner.algorithms import divl, qam, sft
+from lwd_learner.algorithms import divl, iql, qam, recap, sft, trust_region
+from lwd_learner.training.accelerate import autocast, compile_networks, device_of
 from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.critic import Critic
-from lwd_learner.training.optimisation import Step
+from lwd_learner.training.optimisation import NotFinite, Snapshot, Step, cosine, set_rate
 
 Info = dict[str, float]
+SMOOTHING = 0.05
+"""Of lambda by the shift it asks for, per update."""
+
+log = logging.getLogger('train')
 
 
 class Learner:
     """Networks, optimisers and counters of RL on top of a policy that SFT has trained."""
 
     def __init__(self, policy: Policy, config: TrainConfig) -> None:
-        """Start at the policy; the critic starts at random."""
+        """Start at the policy; the critic starts at random.
+
+        Raises:
+            ValueError: the configured device is not there.
+        """
         self.policy = policy
         self.config = config
+        self.method = config.method
+        self.device = device_of(config)
         rl = config.rl
         torch.manual_seed(config.seed + 2)
-        self.critic = Critic(policy.config, rl.critic_hidden, rl.critic_heads, config.divl.atoms)
+        critic = Critic(policy.config, rl.critic_hidden, rl.critic_heads, config.divl.atoms)
+        self.critic = critic.to(self.device)
         self.critic_ema = copy.deepcopy(self.critic).requires_grad_(False)
-        self.clone = copy.deepcopy(policy.expert).requires_grad_(True)
         policy.requires_grad_(False)
-        edit = list(policy.edit.parameters()) if policy.edit is not None else []
-        for parameter in edit:
-            parameter.requires_grad_(True)
-        critic, clone = list(self.critic.parameters()), list(self.clone.parameters())
+        policy.expert.to(self.device)
+        self.clone = copy.deepcopy(policy.expert).requires_grad_(True)
+        if policy.edit is not None:
+            policy.edit.to(self.device).requires_grad_(True)
+        networks: dict[str, nn.Module] = {'critic': self.critic, 'clone': self.clone}
+        if policy.edit is not None:
+            networks['edit'] = policy.edit
+        rates = {'critic': rl.critic_lr, 'clone': rl.clone_lr, 'edit': rl.actor_lr}
+        decay = {'critic': 0.0, 'clone': 1e-4, 'edit': 0.0}
         self.optimisers: dict[str, torch.optim.Optimizer] = {
-            'critic': torch.optim.Adam(critic, lr=rl.critic_lr),
-            'clone': torch.optim.AdamW(clone, lr=rl.clone_lr, weight_decay=1e-4),
+            name: torch.optim.AdamW(
+                network.parameters(), lr=rates[name], weight_decay=decay[name], fused=True
+            )
+            for name, network in networks.items()
         }
-        if edit:
-            self.optimisers['edit'] = torch.optim.AdamW(edit, lr=rl.actor_lr, weight_decay=0.0)
-        parameters = {'critic': critic, 'clone': clone, 'edit': edit}
         self.steps = {
-            name: Step(optimiser, parameters[name], rl.grad_clip)
+            name: Step(optimiser, list(networks[name].parameters()), rl.grad_clip)
             for name, optimiser in self.optimisers.items()
         }
+        self._before = Snapshot(
+            [*networks.values(), self.critic_ema, policy.expert], list(self.optimisers.values())
+        )
+        if config.compile:
+            compile_networks(self)
         self.step = 0
+        self.skipped = 0
         self.temperature: float | None = None
-        self.generator = torch.Generator().manual_seed(config.seed + 3)
-
-    @property
-    def uses_q(self) -> bool:
-        """Whether the algorithm learns V and Q and tilts the policy by them."""
-        return self.config.algorithm == 'lwd'
-
-    @property
-    def clones(self) -> bool:
-        """Whether the reference is refreshed by cloning."""
-        return self.config.algorithm != 'lwd' or self.config.reference == 'refreshed'
-
-    @property
-    def skipped(self) -> int:
-        """Steps left out because something was not finite."""
-        return sum(step.skipped for step in self.steps.values())
+        self.generator = torch.Generator(self.device).manual_seed(config.seed + 3)
 
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds besides the policy."""
         return {'critic': self.critic, 'critic_ema': self.critic_ema, 'clone': self.clone}
 
-    def update(self, batch: TensorBatch, clone_batch: TensorBatch | None, tau_base: float) -> Info:
-        """One update.
+    def update(
+        self,
+        batch: TensorBatch,
+        clone_batch: TensorBatch | None,
+        tau_base: float,
+        progress: float = 0.0,
+    ) -> Info:
+        """One update, of every network or of none.
 
         Args:
             batch: transitions of everything, for V, Q and the policy.
-            clone_batch: successes and rescues, for the reference; None leaves it.
+            clone_batch: what the method clones, for the reference; None leaves it.
             tau_base: DIVL's level in this stage.
+            progress: of the stage, for rates that fall.
 
         Returns:
-            What to log.
+            What to log; with ``skipped/<network>`` alone when the update was undone.
         """
-        info: Info = {}
         self.step += 1
-        if self.uses_q:
-            info |= self._critic_update(batch, replace(self.config.divl, tau_base=tau_base))
-        if clone_batch is not None and self.clones:
-            info |= self._clone_update(clone_batch)
-        if (
-            self.uses_q
-            and self.policy.edit is not None
-            and self.step % self.config.rl.actor_every == 0
-        ):
+        self._set_rates(progress)
+        self._before.take()
+        try:
+            return self._update(batch.to(self.device), clone_batch, tau_base)
+        except NotFinite as error:
+            self._before.restore()
+            self.skipped += 1
+            log.warning('update %d left out whole: %s is not finite', self.step, error)
+            return {f'skipped/{error}': 1.0}
+
+    def _update(
+        self, batch: TensorBatch, clone_batch: TensorBatch | None, tau_base: float
+    ) -> Info:
+        info: Info = {}
+        if self.method.values:
+            info |= self._critic_update(batch, self._divl(tau_base))
+        if clone_batch is not None and self.config.clones_online:
+            info |= self._clone_update(clone_batch.to(self.device), self._divl(tau_base))
+        due = self.step % self.config.rl.actor_every == 0
+        if self.method.tilts and self.policy.edit is not None and due:
             info |= self._actor_update(batch)
         return info
 
+    def _divl(self, tau_base: float) -> divl.DivlConfig:
+        config = replace(self.config.divl, tau_base=tau_base)
+        return replace(config, statistic='expectile') if self.method.expectile else config
+
+    def _set_rates(self, progress: float) -> None:
+        rl = self.config.rl
+        factor = cosine(progress) if rl.schedule == 'cosine' else 1.0
+        rise = min(1.0, self.step / max(rl.actor_warmup, 1))
+        rates = {'critic': rl.critic_lr, 'clone': rl.clone_lr, 'edit': rl.actor_lr * rise}
+        for name, optimiser in self.optimisers.items():
+            set_rate(optimiser, rates[name] * factor)
+
+    def _take(self, name: str, loss: Tensor) -> None:
+        """Step one network.
+
+        Raises:
+            NotFinite: its loss or gradient is not finite.
+        """
+        if not self.steps[name](loss):
+            raise NotFinite(name)
+
     def _critic_update(self, batch: TensorBatch, config: divl.DivlConfig) -> Info:
         critic, ema = self.critic, self.critic_ema
-        with torch.no_grad():
+        value_loss = iql.value_loss if config.statistic == 'expectile' else divl.value_loss
+        with torch.no_grad(), autocast(self.config):
             replay_q = ema.q(
                 ema.readout(batch.features, batch.text, batch.state), batch.chunk, batch.steps
             )
-        logits = critic.value_logits(critic.readout(batch.features, batch.text, batch.state))
-        value_loss, info = divl.value_loss(logits, replay_q, config)
-        if not self.steps['critic'](value_loss):
-            return info
-        with torch.no_grad():
+        with autocast(self.config):
+            logits = critic.value_logits(critic.readout(batch.features, batch.text, batch.state))
+        loss, info = value_loss(logits.float(), replay_q.float(), config)
+        self._take('critic', loss)
+        with torch.no_grad(), autocast(self.config):
             next_logits = critic.value_logits(
                 critic.readout(batch.next_features, batch.text, batch.next_state)
             )
-        target = divl.q_target(batch.reward, batch.discount, next_logits, config)
-        q = critic.q(
-            critic.readout(batch.features, batch.text, batch.state), batch.chunk, batch.steps
-        )
-        critic_loss, more = divl.critic_loss(q, target)
-        if self.steps['critic'](critic_loss):
-            divl.ema_update(ema, critic, self.config.rl.ema)
+        target = divl.q_target(batch.reward, batch.discount, next_logits.float(), config)
+        with autocast(self.config):
+            q = critic.q(
+                critic.readout(batch.features, batch.text, batch.state), batch.chunk, batch.steps
+            )
+        critic_loss, more = divl.critic_loss(q.float(), target)
+        self._take('critic', critic_loss)
+        divl.ema_update(ema, critic, self.config.rl.ema)
         return info | more
 
-    def _clone_update(self, batch: TensorBatch) -> Info:
-        noise = torch.randn(batch.state.shape, generator=self.generator)
+    def _clone_update(self, batch: TensorBatch, config: divl.DivlConfig) -> Info:
+        noise = torch.randn(batch.state.shape, generator=self.generator, device=self.device)
         state = batch.state + self.config.sft.state_noise * noise
-        context = self.clone.head.c_in(self.clone.encode(batch.features, batch.text, state))
-        loss, info = sft.flow_matching_loss(
-            lambda x, t: self.clone.head.from_context(x, t, context),
+        text, info = self._conditioned(batch, config)
+
+        with autocast(self.config):
+            context = self.clone.head.c_in(self.clone.encode(batch.features, text, state))
+
+        def head(x: Tensor, t: Tensor) -> Tensor:
+            with autocast(self.config):
+                clean: Tensor = self.clone.head.from_context(x, t, context)
+            return clean.float()
+
+        loss, found = sft.flow_matching_loss(
+            head,
             batch.chunk,
             batch.entries,
             self.generator,
             draws=self.config.rl.clone_draws,
         )
-        if self.steps['clone'](loss):
-            divl.ema_update(self.policy.expert, self.clone, self.config.rl.clone_ema)
-        return {'clone/loss': info['sft/loss']}
+        self._take('clone', loss)
+        divl.ema_update(self.policy.expert, self.clone, self.config.rl.clone_ema)
+        return info | {'clone/loss': found['sft/loss']}
+
+    @torch.no_grad()
+    def _conditioned(self, batch: TensorBatch, config: divl.DivlConfig) -> tuple[Tensor, Info]:
+        """Instructions that say, for RECAP, whether the chunk was better than expected."""
+        if not self.method.conditions:
+            return batch.text, {}
+        ema = self.critic_ema
+        readout = ema.readout(batch.features, batch.text, batch.state)
+        q = ema.q(readout, batch.chunk, batch.steps).amin(0)
+        advantage = q - divl.state_value(ema.value_logits(readout), config)
+        settings = self.config.recap
+        positive = recap.indicator(advantage, batch.human, settings)
+        words = self.policy.advantage_words.to(self.device)
+        text = recap.condition(batch.text, positive, words, settings.dropout, self.generator)
+        return text, {
+            'recap/advantage_mean': advantage.mean().item(),
+            'recap/positive_share': positive.float().mean().item(),
+        }
 
     def _actor_update(self, batch: TensorBatch) -> Info:
         assert self.policy.edit is not None
-        rl, size = self.config.rl, self.config.rl.actor_batch_size
+        size, config = self.config.rl.actor_batch_size, self.config.qam
         base_head, edit_head = self.policy.expert.head, self.policy.edit.head
         features, text, state = batch.features[:size], batch.text[:size], batch.state[:size]
-        with torch.no_grad():
+        with torch.no_grad(), autocast(self.config):
             prefix = self.policy.expert.encode(features, text, state)
             base_context = base_head.c_in(prefix)
             readout = self.critic_ema.readout(features, text, state)
-        edit_context = edit_head.c_in(prefix)
+        with autocast(self.config):
+            edit_context = edit_head.c_in(prefix)
         all_steps = torch.ones_like(batch.steps[:size])
 
         def base(x: Tensor, t: Tensor) -> Tensor:
-            clean: Tensor = base_head.from_context(x, t, base_context)
-            return clean
+            with autocast(self.config):
+                clean: Tensor = base_head.from_context(x, t, base_context)
+            return clean.float()
 
         def edit(x: Tensor, t: Tensor) -> Tensor:
-            change: Tensor = edit_head.from_context(x, t, edit_context)
-            return change
+            with autocast(self.config):
+                change: Tensor = edit_head.from_context(x, t, edit_context)
+            return change.float()
 
         def q(chunk: Tensor) -> Tensor:
-            return self.critic_ema.q(readout, chunk, all_steps).amin(0)
+            with autocast(self.config):
+                heads = self.critic_ema.q(readout, chunk, all_steps)
+            return heads.float().amin(0)
 
-        for group in self.optimisers['edit'].param_groups:
-            group['lr'] = rl.actor_lr * min(1.0, self.step / max(rl.actor_warmup, 1))
-        x0 = torch.randn(batch.chunk[:size].shape, generator=self.generator)
+        chunk = batch.chunk[:size]
+        x0 = torch.randn(chunk.shape, generator=self.generator, device=self.device)
         loss, info = qam.edit_loss(
-            edit, base, q, x0, self.config.qam, self.generator, self.temperature
+            edit, base, q, x0, config, self.generator, self.temperature, chunk
         )
-        if self.steps['edit'](loss):
-            found = info['actor/temperature_region']
-            self.temperature = (
-                found if self.temperature is None else 0.95 * self.temperature + 0.05 * found
-            )
+        self._take('edit', loss)
+        self._move_temperature(info)
         return info
+
+    def _move_temperature(self, info: Info) -> None:
+        """lambda follows the trust region: smoothed, or a step of the dual."""
+        config, found = self.config.qam, info['actor/temperature_region']
+        if config.temperature is not None:
+            return
+        if self.temperature is None:
+            self.temperature = (
+                found / trust_region.DUAL_FACTOR if config.trust_region == 'dual' else found
+            )
+        elif config.trust_region == 'dual':
+            self.temperature = trust_region.dual_step(
+                self.temperature, info['actor/path_kl'], config.kl_budget, config.dual_rate
+            )
+        else:
+            self.temperature = (1 - SMOOTHING) * self.temperature + SMOOTHING * found

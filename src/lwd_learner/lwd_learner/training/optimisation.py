@@ -1,6 +1,4 @@
-"""One optimiser step that is skipped whole when anything is not finite; cosine rate; averaged
-weights.
-"""
+"""Steps that leave no trace when anything is not finite; cosine rates; averaged weights."""
 
 from __future__ import annotations
 
@@ -9,6 +7,10 @@ from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+class NotFinite(ArithmeticError):
+    """A loss or a gradient is not finite; the message names the network."""
 
 
 class Step:
@@ -38,14 +40,60 @@ class Step:
         return True
 
 
+class Snapshot:
+    """Weights and optimiser states as they were before an update, to undo it whole."""
+
+    def __init__(
+        self, modules: Sequence[nn.Module], optimisers: Sequence[torch.optim.Optimizer]
+    ) -> None:
+        """Of all that an update may write to."""
+        self._modules, self._optimisers = modules, optimisers
+        self._kept: list[Tensor] = []
+        self._empty: list[bool] = []
+
+    @torch.no_grad()
+    def take(self) -> None:
+        """Remember the present values."""
+        live = self._live()
+        self._empty = [not optimiser.state for optimiser in self._optimisers]
+        if len(live) != len(self._kept):
+            self._kept = [tensor.clone() for tensor in live]
+        else:
+            torch._foreach_copy_(self._kept, live)
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put the remembered values back."""
+        for optimiser, empty in zip(self._optimisers, self._empty, strict=True):
+            if empty:
+                optimiser.state.clear()
+        torch._foreach_copy_(self._live(), self._kept)
+
+    def _live(self) -> list[Tensor]:
+        tensors = [p.detach() for module in self._modules for p in module.parameters()]
+        for optimiser in self._optimisers:
+            for state in optimiser.state.values():
+                tensors += [value for value in state.values() if isinstance(value, Tensor)]
+        return tensors
+
+
+def cosine(progress: float) -> float:
+    """Factor of a rate: from 1 down to .02 over a run."""
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate of all parameters."""
+    for group in optimiser.param_groups:
+        group['lr'] = rate
+
+
 def set_cosine(
     optimiser: torch.optim.Optimizer, peak: float, progress: float, warmup: float
 ) -> None:
     """Linear warm-up over the share `warmup` of the run, then cosine to 2 % of the peak."""
     rise = min(1.0, progress / warmup) if warmup > 0 else 1.0
-    rate = peak * rise * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
-    for group in optimiser.param_groups:
-        group['lr'] = rate
+    set_rate(optimiser, peak * rise * cosine(progress))
 
 
 class Averaged:
@@ -56,6 +104,15 @@ class Averaged:
         self._live = [p for module in modules for p in module.parameters()]
         self._mean = [p.detach().clone() for p in self._live]
         self._count = 0
+
+    def state(self) -> tuple[int, list[Tensor]]:
+        """Updates so far and the averages."""
+        return self._count, self._mean
+
+    def load(self, count: int, mean: Sequence[Tensor]) -> None:
+        """Inverse of `state`."""
+        self._count = count
+        torch._foreach_copy_(self._mean, list(mean))
 
     def update(self, rate: float) -> None:
         """Move towards the present weights; faster at first, so that the start is forgotten."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.policy import Policy
 from lwd_policy_node.policy.pretrained import load_vision
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.store import open_store
@@ -35,6 +35,7 @@ from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.learner import Info, Learner
+from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.status import Status
 
 LOG_EVERY_S = 10.0
@@ -140,9 +141,7 @@ class TrainingRun:
         self._threads(config.threads)
         torch.manual_seed(config.seed)
         labels = self.replay.index('offline').label.data.shape[1]
-        policy = self.policy = Policy(
-            preset(config.preset, self.profile, label_dim=labels, edit=config.algorithm == 'lwd')
-        )
+        policy = self.policy = new_policy(config, self.profile, labels)
         sft_stage.fit_statistics(policy, self.replay, config.rl.gamma)
 
         def report(step: int, total: int, info: Info) -> bool:
@@ -175,12 +174,18 @@ class TrainingRun:
         self._threads(config.threads)
         data = self._data(limits.n_step, 0.0, config.seed + 10)
         began, first = time.monotonic(), self.learner.step
-        useful = config.algorithm == 'lwd'  # the controls have nothing to do before robots act
+        method = config.method
+        useful = (
+            method.values or method.clones_offline
+        )  # else there is nothing to do before robots act
         while useful and not self.stopping.is_set():
             done, elapsed = self.learner.step - first, time.monotonic() - began
             if done >= limits.steps or elapsed >= limits.seconds:
                 break
-            info = self.learner.update(data.batch(), None, limits.tau_base)
+            clone = data.clone_batch() if method.clones_offline else None
+            info = self.learner.update(
+                data.batch(), clone, limits.tau_base, elapsed / limits.seconds
+            )
             total = min(limits.steps, int((done + 1) / max(elapsed / limits.seconds, 1e-3)))
             self._log('offline', done + 1, total, info)
         self._check_stop()
@@ -214,8 +219,9 @@ class TrainingRun:
                 self._say(f'{online} online episodes; waiting for more', stage='online')
                 time.sleep(WAIT_S)
                 continue
-            clone = data.clone_batch() if self.learner.clones else None
-            info = self.learner.update(data.batch(), clone, limits.tau_base)
+            clone = data.clone_batch() if config.clones_online else None
+            progress = self.progress.online_s / seconds
+            info = self.learner.update(data.batch(), clone, limits.tau_base, progress)
             done = self.learner.step - first
             total = int(done / max(self.progress.online_s / seconds, 1e-3))
             self._log('online', done, total, info)
