@@ -126,7 +126,7 @@ def test_answers_bridge_late_signs_of_life_and_do_not_replace_them() -> None:
     heart.answer(1.0)
     assert not heart.alive(1.0)
     heart.beat(1.0)
-    for late_s in np.arange(0.0, 0.49, 0.02):
+    for late_s in np.arange(0.0, 0.45, 0.02):
         heart.answer(1.0 + late_s)
         heart.answer(0.5)
         assert heart.alive(1.0 + late_s + 0.049)

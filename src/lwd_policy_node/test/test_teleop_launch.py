@@ -19,6 +19,7 @@ from lwd_policy_node.kinematics import ARM_BASE, TOOLS, Chain
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.profile import load_profile
 from sensor_msgs.msg import JointState, Joy
+from std_msgs.msg import Empty
 
 from lwd_msgs.msg import ActionChunk, ControlMode, Episode, ExecutedAction
 from lwd_msgs.srv import EndEpisode
@@ -50,10 +51,12 @@ class Stage:
             JointState, 'leader/joint_states', qos.best_effort(5)
         )
         self.chunk_out = node.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
+        self.alive_out = node.create_publisher(Empty, 'policy/alive', qos.HEARTBEAT)
         episode_out = node.create_publisher(Episode, 'episode', qos.EPISODE)
         node.create_service(EndEpisode, 'episode/end', self.on_end)
         node.create_subscription(JointState, 'joint_states', self.on_state, qos.JOINT_STATES)
         node.create_timer(0.05, self.on_device)
+        node.create_timer(DT / 3, lambda: self.alive_out.publish(Empty()))
         bench.start('arbiter_node', profile='g1_laptop')
         bench.start('echo_robot')
         bench.wait('the arbiter', lambda: any(m.reason == 'no_episode' for m in modes))
