@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from lwd_learner.ingest import Ingest
 from lwd_learner.replay import Replay, Transitions
+from lwd_policy_node.inference import ObservationAssembler
 from lwd_recorder.bag import read_bag
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, JointState
 
 GAMMA = 0.9
 POLICY, HUMAN = 1, 2
@@ -226,6 +229,42 @@ def test_images_are_the_bags_bytes_and_the_newest_at_or_before_the_tick(
     batch = read.read(fresh.global_rows('online', read.starts('online')))
     assert batch.row.tolist() == rows[::3].tolist()  # a transition starts where a new image is
     assert batch.next_row.tolist() == rows[[3, 6, 9, 12, 12]].tolist()
+
+
+@pytest.mark.parametrize('image_every', [1, 3])
+def test_what_the_policy_saw_is_what_the_row_of_that_moment_holds(
+    tmp_path: Path, store, send, profile, hand_made, image_every
+):
+    """The bag in order of receipt, through what assembles observations on the robot: equal, bit for bit."""
+    made = hand_made(sources=SOURCES, missing=LOST, image_every=image_every)
+    replay = ingested(tmp_path, store, send, profile, made)
+    cameras = {f'/{made.robot_id}/{camera.topic}': camera.name for camera in profile.cameras}
+    assembler = ObservationAssembler(profile, late_after_s=1.0)
+    live = {}
+    for topic, _, data, _ in read_bag(tmp_path / 'bags' / made.episode_id):
+        if topic in cameras:
+            image = deserialize_message(data, CompressedImage)
+            stamp_ns = image.header.stamp.sec * 10**9 + image.header.stamp.nanosec
+            assembler.put_image(cameras[topic], stamp_ns, bytes(image.data))
+        elif topic.endswith('/joint_states'):
+            joints = deserialize_message(data, JointState)
+            stamp_ns = joints.header.stamp.sec * 10**9 + joints.header.stamp.nanosec
+            assembler.put_joint_state(stamp_ns, joints.name, joints.position, joints.velocity)
+        taken = assembler.take()
+        if taken is not None:
+            live.setdefault(taken[0], taken[1:])
+    index = replay.index('online')
+    compared = 0
+    for row, stamp_s in enumerate(index.stamp_s.data.tolist()):
+        seen = live.get(round(stamp_s * 1e9))
+        if seen is not None:
+            jpegs, state = seen
+            (stored,) = replay.jpegs(replay.global_rows('online', np.array([row])))
+            assert stored == [jpegs[camera.name] for camera in profile.cameras]
+            np.testing.assert_array_equal(index.state.data[row], state)
+            compared += 1
+    wanted = [t for t in range(25) if t not in LOST and t % image_every == 0]
+    assert compared == len(wanted)
 
 
 def test_labels_are_those_of_the_tick(tmp_path: Path, store, send, profile, hand_made):

@@ -43,11 +43,13 @@ def rank(number: int, uri: str, folder: str, answers: Any) -> None:
     for turn in range(3):
         if turn == number:  # one rank sees a commit that the other has not looked for
             writer.append('online', [episode(f'late-{number}')])
+            writer.relabel(['first'], ('failure', 'aborted')[number])
             replay.refresh()
         snapshot = same_snapshot(replay)
         sampler.refresh()
         starts = [sampler.sample().start.tolist() for _ in range(3)]
         answers.put((turn, number, snapshot, len(replay), starts))
+        assert replay.find('first')[1].outcome == ('failure', 'aborted', 'aborted')[turn]
         dist.barrier()
         writer.refresh()
     dist.destroy_process_group()

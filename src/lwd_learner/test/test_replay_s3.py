@@ -12,6 +12,7 @@ from lwd_learner.replay import (
     EpisodeFrames,
     Prefetcher,
     Replay,
+    ReplayError,
     ReplayLayout,
     Sampler,
     SamplerConfig,
@@ -55,7 +56,7 @@ def uri(s3_bucket: str) -> Iterator[str]:
 
 
 def test_a_replay_lives_in_a_bucket(uri: str):
-    """Made, appended to, followed, sampled ahead by another process, compacted."""
+    """Made, appended to, followed, sampled ahead by another process, relabelled, pruned, compacted."""
     replay = Replay.create(uri, LAYOUT)
     replay.append('online', [episode(1)])
     reader = Replay.open(uri)
@@ -67,6 +68,14 @@ def test_a_replay_lives_in_a_bucket(uri: str):
         got = next(prefetcher)
         shade = got.images.reshape(16, -1).astype(int)
         assert (np.abs(shade - got.batch.state.astype(int)) <= 2).all()
+    before = replay.snapshot()
+    replay.relabel(['e2'], 'failure')
+    replay.prune(['e5'])
     replay.compact()
-    rows = replay.global_rows('online', np.arange(50))
-    assert Replay.open(uri).jpegs(rows) == reader.jpegs(rows)
+    rows = replay.global_rows('online', np.arange(40))
+    fresh = Replay.open(uri)
+    assert fresh.jpegs(rows) == reader.jpegs(rows)
+    assert fresh.find('e2')[1].outcome == 'failure' and len(fresh.kept('online')) == 4
+    assert Replay.open(uri, versions=before).find('e2')[1].outcome == 'success'
+    with pytest.raises(ReplayError, match='holds no new frame'):
+        fresh.jpegs(replay.global_rows('online', np.array([40])))

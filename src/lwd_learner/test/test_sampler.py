@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from lwd_learner.replay import (
     AdaptiveConfig,
+    EpisodeChoice,
     EpisodeFrames,
     Replay,
     ReplayError,
@@ -141,9 +142,9 @@ def test_it_goes_on_where_it_stopped_even_if_the_replay_grew(tmp_path: Path):
         (rescues_and_successes, {'demo': 4}, {'rescued': 2, 'alone': 4}),
         (demonstrations_and_human, {'demo': 4, 'failed demo': 4}, {'rescued': 2, 'lost': 2}),
         (lambda rows: rows.policy_version > 0, {}, {}),
-        (of_episodes(robots=['toy_02']), {}, {}),
+        (of_episodes(EpisodeChoice(robot=('toy_02',))), {}, {}),
         (
-            both(successful, of_episodes(tasks=['stack'], robots=['toy_01'])),
+            both(successful, of_episodes(EpisodeChoice(task=('stack',), robot=('toy_01',)))),
             {'demo': 4},
             {'rescued': 4, 'alone': 4},
         ),

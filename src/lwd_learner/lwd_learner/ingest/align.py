@@ -81,6 +81,7 @@ def align(
         kind=manifest.kind,
         outcome=manifest.outcome,
         seed=manifest.seed,
+        ended_wall_s=manifest.ended_wall_s,
         stamp_s=stamps[rows].astype(np.float64) * 1e-9,
         state=np.array(
             [streams.states.values[i] for i in at['joint_states'][rows].tolist()], np.float32

@@ -150,6 +150,7 @@ class Ingest:
                 on_result(result)
 
         self.trouble = None
+        self._replay.refresh()  # verdicts that people changed meanwhile
         waiting = {name: _Waiting(name) for name in ('offline', 'online')}
         try:
             pending = self.pending()

@@ -36,6 +36,8 @@ COMMAND_HELD_S = 0.5
 """A command is held at least so long, s."""
 OVERSHOOT = 0.05
 """Share of a joint's range by which a measured position may lie outside it and still be a command."""
+FIRST_WALL_S = 1e9
+"""Stamps before this (2001) count from somewhere else, and say nothing of the date, s."""
 
 Stamps = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
@@ -262,7 +264,7 @@ def _manifest(
         ended_by='operator',
         started_s=float(stamps[0]) * 1e-9,
         ended_s=end_s,
-        ended_wall_s=end_s,
+        ended_wall_s=end_s if end_s > FIRST_WALL_S else 0.0,
         committed_wall_s=0.0,
         files=raw.files,
         topics={},

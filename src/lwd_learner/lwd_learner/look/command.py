@@ -66,7 +66,7 @@ class Lint:
         replay = open_replay(self.dir)
         console = Console(stderr=True)
         limits = _limits(replay, self.profile, console)
-        total = sum(len(replay.episodes(name)) for name in DATASETS)
+        total = sum(len(replay.kept(name)) for name in DATASETS)
         if self.episode:
             _find(replay, self.episode)
         with Progress(
@@ -140,17 +140,9 @@ def _find(replay: Replay, episode_id: str) -> tuple[str, EpisodeFacts]:
     """
     if episode_id == 'latest':
         for name in reversed(DATASETS):
-            if replay.episodes(name):
-                return name, replay.episodes(name)[-1]
-    for name in DATASETS:
-        number = replay.index(name).by_id.get(episode_id)
-        if number is not None:
-            return name, replay.episodes(name)[number]
-    known = [facts.episode_id for name in DATASETS for facts in replay.episodes(name)]
-    raise ReplayError(
-        f'{replay.uri} holds no episode {episode_id!r}; it holds {len(known)}: '
-        f'{", ".join(known[-5:]) or "nothing yet"}'
-    )
+            if replay.kept(name):
+                return name, replay.kept(name)[-1]
+    return replay.find(episode_id)
 
 
 def _limits(replay: Replay, profile: str, console: Console) -> Mapping[str, Limits] | None:
@@ -195,6 +187,7 @@ def _print_stats(stats: dict[str, Any], console: Console) -> None:
             f'\n[bold]{name}[/] version {data["version"]}: {data["episodes"]} episodes, '
             f'{data["frames"]} frames ({data["hours"]:.2f} h), {data["images"]} images, '
             f'{data["starts"]} transition starts'
+            + (f'; {data["pruned"]} episodes pruned' if data['pruned'] else '')
         )
         if data['episodes']:
             console.print(

@@ -55,7 +55,7 @@ def lint(
     for dataset in DATASETS:
         episodes = [
             Episode.of(dataset, replay.index(dataset), facts, replay.layout)
-            for facts in replay.episodes(dataset)
+            for facts in replay.kept(dataset)
         ]
         medians = _median_rates(replay, episodes)
         for episode in filter(accept, episodes):
@@ -82,7 +82,7 @@ def _duplicate_episodes(replay: Replay) -> Iterator[Finding]:
     """Episodes that repeat the states and actions of an earlier one, in either data set."""
     known: dict[str, list[str]] = defaultdict(list)
     for dataset in DATASETS:
-        for facts in replay.episodes(dataset):
+        for facts in replay.kept(dataset):
             same = known[content_hash(replay.index(dataset), facts)]
             if same:
                 yield Finding(

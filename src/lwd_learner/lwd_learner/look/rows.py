@@ -69,13 +69,14 @@ class Episode:
         """The episode's part of an index."""
         rows = slice(facts.start, facts.stop)
         row = np.arange(facts.start, facts.stop)
+        low = index.low.take_all(dict.fromkeys(('state', 'action', 'label'), row))
         return cls(
             dataset=dataset,
             facts=facts,
             stamp_s=index.stamp_s.data[rows],
-            state=index.state.data[rows],
-            action=index.action.data[rows],
-            label=index.label.data[rows, : len(facts.label_names)],
+            state=low['state'],
+            action=low['action'],
+            label=low['label'][:, : len(facts.label_names)],
             rates=episode_rates(index, facts, layout),
             starts=int((index.new_image.data[rows] & (index.limit.data[rows] > row)).sum()),
             layout=layout,

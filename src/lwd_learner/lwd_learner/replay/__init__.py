@@ -1,6 +1,7 @@
 """Frames of all episodes, versioned; and the transitions and batches that a learner reads from them."""
 
 from lwd_learner.replay.adaptive import AdaptiveConfig
+from lwd_learner.replay.choice import EpisodeChoice
 from lwd_learner.replay.filters import (
     Predicate,
     RowView,
@@ -22,6 +23,7 @@ __all__ = [
     'DATASETS',
     'AdaptiveConfig',
     'Batch',
+    'EpisodeChoice',
     'EpisodeFrames',
     'ImageBatch',
     'Predicate',

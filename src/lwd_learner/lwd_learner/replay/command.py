@@ -13,6 +13,7 @@ from lwd_learner.interop import InteropError
 from lwd_learner.interop.command import Export
 from lwd_learner.interop.import_command import ImportBags, ImportLerobot
 from lwd_learner.look.command import Lint, Show, Stats
+from lwd_learner.replay.amend_command import Amendments, Prune, Relabel
 from lwd_learner.replay.layout import ReplayError
 from lwd_learner.replay.place import default_replay, open_replay
 from lwd_learner.replay.stats import replay_stats
@@ -20,7 +21,7 @@ from lwd_learner.replay.stats import replay_stats
 
 @dataclass(frozen=True, slots=True)
 class Compact:
-    """Merge the small files that appends leave. Safe while ingest and learners run."""
+    """Merge small files, and delete images of pruned episodes. Safe while ingest and learners run."""
 
     dir: tyro.conf.Positional[str] = field(default_factory=default_replay)
     """The replay's folder."""
@@ -42,6 +43,9 @@ Command = (
     Annotated[Stats, tyro.conf.subcommand('stats')]
     | Annotated[Show, tyro.conf.subcommand('show')]
     | Annotated[Lint, tyro.conf.subcommand('lint')]
+    | Annotated[Relabel, tyro.conf.subcommand('relabel')]
+    | Annotated[Prune, tyro.conf.subcommand('prune')]
+    | Annotated[Amendments, tyro.conf.subcommand('amendments')]
     | Annotated[Compact, tyro.conf.subcommand('compact')]
     | Annotated[Export, tyro.conf.subcommand('export')]
     | Annotated[ImportLerobot, tyro.conf.subcommand('import-lerobot')]

@@ -10,34 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from lwd_learner.replay.compaction import drop_images, merge_small_files, small_files
 from lwd_learner.replay.frames import EpisodeFrames, low_dimensional, record_batches
 from lwd_learner.replay.index import (
-    FACT_COLUMNS,
     INDEX_COLUMNS,
     STRUCTURE_COLUMNS,
+    EpisodeFacts,
     FrameIndex,
     Vocabulary,
+    fact_columns,
 )
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
-from lwd_learner.replay.storage import open_dataset, write_dataset
+from lwd_learner.replay.storage import dataset_exists, open_dataset, write_dataset
 
 COMPACT_FRAGMENTS = 64
-"""Appends that are not yet compacted before `maybe_compact` acts: each is a small file."""
-FILE_BYTES = 512 << 20
-"""Files of this size are not merged any further."""
+"""Small files that pile up before `maybe_compact` acts: each append makes one."""
 KEEP_OLD_VERSIONS_S = 3600.0
 """Snapshots superseded for so long lose their files at compaction; a reader must have moved on by then."""
-
-
-def dataset_exists(uri: str) -> bool:
-    """Whether a Lance data set can be opened at `uri`."""
-    try:
-        open_dataset(uri)
-    except ValueError as error:
-        if 'not found' in str(error).lower():
-            return False
-        raise ReplayError(f'{uri}: {error}') from error
-    return True
 
 
 class SnapshotDataset:
@@ -110,7 +99,9 @@ class SnapshotDataset:
             )
             first_rows = np.cumsum([0, *(len(episode) for episode in episodes[:-1])])
             columns = self._wanted(len(self.index) + table.num_rows)
-            self.index.extend(table.select(columns), table.select(FACT_COLUMNS).take(first_rows))
+            self.index.extend(
+                table.select(columns), table.select(fact_columns(self.layout)).take(first_rows)
+            )
         else:  # somebody else committed in between: their rows come first
             self._follow()
         return self.version
@@ -151,7 +142,7 @@ class SnapshotDataset:
                 .slice(skip)
             )
             first_rows = known + np.flatnonzero(table['t'].to_numpy() == 0)
-            facts = self._take(first_rows, FACT_COLUMNS)
+            facts = self._take(first_rows, fact_columns(self.layout))
             self.index.extend(table, facts)
         return len(self.index) - known
 
@@ -196,17 +187,21 @@ class SnapshotDataset:
     def compact(self) -> int:
         """Merge small files; rows keep their numbers. Answers the new version."""
         self._data = open_dataset(self.uri)
-        self._data.optimize.compact_files(target_rows_per_fragment=self._rows_of_a_file())
+        self._data = merge_small_files(self._data, self.uri)
         self._forget_old_versions()
         self._follow()
         return self.version
 
-    def _rows_of_a_file(self) -> int:
-        """As many rows as make FILE_BYTES: with large images a compaction must not rewrite gigabytes each time."""
-        files = [file for fragment in self._data.get_fragments() for file in fragment.data_files()]
-        size = sum(file.file_size_bytes or 0 for file in files)
-        row_bytes = max(1, int(size) // max(1, int(self._data.count_rows())))
-        return min(max(FILE_BYTES // row_bytes, 4096), 1 << 18)
+    def drop_images(self, episodes: Sequence[EpisodeFacts]) -> int:
+        """Delete the images of these episodes; their rows stay, with their numbers. Answers the new version.
+
+        The bytes are freed with the snapshots that still have them (`compact`).
+        """
+        self._data = open_dataset(self.uri)
+        spans = [(facts.start, facts.stop) for facts in episodes]
+        self._data = drop_images(self._data, self.uri, self.layout.image_columns, spans)
+        self._follow()
+        return self.version
 
     def _forget_old_versions(self) -> None:
         """Delete what only snapshots use that were superseded long ago; a reader may hold the last one still."""
@@ -219,7 +214,7 @@ class SnapshotDataset:
 
     def maybe_compact(self) -> bool:
         """Compact when COMPACT_FRAGMENTS small files have piled up."""
-        if len(self._data.get_fragments()) < COMPACT_FRAGMENTS:
+        if small_files(self._data) < COMPACT_FRAGMENTS:
             return False
         self.compact()
         return True

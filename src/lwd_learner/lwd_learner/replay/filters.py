@@ -6,12 +6,13 @@ when the row enters the sampler, so it may cost what it likes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from lwd_learner.replay.choice import EpisodeChoice
 from lwd_learner.replay.index import EpisodeFacts, FrameIndex
 from lwd_learner.replay.layout import SOURCE_HUMAN
 from lwd_learner.replay.segments import CUT
@@ -81,20 +82,11 @@ def demonstrations_and_human(rows: RowView) -> npt.NDArray[np.bool_]:
     return (rows.kind('demonstration') & rows.success) | rows.human
 
 
-def of_episodes(
-    tasks: Collection[str] | None = None, robots: Collection[str] | None = None
-) -> Predicate:
-    """Rows of these tasks and of these robots; None for all. Join with others by `both`."""
+def of_episodes(choice: EpisodeChoice) -> Predicate:
+    """Rows of the episodes that are meant: a split by task, robot or date. Join with others by `both`."""
 
     def accept(rows: RowView) -> npt.NDArray[np.bool_]:
-        wanted = np.array(
-            [
-                (tasks is None or e.task in tasks) and (robots is None or e.robot_id in robots)
-                for e in rows.episodes
-            ],
-            np.bool_,
-        )
-        return wanted[rows.episode]
+        return np.array([choice.accepts(e) for e in rows.episodes], np.bool_)[rows.episode]
 
     return accept
 

@@ -45,6 +45,8 @@ class EpisodeFrames:
     jpeg: Mapping[str, Sequence[bytes | None]]
     """Per camera T entries: the JPEG bytes of a frame first seen at this tick, else None."""
     seed: int = 0
+    ended_wall_s: float = 0.0
+    """Wall clock when the episode ended, s since the epoch; 0 where it is not known."""
     label: npt.NDArray[np.float32] | None = None
     """(T, L) privileged labels of the simulator, or None."""
     label_names: tuple[str, ...] = field(default=())
@@ -68,6 +70,8 @@ class EpisodeFrames:
             'source': (self.source, (rows,)),
             'policy_version': (self.policy_version, (rows,)),
         }
+        if not np.isfinite(self.ended_wall_s):
+            raise ReplayError(f'{self.episode_id}: ended_wall_s is {self.ended_wall_s}')
         for name, (array, shape) in wanted.items():
             if array.shape != shape:
                 raise ReplayError(
@@ -156,6 +160,7 @@ def low_dimensional(frames: EpisodeFrames, layout: ReplayLayout) -> pa.RecordBat
     }
     columns |= {
         'seed': pa.array(np.full(rows, frames.seed, np.uint64)),
+        'ended_wall_s': pa.array(np.full(rows, frames.ended_wall_s)),
         'label_names': pa.array(names, pa.list_(pa.string())),
         't': pa.array(np.arange(rows, dtype=np.int32)),
         'stamp_s': pa.array(frames.stamp_s.astype(np.float64)),

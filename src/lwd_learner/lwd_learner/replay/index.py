@@ -6,7 +6,7 @@ keeps the order). Appending costs in proportion to what is appended, never to wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ import pyarrow as pa
 from lwd_learner.replay.growable import GrowableArray
 from lwd_learner.replay.layout import ReplayLayout
 from lwd_learner.replay.low_dimensional import COLUMNS, Column, LowDimensional, ReadRows
-from lwd_learner.replay.segments import ending_of, segment_rows
+from lwd_learner.replay.segments import CUT, ending_of, segment_rows
 
 STRUCTURE_COLUMNS = ('t', 'stamp_s', 'source', 'policy_version', 'new_images')
 INDEX_COLUMNS = (*STRUCTURE_COLUMNS, *COLUMNS)
@@ -29,10 +29,16 @@ FACT_COLUMNS = (
     'seed',
     'label_names',
 )
+_DATE_COLUMN = 'ended_wall_s'
 
 
 _EPISODES_AT_ONCE = 256
 """Bounds what building an index holds besides the index."""
+
+
+def fact_columns(layout: ReplayLayout) -> list[str]:
+    """The columns from which an episode's facts are read; schema 1 knew no dates."""
+    return [*FACT_COLUMNS, *([_DATE_COLUMN] if layout.schema >= 2 else [])]
 
 
 class Vocabulary:
@@ -64,6 +70,17 @@ class EpisodeFacts:
     start: int
     stop: int
     label_names: tuple[str, ...]
+    ended_wall_s: float = 0.0
+    """Wall clock when it ended, s since the epoch; 0 where it is not known."""
+    policy_version: int = 0
+    """Newest weights that acted in it; 0 if none did."""
+    pruned: bool = False
+    """Taken out by a person or a policy (amendments.py): nothing starts in it."""
+
+    @property
+    def won(self) -> bool:
+        """It ended in success; play never does."""
+        return self.outcome == 'success' and self.kind != 'play'
 
 
 class FrameIndex:
@@ -112,7 +129,7 @@ class FrameIndex:
 
     def extend(self, rows: pa.Table, facts: pa.Table) -> None:
         """Take whole episodes: `rows` has INDEX_COLUMNS, or STRUCTURE_COLUMNS where the others are not kept in memory;
-        `facts` has FACT_COLUMNS of the rows where t = 0.
+        `facts` has `fact_columns` of the rows where t = 0.
         """
         starts = np.flatnonzero(rows['t'].to_numpy() == 0)
         for array in vars(self).values():
@@ -130,10 +147,12 @@ class FrameIndex:
         stops = np.append(starts[1:], count)
         lengths = stops - starts
         stamp_s, source = rows['stamp_s'].to_numpy(), rows['source'].to_numpy()
+        policy_version = rows['policy_version'].to_numpy()
+        newest = np.maximum.reduceat(policy_version, starts)
         added = [
-            _facts(fact, first + start, first + stop)
-            for fact, start, stop in zip(
-                facts.to_pylist(), starts.tolist(), stops.tolist(), strict=True
+            _facts(fact, first + start, first + stop, version)
+            for fact, start, stop, version in zip(
+                facts.to_pylist(), starts.tolist(), stops.tolist(), newest.tolist(), strict=True
             )
         ]
         endings = np.array([ending_of(e.kind, e.outcome) for e in added], np.uint8)
@@ -155,10 +174,9 @@ class FrameIndex:
         self.instruction.extend(
             np.repeat([self._instructions.code(e.instruction) for e in added], lengths)
         )
-        won = [e.outcome == 'success' and e.kind != 'play' for e in added]
-        self.success.extend(np.repeat(won, lengths))
+        self.success.extend(np.repeat([e.won for e in added], lengths))
         self.source.extend(source)
-        self.policy_version.extend(rows['policy_version'].to_numpy())
+        self.policy_version.extend(policy_version)
         self.low.widen(max(len(e.label_names) for e in added))
         self.low.extend(rows if 'state' in rows.column_names else None, count)
         for episode in added:
@@ -166,8 +184,33 @@ class FrameIndex:
             self.episodes.append(episode)
         self.stamp_s.extend(stamp_s)  # last: its length is the index's
 
+    def amend(self, number: int, outcome: str, *, pruned: bool) -> bool:
+        """Give episode `number` another verdict, or take it out; answers whether that changed anything.
 
-def _facts(fact: dict[str, object], start: int, stop: int) -> EpisodeFacts:
+        Written in place: whoever samples in another thread must be kept out meanwhile (`Replay.verdicts`).
+        """
+        old = self.episodes[number]
+        new = replace(old, outcome=outcome or old.outcome, pruned=pruned)
+        if new == old:
+            return False
+        rows, count = slice(new.start, new.stop), new.stop - new.start
+        limit, ending = segment_rows(
+            self.stamp_s.data[rows],
+            self.source.data[rows],
+            self._layout.period_s,
+            np.array([count]),
+            np.array([ending_of(new.kind, new.outcome)], np.uint8),
+        )
+        self.limit.data[rows] = new.start + (np.arange(count) if pruned else limit)
+        self.ending.data[rows] = CUT if pruned else ending
+        self.success.data[rows] = new.won and not pruned
+        if pruned:
+            self.new_image.data[rows] = False
+        self.episodes[number] = new
+        return True
+
+
+def _facts(fact: dict[str, object], start: int, stop: int, policy_version: int) -> EpisodeFacts:
     names = fact['label_names']
     return EpisodeFacts(
         episode_id=str(fact['episode_id']),
@@ -180,6 +223,8 @@ def _facts(fact: dict[str, object], start: int, stop: int) -> EpisodeFacts:
         start=start,
         stop=stop,
         label_names=tuple(names) if isinstance(names, list) else (),
+        ended_wall_s=float(str(fact.get(_DATE_COLUMN) or 0.0)),
+        policy_version=policy_version,
     )
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 
 import pyarrow as pa
 
 METADATA_KEY = b'lwd.replay.layout'
+SCHEMA = 2
+"""Of the columns of new replays; older ones are read, and appended to, as they are."""
 DATASETS: tuple[str, ...] = ('offline', 'online')
 MAX_CAMERAS = 8  # the column `new_images` is one byte, a bit per camera
 
@@ -57,7 +59,8 @@ class ReplayLayout:
     state_columns: tuple[str, ...]
     """Columns of a state, S of them: positions in the same units, then velocities per second."""
     cameras: tuple[str, ...]
-    schema: int = 1
+    schema: int = field(default=SCHEMA, compare=False)
+    """Of the columns; 1 had no `ended_wall_s`."""
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.cameras) <= MAX_CAMERAS:
@@ -97,6 +100,7 @@ class ReplayLayout:
             pa.field('kind', text),
             pa.field('outcome', text),
             pa.field('seed', pa.uint64()),
+            *([pa.field('ended_wall_s', pa.float64())] if self.schema >= 2 else []),
             pa.field('label_names', pa.list_(text)),  # only in an episode's first row
             pa.field('t', pa.int32(), nullable=False),
             pa.field('stamp_s', pa.float64(), nullable=False),
@@ -124,9 +128,9 @@ class ReplayLayout:
                 f'{origin} is a Lance data set but not a replay: it has no {METADATA_KEY.decode()}'
             )
         raw = json.loads(metadata[METADATA_KEY])
-        if raw.get('schema') != 1:
+        if raw.get('schema') not in range(1, SCHEMA + 1):
             raise ReplayError(
-                f'{origin}: replay schema {raw.get("schema")!r}, this version reads 1; upgrade lwd_learner'
+                f'{origin}: replay schema {raw.get("schema")!r}, this version reads 1 to {SCHEMA}; upgrade lwd_learner'
             )
         for key in ('joint_names', 'state_columns', 'cameras'):
             raw[key] = tuple(raw[key])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 import torch.distributed as dist
 
-from lwd_learner.replay.layout import DATASETS
 from lwd_learner.replay.replay import Replay
 
 
@@ -18,10 +17,11 @@ def same_snapshot(replay: Replay, group: dist.ProcessGroup | None = None) -> dic
     Returns:
         The snapshot, the same on every rank.
     """
-    newest = torch.tensor([replay.latest_version(name) for name in DATASETS], dtype=torch.int64)
+    latest = replay.latest_snapshot()
+    newest = torch.tensor(list(latest.values()), dtype=torch.int64)
     if dist.get_backend(group) == 'nccl':
         newest = newest.cuda()
     dist.all_reduce(newest, dist.ReduceOp.MAX, group=group)
-    agreed = dict(zip(DATASETS, newest.tolist(), strict=True))
+    agreed = dict(zip(latest, newest.tolist(), strict=True))
     replay.refresh(agreed)
     return agreed

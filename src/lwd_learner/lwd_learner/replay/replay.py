@@ -10,13 +10,14 @@ Within a process one thread may append or refresh while another samples.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock, RLock
 
 import numpy as np
 import numpy.typing as npt
 
+from lwd_learner.replay.amendments import AMENDMENTS, Amendment, AmendmentLog, amendment
 from lwd_learner.replay.dataset import SnapshotDataset
 from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.images import FrameDecoder, JpegCache, Key
@@ -70,6 +71,15 @@ class Replay:
             for name in DATASETS
         }
         self.layout = self._data[DATASETS[0]].layout
+        self._log = AmendmentLog(
+            f'{self.uri}/{AMENDMENTS}.lance', (versions or {}).get(AMENDMENTS)
+        )
+        self.verdicts = RLock()
+        """Held while amendments change the index, and while a batch is drawn and read from it."""
+        self.amended = 0
+        """Counts the times that amendments changed the index: whoever keeps start rows looks again."""
+        self._applied: dict[str, Amendment] = {}
+        self._amend()
         self.cache = JpegCache(self._read_jpegs, config.jpeg_cache_bytes)
         self._decoder = FrameDecoder(config.decode_threads)
 
@@ -109,21 +119,47 @@ class Replay:
         """Snapshot version of one data set."""
         return self._set(dataset).version
 
-    def latest_version(self, dataset: str) -> int:
-        """Newest version of one data set that anybody committed; `refresh` moves there."""
-        return self._set(dataset).latest_version
+    def latest_snapshot(self) -> dict[str, int]:
+        """The newest versions that anybody committed; `refresh` moves there."""
+        versions = {name: data.latest_version for name, data in self._data.items()}
+        return versions | {AMENDMENTS: self._log.latest_version}
 
     def snapshot(self) -> dict[str, int]:
-        """Snapshot version of each data set; give it to `open` or `refresh` of another reader."""
-        return {name: data.version for name, data in self._data.items()}
+        """Version of each data set and of the amendments; give it to `open` or `refresh` of another reader."""
+        versions = {name: data.version for name, data in self._data.items()}
+        return versions | {AMENDMENTS: self._log.version}
 
     def index(self, dataset: str) -> FrameIndex:
         """In-memory columns of one data set; its row numbers are local (without the data set number)."""
         return self._set(dataset).index
 
     def episodes(self, dataset: str) -> list[EpisodeFacts]:
-        """Episodes of one data set in order of arrival."""
+        """Episodes of one data set in order of arrival, pruned ones too: a batch's `episode` counts in this list."""
         return self._set(dataset).index.episodes
+
+    def kept(self, dataset: str) -> list[EpisodeFacts]:
+        """Episodes of one data set in order of arrival, without those that were pruned."""
+        return [facts for facts in self.episodes(dataset) if not facts.pruned]
+
+    def find(self, episode_id: str) -> tuple[str, EpisodeFacts]:
+        """The data set and the facts of an episode, which may have been pruned.
+
+        Raises:
+            ReplayError: the replay does not hold it.
+        """
+        for name, data in self._data.items():
+            number = data.index.by_id.get(episode_id)
+            if number is not None:
+                return name, data.index.episodes[number]
+        known = [facts.episode_id for name in DATASETS for facts in self.kept(name)]
+        raise ReplayError(
+            f'{self.uri} holds no episode {episode_id!r}; it holds {len(known)}: '
+            f'{", ".join(known[-5:]) or "nothing yet"}'
+        )
+
+    def amendments(self) -> list[Amendment]:
+        """What was changed afterwards, oldest first."""
+        return list(self._log.entries)
 
     def has_episode(self, episode_id: str) -> bool:
         """Whether either data set holds the episode."""
@@ -160,6 +196,7 @@ class Replay:
                 return data.version
             with one_commit(self.uri):
                 version = data.append(episodes)
+            self._amend()
             for episode in episodes:
                 self._remember(DATASETS.index(dataset), data.index, episode)
             return version
@@ -167,20 +204,97 @@ class Replay:
     def refresh(self, versions: Mapping[str, int] | None = None) -> int:
         """Move to the newest snapshot (or the given one) that other processes committed; answers the rows added."""
         with self._lock:
-            return sum(
+            self._log.refresh((versions or {}).get(AMENDMENTS))
+            added = sum(
                 data.refresh((versions or {}).get(name)) for name, data in self._data.items()
             )
+            self._amend()
+            return added
+
+    def relabel(
+        self, episode_ids: Sequence[str], outcome: str, *, by: str = '', why: str = ''
+    ) -> int:
+        """Give episodes another outcome, as a new version of the amendments; answers it. The older one stays readable.
+
+        Raises:
+            ReplayError: an outcome that does not exist, or an episode that is not there or was pruned.
+        """
+        return self._change(
+            [
+                amendment(facts.episode_id, facts.outcome, outcome, by=by, why=why)
+                for facts in map(self._unpruned, dict.fromkeys(episode_ids))
+                if facts.outcome != outcome
+            ]
+        )
+
+    def prune(self, episode_ids: Sequence[str], *, by: str = '', why: str = '') -> int:
+        """Take episodes out: nothing starts in them any more, whoever counts leaves them out; answers the version.
+
+        Their images are deleted at the next `compact`; their ids stay known, so that none is ingested again.
+
+        Raises:
+            ReplayError: an episode that is not there or was pruned already.
+        """
+        return self._change(
+            [
+                amendment(
+                    facts.episode_id, facts.outcome, facts.outcome, pruned=True, by=by, why=why
+                )
+                for facts in map(self._unpruned, dict.fromkeys(episode_ids))
+            ]
+        )
 
     def compact(self) -> None:
-        """Merge the small files that appends leave; row numbers stay."""
+        """Merge the small files that appends leave, and delete the images of pruned episodes; row numbers stay."""
         with self._lock, one_commit(self.uri):
+            self._log.refresh()
+            self._free()
             for data in self._data.values():
                 data.compact()
+            self._amend()
 
     def maybe_compact(self) -> bool:
         """Compact a data set whose small files have piled up; answers whether one was."""
         with self._lock, one_commit(self.uri):
             return sum(data.maybe_compact() for data in self._data.values()) > 0
+
+    def _change(self, amendments: Sequence[Amendment]) -> int:
+        with self._lock, one_commit(self.uri):
+            self._log.refresh()
+            if amendments:
+                self._log.append(amendments)
+            self._amend()
+            return self._log.version
+
+    def _unpruned(self, episode_id: str) -> EpisodeFacts:
+        facts = self.find(episode_id)[1]
+        if facts.pruned:
+            raise ReplayError(f'{episode_id} was pruned from {self.uri} already')
+        return facts
+
+    def _amend(self) -> None:
+        """Let the index show what the amendments say of the episodes that it has."""
+        with self.verdicts:
+            changed = 0
+            for episode_id, entry in self._log.latest.items():
+                if self._applied.get(episode_id) is entry:
+                    continue
+                for data in self._data.values():
+                    number = data.index.by_id.get(episode_id)
+                    if number is not None:
+                        changed += data.index.amend(number, entry.outcome, pruned=entry.pruned)
+                        self._applied[episode_id] = entry
+            self.amended += changed > 0
+
+    def _free(self) -> None:
+        """Delete the images of episodes that were pruned since the last time."""
+        pruned = [e for e in self._log.latest.values() if e.pruned and not e.freed]
+        for data in self._data.values():
+            mine = [e for e in pruned if e.episode_id in data.index.by_id]
+            if mine:
+                facts = [data.index.episodes[data.index.by_id[e.episode_id]] for e in mine]
+                data.drop_images(facts)
+                self._log.append([replace(entry, freed=True) for entry in mine])
 
     # -- rows ---------------------------------------------------------------------------------------------------------
     def global_rows(self, dataset: str, rows: npt.NDArray[np.integer]) -> Rows:

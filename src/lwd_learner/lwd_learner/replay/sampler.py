@@ -94,11 +94,25 @@ class Sampler:
         adaptive = self.config.adaptive
         self.shares = AdaptiveShare(adaptive, self.config.online_share) if adaptive else None
         self._candidates = {name: _Candidates() for name in DATASETS}
+        self._amended = replay.amended
         self.refresh()
 
     def refresh(self) -> int:
         """Take in the rows that the replay's index has gained; answers the new start rows."""
-        return sum(self._take(name, len(self.replay.index(name))) for name in DATASETS)
+        with self.replay.verdicts:
+            self._follow_amendments()
+            return sum(self._take(name, len(self.replay.index(name))) for name in DATASETS)
+
+    def _follow_amendments(self) -> None:
+        """Choose the start rows anew where verdicts changed: filters and last rows may say otherwise."""
+        if self._amended != self.replay.amended:
+            self._amended = self.replay.amended
+            self._choose({name: c.rows_seen for name, c in self._candidates.items()})
+
+    def _choose(self, until: dict[str, int]) -> None:
+        self._candidates = {name: _Candidates() for name in DATASETS}
+        for name, rows in until.items():
+            self._take(name, rows)
 
     def _take(self, name: str, until: int) -> int:
         candidates = self._candidates[name]
@@ -135,10 +149,16 @@ class Sampler:
         Raises:
             ReplayError: no data set has a start row (nothing ingested, or the predicate accepts nothing).
         """
-        return self.read(self.draw(self.config.batch_size if batch_size is None else batch_size))
+        with self.replay.verdicts:
+            size = self.config.batch_size if batch_size is None else batch_size
+            return self.read(self.draw(size))
 
     def draw(self, size: int) -> Rows:
-        """Global start rows of the next batch, or of this rank's part of it; `read` makes transitions of them."""
+        """Global start rows of the next batch, or of this rank's part of it; `read` makes transitions of them.
+
+        Hold `replay.verdicts` over both where another thread refreshes the replay, as `sample` does.
+        """
+        self._follow_amendments()
         size *= self.config.ranks
         have = [len(self._candidates[name]) > 0 for name in DATASETS]
         if not any(have):
@@ -221,6 +241,8 @@ class Sampler:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on exactly where `state_dict` was taken; rows that came later wait for the next `refresh`.
 
+        Verdicts that were amended since are followed at once: open the replay at its snapshot of then to draw the same.
+
         Raises:
             ReplayError: the replay holds fewer rows than it did then.
         """
@@ -231,9 +253,7 @@ class Sampler:
                     'refresh the replay, or start the sampler anew'
                 )
         if any(rows != self._candidates[name].rows_seen for name, rows in state['rows'].items()):
-            self._candidates = {name: _Candidates() for name in DATASETS}
-            for name, rows in state['rows'].items():
-                self._take(name, rows)
+            self._choose(state['rows'])
         self._rng.bit_generator.state = state['rng']
         self._owed = dict(state['owed'])
         if self.shares is not None:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from lwd_learner.replay.index import EpisodeFacts, FrameIndex
 from lwd_learner.replay.layout import (
+    DATASETS,
     SOURCE_ESTOP,
     SOURCE_HOLD,
     SOURCE_HUMAN,
@@ -39,27 +40,30 @@ def replay_stats(replay: Replay) -> dict[str, Any]:
         'profile': replay.layout.profile,
         'control_rate_hz': replay.layout.control_rate_hz,
         'cameras': list(replay.layout.cameras),
-        'datasets': {name: _dataset(replay, name) for name in replay.snapshot()},
+        'datasets': {name: _dataset(replay, name) for name in DATASETS},
     }
 
 
 def content_hash(index: FrameIndex, episode: EpisodeFacts) -> str:
     """Digest of an episode's states and actions: equal for the same motion recorded under two ids."""
-    rows = slice(episode.start, episode.stop)
-    digest = hashlib.sha256(np.ascontiguousarray(index.state.data[rows]).tobytes())
-    digest.update(np.ascontiguousarray(index.action.data[rows]).tobytes())
+    rows = np.arange(episode.start, episode.stop)
+    low = index.low.take_all({'state': rows, 'action': rows})
+    digest = hashlib.sha256(low['state'].tobytes())
+    digest.update(low['action'].tobytes())
     return digest.hexdigest()
 
 
 def _dataset(replay: Replay, name: str) -> dict[str, Any]:
     index, layout = replay.index(name), replay.layout
-    episodes = replay.episodes(name)
+    episodes = replay.kept(name)
+    frames = sum(episode.stop - episode.start for episode in episodes)
     return {
         'version': replay.version(name),
         'episodes': len(episodes),
-        'frames': len(index),
-        'hours': len(index) * layout.period_s / 3600,
-        'images': int(index.new_image.data.sum()) * len(layout.cameras),
+        'pruned': len(replay.episodes(name)) - len(episodes),
+        'frames': frames,
+        'hours': frames * layout.period_s / 3600,
+        'images': sum(int(_fresh(index, episode).sum()) for episode in episodes),
         'starts': len(Transitions(replay, 1).starts(name)),
         'outcomes': _count(episode.outcome for episode in episodes),
         'success_by_version': _by_version(index, episodes),
@@ -67,7 +71,7 @@ def _dataset(replay: Replay, name: str) -> dict[str, Any]:
         'rates_hz': _rates(index, episodes, layout),
         **_gaps(index, episodes, layout),
         'duplicates': _duplicates(index, episodes),
-        'actions': _actions(index, layout),
+        'actions': _actions(index, episodes, layout),
         **_groups(index, episodes, layout),
     }
 
@@ -140,9 +144,16 @@ def episode_rates(index: FrameIndex, episode: EpisodeFacts, layout: ReplayLayout
     rows = slice(episode.start, episode.stop)
     steps = np.diff(index.stamp_s.data[rows])
     period_s = float(np.median(steps)) if len(steps) else layout.period_s
-    fresh = index.camera_row.data[rows] == np.arange(episode.start, episode.stop)[:, None]
+    fresh = _fresh(index, episode)
     seconds = (episode.stop - episode.start) * layout.period_s
     return [1.0 / max(period_s, 1e-9), *(fresh.sum(axis=0) / seconds).tolist()]
+
+
+def _fresh(index: FrameIndex, episode: EpisodeFacts) -> npt.NDArray[np.bool_]:
+    """(T, C) whether a row brought a new frame of a camera."""
+    rows = np.arange(episode.start, episode.stop)
+    fresh: npt.NDArray[np.bool_] = index.camera_row.data[rows] == rows[:, None]
+    return fresh
 
 
 def _gaps(
@@ -166,18 +177,21 @@ def _duplicates(index: FrameIndex, episodes: list[EpisodeFacts]) -> list[list[st
     return [ids for ids in groups.values() if len(ids) > 1]
 
 
-def _actions(index: FrameIndex, layout: ReplayLayout) -> dict[str, dict[str, float]]:
+def _actions(
+    index: FrameIndex, episodes: list[EpisodeFacts], layout: ReplayLayout
+) -> dict[str, dict[str, float]]:
     """Per joint: mean, spread, range and quantiles of the executed action (rad; grippers 0..1)."""
-    rows = len(index)
-    if rows == 0:
+    if not episodes:
         return {}
-    every = max(1, rows // ACTION_SAMPLE_ROWS)
-    sample = index.action.data[::every].astype(np.float64)
-    figures: dict[str, npt.NDArray[np.float64]] = {
+    rows = np.concatenate([np.arange(e.start, e.stop) for e in episodes])
+    every = max(1, len(rows) // ACTION_SAMPLE_ROWS)
+    sample = index.action.take(rows[::every]).astype(np.float64)
+    least, most = _range(index, rows)
+    figures: dict[str, npt.NDArray[np.floating[Any]]] = {
         'mean': sample.mean(axis=0),
         'std': sample.std(axis=0),
-        'min': index.action.data.min(axis=0),
-        'max': index.action.data.max(axis=0),
+        'min': least,
+        'max': most,
         'q01': np.quantile(sample, 0.01, axis=0),
         'q99': np.quantile(sample, 0.99, axis=0),
     }
@@ -185,6 +199,18 @@ def _actions(index: FrameIndex, layout: ReplayLayout) -> dict[str, dict[str, flo
         joint: {name: float(values[column]) for name, values in figures.items()}
         for column, joint in enumerate(layout.joint_names)
     }
+
+
+def _range(
+    index: FrameIndex, rows: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Least and greatest action of each joint, a part of the rows in memory at once."""
+    parts = [
+        index.action.take(rows[start : start + ACTION_SAMPLE_ROWS])
+        for start in range(0, len(rows), ACTION_SAMPLE_ROWS)
+    ]
+    least = np.min([part.min(axis=0) for part in parts], axis=0)
+    return least, np.max([part.max(axis=0) for part in parts], axis=0)
 
 
 def _count(words: Iterable[str]) -> dict[str, int]:

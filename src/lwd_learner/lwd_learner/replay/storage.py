@@ -8,6 +8,8 @@ from typing import Any
 import lance
 import pyarrow as pa
 
+from lwd_learner.replay.layout import ReplayError
+
 
 def storage_options(uri: str) -> dict[str, str] | None:
     """What Lance must be told of an object store; credentials it takes from the environment or the machine's role."""
@@ -29,6 +31,21 @@ def open_dataset(uri: str, version: int | None = None) -> Any:
         ValueError: there is none.
     """
     return lance.dataset(uri, version=version, storage_options=storage_options(uri))
+
+
+def dataset_exists(uri: str) -> bool:
+    """Whether a Lance data set can be opened at `uri`.
+
+    Raises:
+        ReplayError: something is there that cannot be opened.
+    """
+    try:
+        open_dataset(uri)
+    except ValueError as error:
+        if 'not found' in str(error).lower():
+            return False
+        raise ReplayError(f'{uri}: {error}') from error
+    return True
 
 
 def write_dataset(data: pa.Table | pa.RecordBatchReader, uri: str, mode: str) -> Any:

@@ -15,7 +15,7 @@ def success_by_version(replay: Replay) -> dict[str, dict[str, int]]:
     index = replay.index('online')
     source, version = index.source.data, index.policy_version.data
     counts: dict[str, dict[str, int]] = {}
-    for episode in index.episodes:
+    for episode in replay.kept('online'):
         rows = slice(episode.start, episode.stop)
         key = str(int(version[rows].max(initial=0)))
         entry = counts.setdefault(key, {'n': 0, 'k': 0, 'helped': 0})

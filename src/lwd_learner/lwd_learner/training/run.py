@@ -130,7 +130,7 @@ class TrainingRun:
 
     def _wait_for_demonstrations(self) -> None:
         self.poll()
-        while not any(e.outcome == 'success' for e in self.replay.episodes('offline')):
+        while not any(e.outcome == 'success' for e in self.replay.kept('offline')):
             self._say(f'waiting for successful demonstrations in {self.config.store}')
             self._check_stop()
             time.sleep(WAIT_S)
@@ -252,7 +252,7 @@ class TrainingRun:
         self._quarantined += sum(r.quarantined is not None for r in results)
         grown = any(r.quarantined is None and not r.duplicate for r in results)
         if results or not self.status.fields['episodes']['offline']:
-            counts = {name: len(self.replay.episodes(name)) for name in ('offline', 'online')}
+            counts = {name: len(self.replay.kept(name)) for name in ('offline', 'online')}
             self.status.set(
                 episodes=counts,
                 quarantined=self._quarantined,

@@ -83,7 +83,7 @@ def export_lerobot(
     chosen = [
         (name, facts)
         for name in config.dataset
-        for facts in replay.episodes(name)
+        for facts in replay.kept(name)
         if config.accepts(facts)
     ]
     if not chosen:
@@ -170,6 +170,9 @@ def _columns(
 ) -> dict[str, npt.NDArray[Any]]:
     index = replay.index(name)
     rows = slice(start, stop)
+    low = index.low.take_all(
+        {name: np.arange(start, stop) for name in ('state', 'action', 'label')}
+    )
     ending = ending_of(facts.kind, facts.outcome)
     reward = np.zeros(stop - start, np.float32)
     done = np.zeros(stop - start, np.bool_)
@@ -178,8 +181,8 @@ def _columns(
     fresh = index.camera_row.data[rows] == np.arange(start, stop)[:, None]
     bits = (fresh.astype(np.int64) << np.arange(fresh.shape[1])).sum(axis=1)
     columns: dict[str, npt.NDArray[Any]] = {
-        files.STATE: index.state.data[rows],
-        files.ACTION: index.action.data[rows],
+        files.STATE: low['state'],
+        files.ACTION: low['action'],
         files.REWARD: reward,
         files.DONE: done,
         files.SOURCE: index.source.data[rows],
@@ -190,7 +193,7 @@ def _columns(
     if label_width:
         label = np.zeros((stop - start, label_width), np.float32)
         width = len(facts.label_names)
-        label[:, :width] = index.label.data[rows, :width]
+        label[:, :width] = low['label'][:, :width]
         columns[files.LABEL] = label
     return columns
 
@@ -221,5 +224,6 @@ def _facts(facts: EpisodeFacts, name: str, number: int, of: int) -> dict[str, An
         'lwd/kind': facts.kind,
         'lwd/outcome': facts.outcome,
         'lwd/seed': str(facts.seed),
+        'lwd/ended_wall_s': facts.ended_wall_s,
         'lwd/label_names': list(facts.label_names),
     }

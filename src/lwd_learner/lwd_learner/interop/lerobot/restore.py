@@ -139,7 +139,7 @@ def _manifest(
         ended_by='operator',
         started_s=start_s,
         ended_s=end_s,
-        ended_wall_s=end_s,
+        ended_wall_s=float(facts.get('lwd/ended_wall_s') or 0.0),
         committed_wall_s=0.0,
         files=(file_record(reader.data_path(stretches[0])),),
         topics={},
