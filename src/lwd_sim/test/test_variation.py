@@ -1,4 +1,4 @@
-"""What varies in every task: weight and friction at both levels; the looks of the room at shift alone."""
+"""What varies in every task: weight and friction at both levels; shapes and the looks of the room at shift alone."""
 
 from __future__ import annotations
 
@@ -116,6 +116,60 @@ def test_what_follows_from_weights_changes_as_mujoco_would_compile_it(
             rtol=1e-6 if exact else 0.2,
             err_msg=field,
         )
+
+
+@pytest.mark.parametrize('task', ['restock', 'handover', 'correct', 'freezer', 'cooler', 'juice'])
+def test_cans_boxes_and_bottles_differ_in_shape_at_shift_and_stand_as_before(
+    world: World, task: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes = []
+    for seed in range(4):
+        reset_without(world, task, seed, 'shift', monkeypatch)
+        model = world.scene.model
+        standing = {
+            model.body(body).name: geom
+            for body in np.flatnonzero(items(model))
+            if (geom := variation.standing_geom(model, body)) is not None
+        }
+        assert standing
+        plain = {name: model.geom_aabb[geom, 3:].copy() for name, geom in standing.items()}
+        feet = {name: foot(world, name, plain[name]) for name in standing}
+        world.reset(task, seed, 'shift')
+        for name, geom in standing.items():
+            half = model.geom_aabb[geom, 3:]
+            wide, _, tall = half / plain[name]
+            assert variation.WIDTH[0] <= wide <= variation.WIDTH[1]
+            assert variation.HEIGHT[0] <= tall <= variation.HEIGHT[1]
+            np.testing.assert_allclose(foot(world, name, half), feet[name], atol=1e-9)
+            shapes.append((wide, tall))
+    assert len(set(shapes)) == len(shapes)
+    world.reset(task, 0, 'trained')
+    for name, geom in standing.items():
+        np.testing.assert_array_equal(model.geom_aabb[geom, 3:], plain[name])
+
+
+def foot(world: World, name: str, half: np.ndarray) -> np.ndarray:
+    return world.scene.position(name) - [0.0, 0.0, half[2]]
+
+
+@pytest.mark.parametrize(('name', 'kind'), [('red_can', 'cylinder'), ('blue_box', 'box')])
+def test_a_shape_is_what_mujoco_would_make_of_it(world: World, name: str, kind: str) -> None:
+    """Whoever changes a geom's size must change what MuJoCo has derived from it, or contacts are missed."""
+    world.reset('restock', 3, 'shift')
+    model = world.scene.model
+    body = model.body(name)
+    geom = variation.standing_geom(model, body.id)
+    size = ' '.join(f'{value:.17g}' for value in model.geom_size[geom])
+    mass = float(body.mass[0])
+    fresh = mujoco.MjModel.from_xml_string(
+        f'<mujoco><worldbody><body><freejoint/><geom type="{kind}" size="{size}" '
+        f'mass="{mass:.17g}"/></body></worldbody></mujoco>'
+    )
+    np.testing.assert_allclose(body.inertia, fresh.body_inertia[1], rtol=1e-6)
+    np.testing.assert_allclose(model.geom_aabb[geom], fresh.geom_aabb[0], atol=1e-9)
+    np.testing.assert_allclose(model.geom_rbound[geom], fresh.geom_rbound[0], rtol=1e-6)
+    box = model.bvh_aabb[model.body_bvhadr[body.id]]
+    np.testing.assert_allclose(box, fresh.bvh_aabb[fresh.body_bvhadr[1]], atol=1e-9)
 
 
 def compiled(model: mujoco.MjModel) -> mujoco.MjModel:

@@ -1,4 +1,4 @@
-"""What varies in every task without its doing: weight and friction, and at ``shift`` the looks of the room.
+"""What varies in every task without its doing: weight and friction, and at ``shift`` shapes and the looks of the room.
 
 The world adds :func:`decor_xml` to each scene and calls :func:`vary` after the task's own ``randomise``. At the level
 ``trained`` the decor is invisible and cameras stay where they are: vision towers are trained on these pictures.
@@ -18,10 +18,14 @@ MODEL_FIELDS = (
     'body_subtreemass',
     'body_invweight0',
     'dof_invweight0',
+    'geom_rbound',
+    'geom_aabb',
+    'bvh_aabb',
 )  # what this changes besides the fields that tasks do
 MASS = {'trained': (0.85, 1.15), 'shift': (0.6, 1.5)}
 FRICTION = {'trained': (0.9, 1.1), 'shift': (0.7, 1.3)}
 PAD_FRICTION = {'trained': (0.9, 1.1), 'shift': (0.75, 1.15)}
+WIDTH, HEIGHT = (0.95, 1.05), (0.93, 1.07)  # of cans, boxes, bottles, at shift
 CAMERA_TURN_RAD, CAMERA_MOVE_M = 0.02, 0.003  # standard deviations at shift
 
 _STRIPES, _PANELS, _THINGS = 8, 3, 4
@@ -59,6 +63,7 @@ def vary(scene: Scene, rng: np.random.Generator, shift: Shift) -> None:
         _hang_panels(scene, rng)
         _pattern_table(scene, rng)
         _stand_things(scene, rng)
+        _vary_shapes(scene, rng)
 
 
 def _vary_items(scene: Scene, rng: np.random.Generator, shift: Shift) -> None:
@@ -74,6 +79,58 @@ def _vary_items(scene: Scene, rng: np.random.Generator, shift: Shift) -> None:
         model.dof_invweight0[np.isin(model.dof_bodyid, bodies)] /= factor
         geoms = np.isin(model.geom_bodyid, bodies)
         model.geom_friction[geoms, 0] *= rng.uniform(*FRICTION[shift])
+
+
+def _vary_shapes(scene: Scene, rng: np.random.Generator) -> None:
+    """Make each can, box or bottle that stands somewhere slimmer or stouter; its foot stays where it is."""
+    model = scene.model
+    for body in _item_bodies(model):
+        geom = standing_geom(model, body)
+        if geom is None:
+            continue
+        wide, tall = rng.uniform(*WIDTH), rng.uniform(*HEIGHT)
+        half_height = float(model.geom_aabb[geom, 5])
+        scene.data.qpos[scene.item(model.body(body).name).qpos + 2] += (tall - 1) * half_height
+        scale = np.array([wide, wide, tall])
+        for own in np.flatnonzero(model.geom_bodyid == body):
+            box = model.geom_type[own] == mujoco.mjtGeom.mjGEOM_BOX
+            model.geom_size[own] *= scale if box else (wide, tall, 1.0)
+            model.geom_pos[own] *= scale
+            model.geom_aabb[own] *= np.tile(scale, 2)
+            model.geom_rbound[own] = np.linalg.norm(
+                model.geom_aabb[own, 3:] if box else model.geom_size[own, :2]
+            )
+        first = model.body_bvhadr[body]
+        model.bvh_aabb[first : first + model.body_bvhnum[body]] *= np.tile(scale, 2)
+        _turn_slower(model, body, _inertia(model, geom) * model.body_mass[body])
+
+
+def standing_geom(model: mujoco.MjModel, body: int) -> int | None:
+    """The geom of a body that is one upright box or cylinder, with at most a cap on it; None for any other body."""
+    geoms = np.flatnonzero(model.geom_bodyid == body)
+    plain = np.isin(
+        model.geom_type[geoms], (mujoco.mjtGeom.mjGEOM_BOX, mujoco.mjtGeom.mjGEOM_CYLINDER)
+    )
+    on_axis = not model.geom_pos[geoms, :2].any() and not model.geom_pos[geoms[0]].any()
+    upright = model.geom_aabb[geoms[0], 5] > model.geom_aabb[geoms[0], 3]
+    return int(geoms[0]) if len(geoms) <= 2 and plain.all() and on_axis and upright else None
+
+
+def _inertia(model: mujoco.MjModel, geom: int) -> Array:
+    """Moments of a solid box or cylinder of 1 kg about its own axes, (3,) m^2."""
+    x, y, z = model.geom_aabb[geom, 3:] ** 2
+    if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_BOX:
+        return np.array([y + z, x + z, x + y]) / 3
+    return np.array([x / 4 + z / 3, x / 4 + z / 3, x / 2])
+
+
+def _turn_slower(model: mujoco.MjModel, body: int, inertia: Array) -> None:
+    """Give a free body other moments of inertia (3,), kg m^2, and what MuJoCo derives from them."""
+    factor = (1 / inertia).mean() / (1 / model.body_inertia[body]).mean()
+    model.body_inertia[body] = inertia
+    model.body_invweight0[body, 1] *= factor
+    turning = np.flatnonzero(model.dof_bodyid == body)[3:]
+    model.dof_invweight0[turning] *= factor
 
 
 def _turn_cameras(scene: Scene, rng: np.random.Generator) -> None:
