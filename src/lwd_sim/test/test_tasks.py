@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from lwd_policy_node.profile import RobotProfile, load_profile
 from lwd_sim.operator import Operator, Skill
-from lwd_sim.robot.g1_model import FINGER_STROKE_M
+from lwd_sim.robot.shapes import FINGER_GAP_CLOSED_M, FINGER_STROKE_M
 from lwd_sim.tasks import SHIFTS, TASKS, Shift
+from lwd_sim.tasks.grasping import GRASP_TILT_RAD
 from lwd_sim.tasks.handover import Handover
 from lwd_sim.tasks.restock import ITEMS, Restock
+from lwd_sim.tasks.scene import grasp_axes
 from lwd_sim.tasks.score import StageScore
 from lwd_sim.world import World
 
@@ -212,6 +214,83 @@ def test_restock_is_done_only_with_the_named_item_in_its_own_bin_and_let_go(worl
     world.scene.data.qpos[gripper] = 0.0
     world.scene.data.qvel[world.scene.item(task.target.name).qvel] = 1.0
     assert not world.success  # it still moves
+
+
+def up(height: float) -> np.ndarray:
+    return np.array([0.0, 0.0, height])
+
+
+def close_around(
+    world: World, side: str, point: np.ndarray, axes: np.ndarray, width: float
+) -> None:
+    """Say that a hand is around a point, closed to `width` m; predicates read tool frame and gap alone."""
+    scene = world.scene
+    site = scene.model.site(f'tcp_{side}').id
+    scene.data.site_xpos[site], scene.data.site_xmat[site] = point, axes.ravel()
+    gripper = scene.model.joint(f'gripper_{side}').qposadr[0]
+    scene.data.qpos[gripper] = FINGER_STROKE_M - (width - FINGER_GAP_CLOSED_M) / 2
+    assert scene.gap(side) == pytest.approx(width)
+
+
+def test_the_stages_of_restock_follow_the_hand_and_the_item(world: World) -> None:
+    world.reset('restock', 3)
+    task, scene = world.task, world.scene
+    assert isinstance(task, Restock)
+    name, width, side = task.target.name, 2 * task.target.half_width, task.side
+    axes, there = grasp_axes(side, GRASP_TILT_RAD), scene.position(name)
+    other_side, other = 'lr'.replace(side, ''), task._other().name
+    assert task.stages_done(scene) == 0
+    close_around(world, side, there + up(0.06), axes, width + 0.03)
+    assert task.stages_done(scene) == 0  # above it
+    close_around(world, other_side, there, axes, width)
+    assert task.stages_done(scene) == 0  # the other hand
+    close_around(world, side, scene.position(other), axes, width)
+    assert task.stages_done(scene) == 0  # the other item
+    close_around(world, side, there, axes, width + 0.03)
+    assert task.stages_done(scene) == 1  # reached
+    close_around(world, side, there, axes, width)
+    assert task.stages_done(scene) == 2  # grasped
+    over = world.label()[3:6] + up(0.12)
+    put(world, name, over - np.array([0.08, 0.0, 0.0]))
+    close_around(world, side, scene.position(name), axes, width)
+    assert task.stages_done(scene) == 2  # beside the bin
+    put(world, name, over)
+    close_around(world, side, over, axes, width)
+    assert task.stages_done(scene) == 3
+    close_around(world, side, over, axes, width + 0.03)
+    assert task.stages_done(scene) == 1  # it falls, and is not in the bin yet
+    put(world, name, over - up(0.12 - 0.006 - task.target.half_height))
+    assert task.stages_done(scene) == 4
+
+
+def test_the_stages_of_handover_follow_the_hands_and_the_item(world: World) -> None:
+    world.reset('handover', 3)
+    task, scene = world.task, world.scene
+    assert isinstance(task, Handover)
+    name, width = task.target.name, 2 * task.target.half_width
+    giver, taker = task.giver, task.taker
+    away = scene.tcp(giver), scene.tool_axes(giver)
+    mine, yours = grasp_axes(giver, GRASP_TILT_RAD), grasp_axes(taker, GRASP_TILT_RAD)
+    at = scene.position(name)
+    assert task.stages_done(scene) == 0
+    close_around(world, giver, at, mine, width + 0.03)
+    assert task.stages_done(scene) == 1
+    close_around(world, giver, at, mine, width)
+    assert task.stages_done(scene) == 2
+    close_around(world, taker, at, yours, width + 0.03)
+    assert task.stages_done(scene) == 2  # the taker is there, and open
+    close_around(world, taker, at, yours, width)
+    assert task.stages_done(scene) == 2  # both hold it
+    close_around(world, giver, *away, width + 0.03)
+    assert task.stages_done(scene) == 3
+    floor = world.label()[3:6].astype(float)
+    put(world, name, floor + up(task.target.half_height + 0.075))
+    close_around(world, taker, scene.position(name), yours, width)
+    assert task.stages_done(scene) == 4
+    put(world, name, floor + up(task.target.half_height + 0.006))
+    assert task.stages_done(scene) == 4  # in it, and still held
+    close_around(world, taker, scene.position(name), yours, width + 0.03)
+    assert task.stages_done(scene) == 5
 
 
 def test_handover_goes_to_the_bin_of_the_other_hand(world: World) -> None:
