@@ -121,8 +121,8 @@ def test_the_robots_clock_has_no_say() -> None:
 
 
 def test_answers_bridge_late_signs_of_life_and_do_not_replace_them() -> None:
-    """A policy that answers is busy; one that never beat, or has not for ten time-outs, is not there."""
-    heart = Heartbeat(0.05)
+    """A policy that answers is busy; one that never beat, or has not for too long, is not there."""
+    heart = Heartbeat(0.05, 0.5)
     heart.answer(1.0)
     assert not heart.alive(1.0)
     heart.beat(1.0)
@@ -139,7 +139,7 @@ def test_answers_bridge_late_signs_of_life_and_do_not_replace_them() -> None:
 
 def test_heartbeat_by_hand() -> None:
     """Nothing heard is silence; an older sign of life changes nothing; gaps are reported once."""
-    heart = Heartbeat(0.05)
+    heart = Heartbeat(0.05, 0.5)
     assert not heart.alive(0.0)
     heart.beat(1.0)
     heart.beat(0.9)

@@ -18,7 +18,6 @@ from lwd_policy_node.control import (
     Source,
     Teleop,
 )
-from lwd_policy_node.control.heartbeat import BRIDGED
 from lwd_policy_node.control.motion import EARLY
 from lwd_policy_node.profile import load_profile
 
@@ -182,7 +181,7 @@ class Storm:
         """A silent policy never moves the robot, and only a silent one is held for it."""
         timeout_s = self.config.policy_timeout_s
         beat_age_s, answer_age_s = self.steady - self.beat_s, self.steady - self.answer_s
-        bridged = answer_age_s <= timeout_s and beat_age_s <= BRIDGED * timeout_s
+        bridged = answer_age_s <= timeout_s and beat_age_s <= self.config.policy_busy_s
         alive = beat_age_s <= timeout_s or bridged
         assert alive or output.source is not Source.POLICY
         assert not (alive and output.reason == 'silent_policy')

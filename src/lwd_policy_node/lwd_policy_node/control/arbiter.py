@@ -42,7 +42,7 @@ class Arbiter:
         self._chunks = ChunkClock(
             len(profile.joints), future_tolerance_s=self.config.future_tolerance_s
         )
-        self.heartbeat = Heartbeat(self.config.policy_timeout_s)
+        self.heartbeat = Heartbeat(self.config.policy_timeout_s, self.config.policy_busy_s)
         """The policy's process: call `beat` at each sign of life."""
         self.rejected: Counter[str] = Counter()
         """How often an input was refused, by reason."""

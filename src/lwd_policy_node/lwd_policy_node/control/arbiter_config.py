@@ -18,6 +18,8 @@ class ArbiterConfig:
     """A teleop command older than this hands back."""
     policy_timeout_s: float = 0.047
     """No sign of life from the policy's process for this long (wall clock): hold."""
+    policy_busy_s: float = 0.5
+    """A policy whose middleware answers is waited for so long (wall clock) without a sign of life of its own."""
     max_observation_age_s: float = 1.0
     """A chunk whose observation is older than this is not executed."""
     future_tolerance_s: float = 0.5

@@ -59,6 +59,15 @@ PARAMETERS = (
         10.0,
     ),
     Parameter(
+        'policy_busy_s',
+        float,
+        _DEFAULTS.policy_busy_s,
+        'How long policy_node may be without a sign of life (wall clock, s) while its middleware answers, as during an '
+        'inference that leaves its other threads no time; then hold. 0 = no longer than policy_timeout_s.',
+        0.0,
+        10.0,
+    ),
+    Parameter(
         'max_observation_age_s',
         float,
         _DEFAULTS.max_observation_age_s,
@@ -153,6 +162,7 @@ def arbiter_config(
         joint_state_timeout_s=config.joint_state_timeout_s * slack,
         teleop_timeout_s=config.teleop_timeout_s * slack,
         policy_timeout_s=config.policy_timeout_s * slack,
+        policy_busy_s=config.policy_busy_s * slack,
     )
 
 

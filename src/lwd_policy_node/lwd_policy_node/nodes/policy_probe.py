@@ -36,15 +36,14 @@ class PolicyProbe:
         """See whether there is an answer, and ask again."""
         if not self._possible:
             return
-        try:
-            if self._asked_s is not None:
+        if self._asked_s is not None:
+            try:
                 if not self._out.wait_for_all_acked(_AT_ONCE):
                     return
-                self._answered(self._asked_s)
-        except (
-            rclpy_implementation.RCLError
-        ):  # a middleware that does not tell: the heartbeat must do
-            self._possible = False
+            except rclpy_implementation.RCLError:
+                self._possible = False  # a middleware that does not tell: the heartbeat must do
+                return
+            self._answered(self._asked_s)
         self._asked_s = None
         if self._out.get_subscription_count():
             self._asked_s = time.monotonic()

@@ -29,8 +29,11 @@ def claim_realtime_for_this_thread(priority: int) -> str:
 
 def claim_realtime_for_middleware(priority: int) -> str:
     """Put the threads of Fast DDS under SCHED_FIFO, none of ours: `claim_realtime` for them."""
-    tasks = Path('/proc/self/task').iterdir()
-    threads = [int(t.name) for t in tasks if (t / 'comm').read_text().startswith('dds.')]
+    threads = []
+    for task in Path('/proc/self/task').iterdir():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if (task / 'comm').read_text().startswith('dds.'):
+                threads.append(int(task.name))
     return _claim(threads, priority)
 
 
