@@ -176,6 +176,11 @@ def test_an_unknown_preset_is_refused_with_the_known_names():
         preset('huge', PROFILE)
 
 
+def test_cameras_of_different_sizes_are_refused_with_what_to_do():
+    with pytest.raises(PolicyError, match=r'g1: .*480, 848.*800, 1280.*copy of the profile'):
+        preset('tiny', load_profile('g1'))
+
+
 def test_guidance_goes_from_the_plain_law_through_the_positive_one():
     """x1 = plain + beta (positive - plain): for one flow step the chunk itself is linear in beta."""
     torch.manual_seed(0)

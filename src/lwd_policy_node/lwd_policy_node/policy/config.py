@@ -154,7 +154,8 @@ def preset(
     sizes = {(camera.height, camera.width) for camera in profile.cameras}
     if len(sizes) != 1:
         raise PolicyError(
-            f'{profile.name}: preset {name} needs cameras of one size, found {sizes}'
+            f'{profile.name}: preset {name} needs cameras of one size, found {sorted(sizes)} (height, width); let the '
+            'driver publish one size and use a copy of the profile that says so'
         )
     columns = profile.action_columns_in_state()
     relative = tuple(
