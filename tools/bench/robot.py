@@ -68,7 +68,8 @@ def stale() -> list[Figure]:
         body, policy = rig.start_node(BODY), rig.start_node(POLICY)
         _begin(rig)
         period_s = rig.profile.control_period_s
-        states, human, stopped, killed, jumps = [], [], [], [], []
+        plan_s = min(rig.profile.horizon * period_s, ArbiterConfig().max_observation_age_s)
+        states, cameras, human, stopped, killed, jumps = [], [], [], [], [], []
         for _ in range(STOPS):
             rig.wait_source(Source.POLICY)
             rig.spin(random.uniform(0.0, 0.3))
@@ -77,6 +78,14 @@ def stale() -> list[Figure]:
             late_s = (held.stamp_ns - rig.state_ns) * 1e-9 - ArbiterConfig().joint_state_timeout_s
             states.append(late_s / period_s)
             body.send_signal(signal.SIGCONT)
+
+            rig.wait_source(Source.POLICY)
+            body.send_signal(signal.SIGUSR1)
+            held = rig.wait_source(Source.HOLD, 'stale_chunk')
+            last = rig.frames[next(i for i, f in enumerate(rig.frames) if f is held) - 1]
+            observed_ns = last.stamp_ns - last.age_s * 1e9
+            cameras.append(((held.stamp_ns - observed_ns) * 1e-9 - plan_s) / period_s)
+            body.send_signal(signal.SIGUSR1)
 
             rig.wait_source(Source.POLICY)
             last_ns = _hold_deadman(rig, 0.3)
@@ -94,6 +103,7 @@ def stale() -> list[Figure]:
     unit = 'periods'
     return [
         Figure('joint_states stop: stale to HOLD', max(states), unit, 2.0, 'lower'),
+        Figure('a camera stops: end of the last plan to HOLD', max(cameras), unit, 2.0, 'lower'),
         Figure('teleop falls silent: stale to HOLD', max(human), unit, 2.0, 'lower'),
         Figure('SIGSTOP of policy: signal to HOLD', max(stopped), unit, 2.0, 'lower'),
         Figure('SIGKILL of policy: signal to HOLD', max(killed), unit, 2.0, 'lower'),

@@ -1,7 +1,11 @@
-"""A robot that goes at once where it is sent, with cameras (``python -m tools.bench.runtime.robot_process``)."""
+"""A robot that goes at once where it is sent, with cameras (``python -m tools.bench.runtime.robot_process``).
+
+SIGUSR1 stops its first camera, and again lets it go on.
+"""
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import numpy as np
@@ -28,6 +32,8 @@ class RobotProcess(Node):
         self._state = JointState(name=[*profile.joint_names, *still])
         self._state.position = [*profile.home, *self._still]
         self._tick = 0
+        self._blind = False
+        signal.signal(signal.SIGUSR1, self._on_signal)
         self._every = round(profile.control_rate_hz / profile.cameras[0].rate_hz)
         self._jpegs = [
             simplejpeg.encode_jpeg(
@@ -44,6 +50,9 @@ class RobotProcess(Node):
         )
         self.create_timer(profile.control_period_s, self._on_tick)
 
+    def _on_signal(self, *_: object) -> None:
+        self._blind = not self._blind
+
     def _on_command(self, message: JointTrajectory) -> None:
         self._state.position = [*message.points[0].positions, *self._still]
 
@@ -51,7 +60,7 @@ class RobotProcess(Node):
         self._tick += 1
         self._state.header.stamp = self.get_clock().now().to_msg()
         if self._tick % self._every == 0:
-            for camera, jpeg in zip(self._cameras, self._jpegs, strict=True):
+            for camera, jpeg in list(zip(self._cameras, self._jpegs, strict=True))[self._blind :]:
                 camera.publish(
                     CompressedImage(header=self._state.header, format='jpeg', data=jpeg)
                 )
