@@ -3,9 +3,9 @@
 import shlex
 
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
+from launch_ros.substitutions import ExecutableInPackage
 
 ARGUMENTS = (
     ('profile', 'g1_laptop', 'Robot profile of the fleet: a known name or a path to a YAML; the robots need the same.',
@@ -31,12 +31,14 @@ def generate_launch_description() -> LaunchDescription:
 def _train(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     values = context.launch_configurations
     store = ['--store', values['store']] if values['store'] else []
+    # No Node: launch_ros gives every Node --ros-args, which `train`, a command with options of its own, refuses.
     return [
-        Node(
-            package='lwd_learner',
-            executable='train',
+        ExecuteProcess(
+            cmd=[
+                ExecutableInPackage('train', 'lwd_learner'), '--resume', '--profile', values['profile'],
+                *store, *shlex.split(values['train_args']),
+            ],
             output='screen',
-            arguments=['--resume', '--profile', values['profile'], *store, *shlex.split(values['train_args'])],
             respawn=LaunchConfiguration('respawn'),
             respawn_delay=1.0,
         )

@@ -74,6 +74,7 @@ def test_robot_can_bring_a_learner() -> None:
     assert programs(found) == {**ALL, 'train': 1}
     [train] = [line for line in found if '/train ' in line]
     assert '--resume --profile g1 --online-minutes 60' in train
+    assert '--ros-args' not in train  # which it would refuse
     assert '__ns' not in train and 'use_sim_time' not in train and ':=clock' not in train
 
 
