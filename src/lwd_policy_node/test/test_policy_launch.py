@@ -253,7 +253,13 @@ def test_a_policy_that_stops_is_held(
     """
     rollout = start(domain_id)
     rollout.wait_source(POLICY)
-    rollout.bench.wait('a plan under way', lambda: rollout.executed[-1].source == POLICY)
+    rollout.bench.wait(
+        'a plan with much left to do',
+        lambda: (
+            (now := rollout.executed[-1]).source == POLICY
+            and now.chunk_step < PROFILE.horizon // 2
+        ),
+    )
     stopped_s = time.time()
     rollout.policy.send_signal(number)
     held = rollout.wait_source(HOLD, 'silent_policy')
