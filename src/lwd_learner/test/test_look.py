@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
+from lwd_learner.interop.lerobot.export import export_lerobot
+from lwd_learner.interop.lerobot.reader import LeRobotReader
 from lwd_learner.look import LintConfig, lint
-from lwd_learner.replay import EpisodeFrames, Replay
+from lwd_learner.replay import EpisodeFrames, Replay, ReplayConfig
 from lwd_learner.replay import command as replay_command
 from lwd_learner.replay.frames import to_record_batch
+from lwd_learner.replay.stats import replay_stats
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.profile import load_profile
 
@@ -249,6 +252,29 @@ def test_stats_count_hours_by_source_gaps_rates_and_duplicates(tmp_path: Path, c
     assert action['min'] <= action['q01'] <= action['mean'] <= action['q99'] <= action['max']
     assert replay_command.main(['stats', str(tmp_path)]) == 0
     assert '1 groups of equal episodes' in capsys.readouterr().out
+
+
+def test_a_replay_whose_numbers_stay_on_disk_looks_the_same(tmp_path: Path):
+    """And is read by the episode: a large one as a whole for each of its episodes would take for ever."""
+    replay_of(tmp_path, good(1), spoiled('gap'), spoiled('same episode'))
+    held = Replay.open(tmp_path)
+    large = Replay.open(tmp_path, config=ReplayConfig(low_dimensional_bytes=0))
+    assert not large.index('online').low.in_memory
+
+    def whole(name: str) -> None:
+        raise AssertionError(f'all rows of {name} were read')
+
+    large.index('online').low.all_rows = whole  # type: ignore[method-assign]
+    assert replay_stats(large) == replay_stats(held)
+    assert lint(large, LIMITS) == lint(held, LIMITS)
+    export_lerobot(large, tmp_path / 'large')
+    export_lerobot(held, tmp_path / 'held')
+    one, other = (LeRobotReader(tmp_path / name) for name in ('large', 'held'))
+    for mine, theirs in zip(one.episodes(), other.episodes(), strict=True):
+        for name in ('observation.state', 'action'):
+            np.testing.assert_array_equal(
+                one.columns(mine, name)[name], other.columns(theirs, name)[name]
+            )
 
 
 def test_show_writes_a_strip_with_the_values_of_a_checkpoint(tmp_path: Path, capsys):
