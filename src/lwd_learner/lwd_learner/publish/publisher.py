@@ -157,7 +157,7 @@ class Publisher:
             policy_path: safetensors file with ``lwd.config_hash`` in its metadata.
             stage: sft, offline or online.
             step: learner step.
-            replay_version: snapshot the policy was trained on, ``offline@N online@M``.
+            replay_version: snapshot the policy was trained on, ``offline@N online@M amendments@K``.
             parent: version it was trained from; None: the newest one before it.
             check: refuse a file with NaN or infinite values (off: fault injection).
 

@@ -30,7 +30,7 @@ class Manifest:
     stage: str  # sft, offline, online
     step: int  # learner step
     config_hash: str  # sha256 (hex) of the policy's configuration
-    replay_version: str  # "offline@N online@M"
+    replay_version: str  # "offline@N online@M amendments@K"
     size_bytes: int  # of the safetensors file
     sha256: str  # of the file, hex
     tensors: tuple[TensorStatistics, ...] = ()  # of every floating-point tensor
