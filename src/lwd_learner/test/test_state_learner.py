@@ -183,6 +183,36 @@ def test_on_a_bandit_the_flow_moves_to_the_better_arm(backup):
     assert agent.skipped == 0
     chunks = agent.act(torch.zeros(500, 1))
     assert (chunks > 0).float().mean() > 0.75
-    clone = agent._sample(agent.reference, torch.zeros(500, 1))
+    clone = agent.act(torch.zeros(500, 1), policy='reference')
     assert 0.35 < (clone > 0).float().mean() < 0.65
     assert (agent.act(torch.zeros(100, 1), best_of=8) > 0).all()
+
+
+@pytest.mark.parametrize('backup', ['policy', 'divl'])
+def test_a_restored_agent_goes_on_as_if_never_stopped(backup):
+    config = dataclasses.replace(SMALL, backup=backup, precision='bfloat16')
+    agent = StateQam(config, seed=1)
+    for i in range(3):
+        agent.update(a_batch(seed=i))
+    kept = {k: v.clone() for k, v in agent.state().items()}
+    other = StateQam(config, seed=2)
+    other.restore(kept)
+    a, b = agent.update(a_batch(seed=9)), other.update(a_batch(seed=9))
+    assert a == b
+    assert all(torch.equal(v, other.state()[k]) for k, v in agent.state().items())
+
+
+def test_a_state_of_another_size_is_refused():
+    wider = StateQam(dataclasses.replace(SMALL, hidden=32))
+    with pytest.raises(ValueError, match=r'another configuration: adam\.critic\.mean'):
+        StateQam(SMALL).restore(wider.state())
+
+
+def test_acting_with_a_generator_of_ones_own_leaves_training_as_it_was():
+    agent = StateQam(SMALL)
+    before = agent.generator.get_state()
+    first, second = (
+        agent.act(torch.zeros(4, 5), generator=torch.Generator().manual_seed(7)) for _ in range(2)
+    )
+    assert torch.equal(first, second)
+    assert torch.equal(before, agent.generator.get_state())

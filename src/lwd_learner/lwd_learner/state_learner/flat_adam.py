@@ -21,6 +21,10 @@ class FlatAdam:
         self.square = torch.zeros_like(net.flat)
         self.count = torch.zeros(())
 
+    def state(self) -> dict[str, Tensor]:
+        """Moments and count; the optimiser's own tensors, not copies."""
+        return {'mean': self.mean, 'square': self.square, 'count': self.count}
+
     def norm(self) -> Tensor:
         """Norm of the gradient, a scalar tensor."""
         norm: Tensor = torch.linalg.vector_norm(self._net.gradient)

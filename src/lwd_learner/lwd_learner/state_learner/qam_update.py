@@ -107,10 +107,28 @@ class StateQam:
         self.skipped = 0
 
     @torch.no_grad()
-    def act(self, observation: Tensor, best_of: int = 1) -> Tensor:
-        """Chunks (B, D) for observations (B, S); the best of several by the critic's mean."""
+    def act(
+        self,
+        observation: Tensor,
+        best_of: int = 1,
+        policy: Literal['flow', 'reference'] = 'flow',
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Chunks for observations.
+
+        Args:
+            observation: (B, S).
+            best_of: samples of which the one with the largest mean of the critics is taken.
+            policy: the trained flow, or the reference that clones replay.
+            generator: of the noise; the agent's own, which training draws from, if None.
+
+        Returns:
+            (B, D) in [-1, 1].
+        """
         many = observation.repeat_interleave(best_of, 0)
-        chunks = self._sample(self.flow, many)
+        chunks = self._sample(
+            self.flow if policy == 'flow' else self.reference, many, generator or self.generator
+        )
         if best_of == 1:
             return chunks
         q = self.critic.forward(torch.cat([many, chunks], 1)).mean(0).view(-1, best_of)
@@ -131,12 +149,55 @@ class StateQam:
             optimiser.step(found[name], self.config.clip)
         return info
 
+    def state(self) -> dict[str, Tensor]:
+        """All that the next update depends on, by name; the tensors are the agent's own, not copies."""
+        tensors = {f'net.{name}': net.flat for name, net in self._networks().items()}
+        for name, optimiser in self.optimisers.items():
+            tensors |= {f'adam.{name}.{k}': v for k, v in optimiser.state().items()}
+        tensors['skipped'] = torch.tensor(self.skipped)
+        tensors['generator'] = self.generator.get_state()
+        return tensors
+
+    def restore(self, tensors: dict[str, Tensor]) -> None:
+        """Put `state` back.
+
+        Raises:
+            ValueError: the tensors are of another configuration.
+        """
+        own = self.state()
+        wrong = sorted(
+            k
+            for k in own.keys() | tensors.keys()
+            if k not in own or k not in tensors or own[k].shape != tensors[k].shape
+        )
+        if wrong:
+            raise ValueError(
+                f'the state is of another configuration: {wrong[0]} and {len(wrong) - 1} more tensors '
+                'are missing, unknown or of another size; build the agent as it was when saved'
+            )
+        for key in own.keys() - {'generator', 'skipped'}:
+            own[key].copy_(tensors[key])
+        for net in self._networks().values():
+            net.changed()
+        self.skipped = int(tensors['skipped'])
+        self.generator.set_state(tensors['generator'])
+
+    def _networks(self) -> dict[str, Mlp]:
+        nets = {
+            'critic': self.critic,
+            'critic_average': self.critic_average,
+            'reference': self.reference,
+            'reference_average': self.reference_average,
+            'flow': self.flow,
+        }
+        return nets if self.value is None else {**nets, 'value': self.value}
+
     # -- the critic ------------------------------------------------------------------------------
 
     def _target(self, batch: StateBatch) -> Tensor:
         if self.value is not None:
             return self._divl_target(batch, self.value)
-        actions = self._sample(self.flow, batch.next_observation)
+        actions = self._sample(self.flow, batch.next_observation, self.generator)
         q = self.critic_average.forward(torch.cat([batch.next_observation, actions], 1))[..., 0]
         v = q.mean(0) - self.config.rho * q.std(0, correction=0)
         return batch.reward + batch.discount * v
@@ -221,8 +282,9 @@ class StateQam:
         assert slope is not None
         return slope[:, self.config.observation :] * (chunk.abs() <= 1)
 
-    def _sample(self, flow: Mlp, observation: Tensor) -> Tensor:
-        x, prefix = self._noise(len(observation)), flow.prefix(observation)
+    def _sample(self, flow: Mlp, observation: Tensor, generator: torch.Generator) -> Tensor:
+        x = torch.randn(len(observation), self.config.action, generator=generator)
+        prefix = flow.prefix(observation)
         for i in range(self.config.steps):
             point = self._point(observation, x, i / self.config.steps)
             x = (
