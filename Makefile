@@ -8,7 +8,7 @@ AREA ?=
 ENV := source env.sh &&
 CORES := src/lwd_policy_node/lwd_policy_node src/lwd_recorder/lwd_recorder src/lwd_learner/lwd_learner \
          src/lwd_sim/lwd_sim src/lwd_bringup/lwd_bringup
-CHECKED := src tools
+CHECKED := src tools bench
 
 .DEFAULT_GOAL := help
 .PHONY: setup demo test test-long lint format bench soak clean help
@@ -20,10 +20,10 @@ demo: setup  ## the whole loop on simulated G1s; MINUTES=7 ROBOTS=2 TASK=restock
 	@$(ENV) exec ros2 run lwd_bringup demo --online-minutes $(MINUTES) --robots $(ROBOTS) --task $(TASK) $(ARGS)
 
 test: setup  ## all tests but the long ones
-	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m 'not long' src tools $(ARGS)
+	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m 'not long' $(CHECKED) $(ARGS)
 
 test-long: setup  ## the tests that take minutes
-	@$(ENV) python -m pytest -m long --timeout 3600 src tools $(ARGS)
+	@$(ENV) python -m pytest -m long --timeout 3600 $(CHECKED) $(ARGS)
 
 lint: setup  ## ruff (style, imports, docstrings) and mypy --strict on the cores
 	@$(ENV) ruff check $(CHECKED) && ruff format --check $(CHECKED) && python tools/check/types.py

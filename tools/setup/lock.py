@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Write requirements/*.lock from what is installed in the environment (run with its Python).
 
-Three files: ros.lock (ROS 2 and colcon wheels, for machines without a ROS install), torch.lock (with its dependencies,
-since a CPU build and a CUDA build need different ones), lwd.lock (everything else).
+ros.lock (ROS 2 and colcon wheels, for machines without a ROS install), torch.lock (with its dependencies, since a CPU
+build and a CUDA build need different ones), lwd.lock (everything else), and, where OGBench is installed, ogbench.lock
+(what only bench/ogbench needs).
 """
 
 from __future__ import annotations
@@ -13,11 +14,30 @@ from pathlib import Path
 REQUIREMENTS = Path(__file__).resolve().parents[2] / 'requirements'
 OURS = ('lwd', 'ros2-wheels')
 ROS = ('ros-', 'colcon-', 'catkin', 'empy', 'lark-parser', 'pybind11', 'notify2')
+# OGBench and what came with it that nothing else of ours needs.
+OGBENCH = (
+    'attrs',
+    'certifi',
+    'charset-normalizer',
+    'cloudpickle',
+    'dm-control',
+    'dm-env',
+    'dm-tree',
+    'farama-notifications',
+    'gymnasium',
+    'imageio',
+    'labmaze',
+    'lxml',
+    'ogbench',
+    'requests',
+    'scipy',
+    'wrapt',
+)
 
 
 def main() -> None:
-    """Sort the installed distributions into the three files."""
-    lines: dict[str, set[str]] = {'ros': set(), 'torch': set(), 'lwd': set()}
+    """Sort the installed distributions into the files."""
+    lines: dict[str, set[str]] = {'ros': set(), 'torch': set(), 'lwd': set(), 'ogbench': set()}
     for dist in metadata.distributions():
         name = dist.metadata['Name'].lower().replace('_', '-')
         if (
@@ -26,9 +46,10 @@ def main() -> None:
             or name.startswith(OURS)
         ):
             continue
-        kind = 'torch' if name == 'torch' else 'ros' if name.startswith(ROS) else 'lwd'
-        lines[kind].add(f'{name}=={dist.version.split("+")[0]}')
+        lines[kind_of(name)].add(f'{name}=={dist.version.split("+")[0]}')
     for kind, pins in lines.items():
+        if not pins:
+            continue
         path = REQUIREMENTS / f'{kind}.lock'
         path.write_text(
             '# Made by tools/setup/lock.py; change requirements/*.in, install, and run it again.\n'
@@ -36,6 +57,13 @@ def main() -> None:
         with path.open('a') as file:
             file.write('\n'.join(sorted(pins)) + '\n')
         print(f'{path.name}: {len(pins)} packages')
+
+
+def kind_of(name: str) -> str:
+    """The file that a distribution belongs to."""
+    if name in OGBENCH:
+        return 'ogbench'
+    return 'torch' if name == 'torch' else 'ros' if name.startswith(ROS) else 'lwd'
 
 
 if __name__ == '__main__':

@@ -1,0 +1,1 @@
+"""Benchmarks against published results of learning; speed is measured in tools/bench."""

@@ -1,0 +1,170 @@
+"""``python -m bench.ogbench.report``: curves as a picture, and the tables of docs/benchmarks.md.
+
+Reads the results of all runs; writes only what they hold. The tables stand between two marks of the document.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from bench.ogbench.place import root
+from bench.ogbench.run_folder import read_results
+from bench.ogbench.tasks import PUBLISHED, PUBLISHED_EVERY, TASKS
+
+METHODS = {'qam': 'QAM', 'divl': 'DIVL + QAM'}
+MARKS = ('<!-- ogbench: begin -->', '<!-- ogbench: end -->')
+
+
+@dataclass(frozen=True, slots=True)
+class ReportConfig:
+    """Draw curves and write tables."""
+
+    runs: Path | None = None
+    """Folder of runs; by default runs/ogbench/runs."""
+    document: Path = Path('docs/benchmarks.md')
+    """Document whose tables are replaced."""
+    picture: Path = Path('docs/pictures/ogbench.png')
+    """Curves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One finished or unfinished run."""
+
+    config: dict[str, Any]
+    """As it was given."""
+    lines: list[dict[str, Any]]
+    """Results."""
+
+    @property
+    def name(self) -> str:
+        """Method and networks, as in the tables."""
+        size = {'public': '10 x 512x4', 'small': '2 x 256x4'}[self.config['size']]
+        return f'{METHODS[self.config["method"]]}, {size}'
+
+    def evaluations(self, policy: str) -> list[dict[str, Any]]:
+        """Evaluations of the flow or the reference, in order."""
+        return [line for line in self.lines if line.get('policy') == policy]
+
+    def training(self) -> list[dict[str, Any]]:
+        """Means of the updates, in order."""
+        return [line for line in self.lines if line['kind'] == 'training']
+
+
+def main() -> None:
+    """Write picture and tables."""
+    config = tyro.cli(ReportConfig, prog='report', description=__doc__)
+    runs = read_runs(config.runs or root() / 'runs')
+    draw(runs, config.picture)
+    before, rest = config.document.read_text().split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    config.document.write_text(f'{before}{MARKS[0]}\n{tables(runs)}{MARKS[1]}{after}')
+
+
+def read_runs(folder: Path) -> list[Run]:
+    """All runs below a folder."""
+    return [
+        Run(json.loads(path.read_text()), read_results(path.parent))
+        for path in sorted(folder.glob('*/config.json'))
+    ]
+
+
+def published(family: str, update: int) -> str:
+    """Published success at an update, % (mean of 12 seeds), or what there is next to it."""
+    at = update // PUBLISHED_EVERY
+    if update % PUBLISHED_EVERY == 0 and 0 < at <= len(PUBLISHED[family]):
+        return str(PUBLISHED[family][at - 1])
+    return '-'
+
+
+def tables(runs: list[Run]) -> str:
+    """Success by updates, and what a run cost, as Markdown."""
+    out = [
+        '| task | method, critics | transitions | seed | updates | success (95 %) | published |'
+    ]
+    out.append('|---|---|---|---|---|---|---|')
+    for run in runs:
+        c = run.config
+        head = f'{c["family"]} {TASKS[c["family"]].number}'
+        for policy, name in (('flow', run.name), ('reference', f'its clone, {run.name}')):
+            out += [
+                f'| {head} | {name} | {c["transitions"]:,} | {c["seed"]} | {line["update"]:,} '
+                f'| {success(line)} | {published(c["family"], line["update"])} |'
+                for line in run.evaluations(policy)
+            ]
+    out += [
+        '',
+        '| run | updates | CPU s | wall s | CPU ms an update | skipped | Q, first -> last |',
+    ]
+    out.append('|---|---|---|---|---|---|---|')
+    for run in runs:
+        lines = run.training()
+        if lines:
+            last = lines[-1]
+            q = f'{lines[0]["critic/q_mean"]:.1f} -> {last["critic/q_mean"]:.1f}'
+            each = 1e3 * last['cpu_s'] / last['update']
+            out.append(
+                f'| {run.config["family"]}, {run.name} | {last["update"]:,} | {last["cpu_s"]:,.0f} '
+                f'| {last["wall_s"]:,.0f} | {each:.0f} | {last["skipped"]} | {q} |'
+            )
+    return '\n'.join(out) + '\n'
+
+
+def success(line: dict[str, Any]) -> str:
+    """E.g. 80 % (67-89)."""
+    share = 100 * line['successes'] / line['episodes']
+    return f'{share:.0f} % ({100 * line["low"]:.0f}-{100 * line["high"]:.0f})'
+
+
+def draw(runs: list[Run], path: Path) -> None:
+    """Success with intervals, and the critic's mean, over updates; the published curve beside them."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    families = [f for f in TASKS if any(r.config['family'] == f for r in runs)]
+    figure, axes = pyplot.subplots(
+        len(families), 2, figsize=(9, 3 * len(families)), squeeze=False, layout='constrained'
+    )
+    for family, (left, right) in zip(families, axes, strict=True):
+        of_family = [r for r in runs if r.config['family'] == family]
+        for number, run in enumerate(of_family):
+            colour = f'C{number}'
+            for policy, style in (('flow', 'o-'), ('reference', 'x:')):
+                lines = run.evaluations(policy)
+                at = [line['update'] for line in lines]
+                value = [100 * line['successes'] / line['episodes'] for line in lines]
+                label = run.name if policy == 'flow' else None
+                left.plot(at, value, style, color=colour, label=label, markersize=4)
+                if policy == 'flow':
+                    low, high = ([100 * line[k] for line in lines] for k in ('low', 'high'))
+                    left.fill_between(at, low, high, color=colour, alpha=0.15)
+            lines = run.training()
+            at = [line['update'] for line in lines]
+            for key, style in (('critic/q_mean', '-'), ('critic/target_mean', ':')):
+                right.plot(at, [line[key] for line in lines], style, color=colour, linewidth=1)
+        end = max((line['update'] for run in of_family for line in run.lines), default=0)
+        marks = [(i + 1) * PUBLISHED_EVERY for i in range(len(PUBLISHED[family]))]
+        shown = [u for u in marks if u <= max(1.5 * end, 2 * PUBLISHED_EVERY)]
+        values = PUBLISHED[family][: len(shown)]
+        left.plot(shown, values, 's--', color='grey', label='published QAM, 10 x 512x4')
+        left.set(
+            title=f'{family}, task {TASKS[family].number}',
+            xlabel='updates',
+            ylabel='success, %',
+            ylim=(-3, 103),
+        )
+        right.set(title='mean Q (line) and its target (dots)', xlabel='updates')
+        left.legend(fontsize=7)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=90)
+
+
+if __name__ == '__main__':
+    main()
