@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from lwd_learner.publish.archive import Archive, VersionCounter
-from lwd_learner.publish.canary import CanaryPlan, Tally, Verdict, judge
+from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judge
 from lwd_learner.publish.fleet_log import FleetLog, RobotReport
 from lwd_learner.publish.releases import Releases
 from lwd_policy_node.weights import ensure_key_pair, load_private_key, load_trusted_keys
@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 FLEET = ('a', 'b', 'c', 'd')
 
 
-def _open(home: Path, plan: CanaryPlan | None = None, keep: int = 5) -> Releases:
+def _open(home: Path, plan: CanaryPlan = AT_ONCE, keep: int = 5) -> Releases:
     private = ensure_key_pair(home / 'keys').private_path
     return Releases(
         Archive(home / 'published', keep),

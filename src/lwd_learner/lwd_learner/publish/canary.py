@@ -29,8 +29,8 @@ PATIENCE = 3  # times `episodes` after which an undecided version is taken back
 class CanaryPlan:
     """How new versions are tried out."""
 
-    share: float = 0.25
-    """Share of the robots that get a version first; at least one robot."""
+    share: float = 0.0
+    """Share of the robots that get a version first, at least one robot; 0 = all get it at once."""
     episodes: int = 20
     """Episodes of theirs after which it may go to all."""
     margin: float = 0.05
@@ -38,8 +38,8 @@ class CanaryPlan:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant."""
-        if not 0.0 < self.share < 1.0:
-            raise ValueError(f'canary share is {self.share:g}: it must be between 0 and 1')
+        if not 0.0 <= self.share < 1.0:
+            raise ValueError(f'canary share is {self.share:g}: it must be at least 0, below 1')
         if self.episodes < 1:
             raise ValueError(f'canary episodes is {self.episodes}: at least 1')
         if not 0.0 <= self.margin < 1.0:
@@ -49,6 +49,9 @@ class CanaryPlan:
         """Return the robots that go first; empty when there are none besides them."""
         count = ceil(self.share * len(robots))
         return tuple(sorted(robots)[:count]) if count < len(robots) else ()
+
+
+AT_ONCE = CanaryPlan()
 
 
 @dataclass(slots=True)

@@ -14,7 +14,8 @@ from typing import Annotated
 import tyro
 from lwd_policy_node.weights import KeyFileError, WeightsRefused
 
-from lwd_learner.publish.canary import CanaryPlan
+from lwd_learner.publish.bfloat16 import Precision
+from lwd_learner.publish.canary import AT_ONCE, CanaryPlan
 from lwd_learner.publish.keys_command import default_key_folder
 from lwd_learner.publish.publisher import Publisher
 
@@ -44,7 +45,9 @@ class PublishCommand:
     """Versions kept on disk."""
     uris: tuple[str, ...] = ()
     """Where robots can have the file besides the service: file, http://host:port, s3://bucket/prefix."""
-    canary: CanaryPlan | None = None
+    precision: Precision = 'as_trained'
+    """bfloat16: matrices take half the bytes; vectors, and with them the scaling of actions, stay."""
+    canary: CanaryPlan = AT_ONCE
     """Try it out on a share of the robots first; the rest follow when it is not worse there."""
     hear_s: float = 3.0
     """With a canary: s to listen for robots before choosing those that go first."""
@@ -69,9 +72,10 @@ def main(args: list[str] | None = None) -> int:
             keep=command.keep,
             uris=command.uris,
             canary=command.canary,
+            precision=command.precision,
         )
         with publisher:
-            if command.canary is not None:
+            if command.canary.share > 0.0:
                 stop.wait(command.hear_s)
             version = publisher.publish(
                 command.checkpoint,

@@ -23,7 +23,8 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
 from lwd_learner.publish.archive import Archive, VersionCounter
-from lwd_learner.publish.canary import CanaryPlan, Tally, Verdict, judge
+from lwd_learner.publish.bfloat16 import Precision
+from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judge
 from lwd_learner.publish.fleet_log import FleetLog
 from lwd_learner.publish.locations import Locations
 from lwd_learner.publish.piece_service import PieceService
@@ -49,7 +50,8 @@ class Publisher:
         keep: int = 5,
         node_name: str = 'learner',
         uris: tuple[str, ...] = (),
-        canary: CanaryPlan | None = None,
+        canary: CanaryPlan = AT_ONCE,
+        precision: Precision = 'as_trained',
         tally: Callable[[int], Tally] | None = None,
     ) -> None:
         """Open the archive of a run.
@@ -63,7 +65,8 @@ class Publisher:
             uris: where files can be had besides the service, best first: ``file`` for robots that
                 share this file system, ``http://host:port`` to be served there by this process,
                 ``s3://bucket/prefix`` to be uploaded there.
-            canary: how new versions are tried out on a few robots; None: all get them at once.
+            canary: how new versions are tried out on a few robots.
+            precision: of the published matrices.
             tally: episodes by version that a canary is judged by; None: what the robots report.
 
         Raises:
@@ -75,7 +78,12 @@ class Publisher:
         self._locations = Locations(uris, self._archive)
         counter = VersionCounter(private_key.with_suffix('.version'))
         self.releases = Releases(
-            self._archive, counter, key, plan=canary, locate=self._locations.of
+            self._archive,
+            counter,
+            key,
+            plan=canary,
+            precision=precision,
+            locate=self._locations.of,
         )
         """Who gets which version: promote, roll back, pin."""
         self._canary = canary
@@ -191,8 +199,7 @@ class Publisher:
         if not self._publishing.acquire(blocking=False):
             return  # a publication is under way; it announces
         try:
-            if self._canary is not None:
-                self._judge(self._canary)
+            self._judge(self._canary)
             self._announce()
         except (OSError, ValueError, LookupError) as error:
             _log.error('releases: %s', error)

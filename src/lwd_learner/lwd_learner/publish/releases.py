@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +24,8 @@ from lwd_policy_node.weights.statistics import check_finite, measure
 from lwd_policy_node.weights.tensors import read_header
 
 from lwd_learner.publish.archive import Archive, VersionCounter
-from lwd_learner.publish.canary import CanaryPlan
+from lwd_learner.publish.bfloat16 import Precision, write_bfloat16
+from lwd_learner.publish.canary import AT_ONCE, CanaryPlan
 
 STATE_FILE = 'releases.json'
 LOCK_FILE = 'lock'
@@ -59,7 +61,8 @@ class Releases:
         counter: VersionCounter,
         key: Ed25519PrivateKey,
         *,
-        plan: CanaryPlan | None = None,
+        plan: CanaryPlan = AT_ONCE,
+        precision: Precision = 'as_trained',
         locate: Locate = lambda _version, _path: (),
     ) -> None:
         """Work on the archive's folder.
@@ -68,13 +71,15 @@ class Releases:
             archive: published versions.
             counter: gives the numbers.
             key: signs.
-            plan: how new versions are tried out; None: they go to all robots at once.
+            plan: how new versions are tried out.
+            precision: of the published matrices.
             locate: brings a file to where robots can have it besides the service.
         """
         self._archive = archive
         self._counter = counter
         self._key = key
         self._plan = plan
+        self._precision = precision
         self._locate = locate
 
     def state(self) -> ReleaseState:
@@ -121,8 +126,8 @@ class Releases:
             raise ValueError(
                 f'{policy}: no {CONFIG_HASH_KEY} in the metadata: save it with Policy.save'
             )
-        tensors = (check_finite if check else measure)(policy, header)
-        with self._locked():
+        with self._as_published(policy) as file, self._locked():
+            tensors = (check_finite if check else measure)(file, read_header(file))
             self._write(self.state())  # so that what is about to come does not count as released
             newest = max(self._archive.versions(), default=0)
             manifest = Manifest(
@@ -137,7 +142,7 @@ class Releases:
                 sha256='',
                 tensors=tensors,
             )
-            version = self._admit(policy, manifest)
+            version = self._admit(file, manifest)
             self._direct(version, robots)
         _log.info('published version %d (%s)', version, stage)
         return version
@@ -227,7 +232,7 @@ class Releases:
             version = self._admit(
                 self._archive.policy_path(version), self._archive.manifest(version)
             )
-        first = () if self._plan is None else self._plan.choose(list(robots))
+        first = self._plan.choose(list(robots))
         if state.pinned or state.trial:
             self._write(replace(state, waiting=version))
         elif first and state.stable in self._archive.versions():
@@ -281,6 +286,19 @@ class Releases:
         new = path.with_suffix('.new')
         new.write_text(json.dumps(asdict(state)) + '\n')
         new.replace(path)
+
+    @contextmanager
+    def _as_published(self, policy: Path) -> Iterator[Path]:
+        """The file to publish: `policy` itself, or for a while its half."""
+        if self._precision == 'as_trained':
+            yield policy
+            return
+        half = self._archive.folder / f'staging-half-{os.getpid()}-{policy.name}'
+        try:
+            write_bfloat16(policy, half)
+            yield half
+        finally:
+            half.unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -135,6 +135,24 @@ class OnlineConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsConfig:
+    """How weights reach the robots."""
+
+    kept: int = 5
+    """Published versions kept on disk, to go back to."""
+    uris: tuple[str, ...] = ()
+    """Where robots can have them besides the service: file, http://host:port, s3://bucket/prefix."""
+    precision: Literal['as_trained', 'bfloat16'] = 'as_trained'
+    """bfloat16: matrices take half the bytes; vectors, and with them the scaling of actions, stay."""
+    canary_share: float = 0.0
+    """Share of the robots that try each version out first; 0: all get it at once."""
+    canary_episodes: int = 20
+    """Episodes of theirs after which it may go to all."""
+    canary_margin: float = 0.05
+    """Success rate by which it may be below the others'."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrainConfig:
     """One training run."""
 
@@ -182,6 +200,8 @@ class TrainConfig:
     """Ed25519 key that signs weights."""
     publish: bool = True
     """Announce and serve weights to robots over ROS 2."""
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
+    """Where they can be had, and who gets them first."""
     seed: int = 0
     """Of weights, batches and noise."""
     device: Literal['cpu', 'cuda'] = 'cpu'

@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 import tyro
 from lwd_policy_node.policy import PolicyError
@@ -18,6 +19,9 @@ from lwd_learner.replay import ReplayError
 from lwd_learner.training.checkpoint import CheckpointError
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.run import Stopped, TrainingRun, record
+
+if TYPE_CHECKING:
+    from lwd_learner.publish import Publisher
 
 INTERRUPTED = 130
 
@@ -42,9 +46,7 @@ def run(config: TrainConfig) -> int:
         try:
             announcer = None
             if config.publish:
-                from lwd_learner.publish import Publisher
-
-                announcer = stack.enter_context(Publisher(config.run_dir, config.private_key))
+                announcer = stack.enter_context(_publisher(config))
             training = TrainingRun(config, announcer)
             stack.callback(training.close)
             (config.run_dir / 'config.json').write_text(json.dumps(record(config), indent=1))
@@ -72,6 +74,22 @@ def run(config: TrainConfig) -> int:
             logging.error('train: %s', error)
             return 1
     return 0
+
+
+def _publisher(config: TrainConfig) -> Publisher:
+    """Open the publisher: only here is ROS 2 needed."""
+    from lwd_learner.publish import Publisher
+    from lwd_learner.publish.canary import CanaryPlan
+
+    how = config.weights
+    return Publisher(
+        config.run_dir,
+        config.private_key,
+        keep=how.kept,
+        uris=how.uris,
+        canary=CanaryPlan(how.canary_share, how.canary_episodes, how.canary_margin),
+        precision=how.precision,
+    )
 
 
 if __name__ == '__main__':
