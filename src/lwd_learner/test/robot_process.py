@@ -64,12 +64,14 @@ class Robot:
         self._thread = threading.Thread(target=self._spin, daemon=True)
         self._thread.start()
 
-    def launch(self, program: tuple[str, ...] = (str(STANDIN),)) -> None:
-        """Start policy_node: `program` is what Python runs."""
+    def launch(self, program: tuple[str, ...] = (str(STANDIN),), **parameters: str) -> None:
+        """Start policy_node: `program` is what Python runs, `parameters` are the node's."""
         command = [
             sys.executable, *program, '--ros-args',
             '-r', f'__ns:=/{ROBOT}', '-p', 'answer_timeout_s:=1.0', '-p', 'retry_s:=0.2',
         ]  # fmt: skip
+        for name, value in parameters.items():
+            command += ['-p', f'{name}:={value}']
         environment = {**os.environ, 'LWD_HOME': str(self.home), 'OMP_NUM_THREADS': '1'}
         self.process = subprocess.Popen(command, env=environment)
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from lwd_msgs.msg import Episode
 SUPPORT = runpy.run_path(str(Path(__file__).with_name('robot_process.py')))
 Robot, ROBOT = SUPPORT['Robot'], SUPPORT['ROBOT']
 PATIENCE_S, save_standin = SUPPORT['PATIENCE_S'], SUPPORT['save_standin']
+CONFIG_HASH = runpy.run_path(str(SUPPORT['STANDIN']))['CONFIG_HASH']
 DOMAINS = itertools.cycle(range(171, 178))
 
 pytestmark = pytest.mark.launch
@@ -72,6 +74,10 @@ def _bit_flipped(data: bytearray) -> bytearray:
     return data
 
 
+def _gone(data: bytearray) -> bytearray:
+    raise LookupError('it made room for newer ones')
+
+
 def _serve_spoilt(learner: Publisher, spoil: Callable[[bytearray], bytearray]) -> int:
     """Publish good weights, and send other bytes."""
     archive = learner._archive
@@ -85,14 +91,24 @@ def _serve_spoilt(learner: Publisher, spoil: Callable[[bytearray], bytearray]) -
         del archive.bytes_of
 
 
-def _publish_tensors(learner: Publisher, shape: tuple[int, ...], profile: str = '') -> int:
+def _publish_tensors(
+    learner: Publisher,
+    shape: tuple[int, ...],
+    profile: str = '',
+    *,
+    name: str = 'bias',
+    config_hash: str = CONFIG_HASH,
+) -> int:
     path = learner.fleet.folder / 'other.safetensors'
-    metadata = {
-        'lwd.config_hash': SUPPORT['runpy'].run_path(str(SUPPORT['STANDIN']))['CONFIG_HASH'],
-        'lwd.config': json.dumps({'profile': profile}),
-    }
-    save_file({'bias': np.zeros(shape, np.float32)}, path, metadata)
+    metadata = {'lwd.config_hash': config_hash, 'lwd.config': json.dumps({'profile': profile})}
+    save_file({name: np.zeros(shape, np.float32)}, path, metadata)
     return learner.publish(path, stage='online', step=1)
+
+
+def _announce(learner: Publisher, manifest: Any) -> int:
+    """Announce a manifest as it is; return its version."""
+    learner._announcement.publish(manifest_to_message(manifest))
+    return int(manifest.version)
 
 
 def test_whatever_must_be_refused_is_and_the_robot_goes_on(robot: Any, home: Path) -> None:
@@ -113,15 +129,26 @@ def test_whatever_must_be_refused_is_and_the_robot_goes_on(robot: Any, home: Pat
             robot.await_(lambda: len(robot.chunks) > seen, f'chunk after {words[0]}')
             assert robot.chunks[-1].policy_version == one
 
+        unsigned = replace(learner.newest, version=one + 50, key_id='', signature=b'')
+        refused(_announce(learner, unsigned), 'unknown key', '(none)')
+        changed = replace(learner.newest, version=one + 51)
+        refused(_announce(learner, changed), 'bad signature', 'changed after signing')
+        refused(_serve_spoilt(learner, _gone), 'unreachable', 'made room')
         refused(_serve_spoilt(learner, _truncated), 'wrong size')
         refused(_serve_spoilt(learner, _bit_flipped), 'hash mismatch')
         refused(_publish_tensors(learner, (12,)), 'shape mismatch', 'bias')
         refused(_publish_tensors(learner, (16,), 'humanoid'), 'another robot', 'humanoid')
         refused(_publish(learner, float('nan'), check=False), 'non-finite tensor', 'bias')
         refused(_publish(learner, 1e5), 'unlike its statistics', 'diverged')
+        other = {
+            'name': 'scale',
+            'config_hash': 'd1' * 32,
+        }  # shapes cannot be compared: it must load
+        refused(_publish_tensors(learner, (16,), **other), 'load failed', 'bias')
+        # the stand-in fails on observations of a robot, and only on those
+        refused(_publish(learner, 50.0), 'smoke inference failed', 'absurd')
         assert replayed is not None and replayed.version == first
-        learner._announcement.publish(manifest_to_message(replayed))
-        refused(first, 'not newer')
+        refused(_announce(learner, replayed), 'not newer')
         foreign = ensure_key_pair(home / 'elsewhere', 'intruder')
         with Publisher(home / 'other', foreign.private_path, node_name='intruder') as intruder:
             for _ in range(12):  # beyond the versions heard so far
@@ -132,6 +159,69 @@ def test_whatever_must_be_refused_is_and_the_robot_goes_on(robot: Any, home: Pat
         _await_event(learner, good, 'loaded')
         robot.episode('first', Episode.ENDED)
         _await_event(learner, good, 'active')
+
+
+def test_a_pinned_fleet_takes_neither_newer_nor_older(robot: Any, home: Path) -> None:
+    """Newer versions wait with the learner; an older one is refused, after a restart of the robot too."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.3)
+        old = learner.newest
+        two = _publish(learner, 0.5)
+        _await_event(learner, two, 'active')
+        robot.episode('first', Episode.RUNNING)
+        robot.await_chunk(two)
+        learner.releases.pin()
+        floor = home / 'robots' / ROBOT / 'weights' / 'floor'
+        robot.await_(floor.is_file, 'pin on the disk of the robot')
+        waiting = _publish(learner, 0.6)
+        assert learner.releases.state().waiting == waiting
+        robot.stop(signal.SIGKILL)
+        robot.launch()
+        robot.chunks.clear()
+        robot.await_chunk(two)
+        assert old is not None
+        reason = _await_event(learner, _announce(learner, old), 'refused').reason
+        assert f'older than pinned: version {one} is older than version {two}' in reason
+        learner.releases.unpin()
+        _await_event(learner, waiting, 'loaded')
+
+
+def test_a_robot_of_one_configuration_refuses_every_other(home: Path) -> None:
+    """With the parameter config_hash weights of another architecture are refused before a byte is pulled."""
+    robot = Robot(home)
+    robot.launch(config_hash=CONFIG_HASH)
+    try:
+        with _learner(home) as learner:
+            one = _publish(learner, 0.3)
+            _await_event(learner, one, 'active')
+            foreign = _publish_tensors(learner, (16,), config_hash='d1' * 32)
+            reason = _await_event(learner, foreign, 'refused').reason
+            assert 'other config_hash' in reason and f'goes on with version {one}' in reason
+    finally:
+        robot.close()
+
+
+def test_weights_damaged_on_disk_give_way_to_older_ones_and_are_pulled_again(
+    robot: Any, home: Path
+) -> None:
+    """A robot that starts with a damaged file goes back by itself, says so, and mends it when it can."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        two = _publish(learner, 0.5)
+        _await_event(learner, two, 'active')
+    assert robot.stop(signal.SIGTERM) == 0
+    file = home / 'robots' / ROBOT / 'weights' / f'v{two:06d}' / 'policy.safetensors'
+    file.write_bytes(_bit_flipped(bytearray(file.read_bytes())))
+    robot.launch()
+    robot.episode('first', Episode.RUNNING)
+    assert np.allclose(robot.await_chunk(one).actions, 0.25)
+    with _learner(home) as learner:
+        assert _await_event(learner, two, 'loaded').transport == 'service'
+        robot.episode('first', Episode.ENDED)
+        _await_event(learner, two, 'active')
+        robot.episode('second', Episode.RUNNING)
+        assert np.allclose(robot.await_chunk(two).actions, 0.5)
 
 
 def test_a_robot_that_was_off_takes_the_newest_only(robot: Any, home: Path) -> None:
@@ -211,6 +301,28 @@ def test_a_trial_reaches_the_other_robots_when_it_is_not_worse(robot: Any, home:
         counts[two] = Tally(5, 5)
         _await_event(learner, two, 'active')
         assert not [e for e in learner.fleet.events() if e.event == 'refused']
+
+
+def test_a_trial_that_is_worse_is_taken_back(robot: Any, home: Path) -> None:
+    """The robot that tried it runs the bytes of the others again, under a new number, without a transfer."""
+    counts: dict[int, Tally] = {}
+    plan = CanaryPlan(share=0.5, episodes=20)
+    with _learner(
+        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+    ) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
+        for name in (ROBOT, 'z_robot'):
+            learner.fleet.add_report(RobotReport(**fields | {'robot_id': name}))
+        two = _publish(learner, 0.5)
+        _await_event(learner, two, 'active')
+        counts |= {one: Tally(20, 18), two: Tally(8, 0)}
+        assert _await_event(learner, two + 1, 'loaded').transport == 'kept'
+        _await_event(learner, two + 1, 'active')
+        assert learner.releases.state().trial == 0
+        robot.episode('first', Episode.RUNNING)
+        assert np.allclose(robot.await_chunk(two + 1).actions, 0.25)
 
 
 def _call_roll_back() -> Any:

@@ -27,6 +27,8 @@ from lwd_policy_node.weights.pull import Superseded
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 from lwd_policy_node.weights.wire import manifest_from_message
 
+DAMAGED = (Refusal.WRONG_SIZE, Refusal.HASH_MISMATCH)  # the disk's doing: the learner has it whole
+
 
 class WeightsClient:
     """Follows the learner's announcements and keeps `slot` supplied with good weights."""
@@ -248,6 +250,8 @@ class WeightsClient:
                     manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}'
                 )
                 self._node.get_logger().error(f'weights on disk: {error}')
+                if isinstance(error, WeightsRefused) and error.kind in DAMAGED:
+                    self._store.remove(manifest.version)  # to be pulled again
         return None
 
     def _use(self, weights: LoadedWeights) -> None:

@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -118,13 +119,12 @@ def _open_http(uri: str, offset: int) -> tuple[int, Blocks]:
 
 def _open_s3(uri: str, offset: int) -> tuple[int, Blocks]:
     try:
-        import boto3
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError as error:
         raise NotThere(f'{uri}: boto3 is not installed on this robot') from error
     address = urlsplit(uri)
     try:
-        client = boto3.session.Session().client('s3', config=_s3_config())
+        client = _s3_client(os.environ.get('AWS_ENDPOINT_URL', ''))
         answer = client.get_object(
             Bucket=address.netloc, Key=address.path.lstrip('/'), Range=f'bytes={offset}-'
         )
@@ -145,16 +145,19 @@ def _open_s3(uri: str, offset: int) -> tuple[int, Blocks]:
     return offset, blocks()
 
 
-def _s3_config() -> Any:
+@lru_cache(maxsize=2)
+def _s3_client(endpoint: str) -> Any:
+    """Made once: boto3 computes for tenths of a second, in which no other thread of Python runs."""
+    import boto3
     from botocore.config import Config
 
-    style = 'path' if os.environ.get('AWS_ENDPOINT_URL') else 'auto'
-    return Config(
+    config = Config(
         connect_timeout=5,
         read_timeout=SILENCE_S,
         retries={'max_attempts': 2, 'mode': 'standard'},
-        s3={'addressing_style': style},
+        s3={'addressing_style': 'path' if endpoint else 'auto'},
     )
+    return boto3.session.Session().client('s3', endpoint_url=endpoint or None, config=config)
 
 
 def _read(answer: Any) -> Blocks:
