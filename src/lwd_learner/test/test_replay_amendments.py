@@ -12,6 +12,7 @@ import pytest
 from lwd_learner.replay import (
     EpisodeChoice,
     Replay,
+    ReplayConfig,
     ReplayError,
     ReplayLayout,
     Sampler,
@@ -230,3 +231,19 @@ def test_commands_relabel_prune_and_tell(replay: Replay, capsys):
     assert 'e3: pruned' in listed and 'e3: images deleted' in listed and 'looked again' in listed
     assert replay_command.main(['prune', replay.uri]) == 1
     assert 'nothing says what may go' in capsys.readouterr().err
+
+
+def test_a_replay_that_only_writes_keeps_episodes_and_no_rows(replay: Replay):
+    """Ingest runs for weeks: its memory must not grow with rows; what it appends, corrects and merges is the same."""
+    writer = Replay.open(
+        replay.uri, config=ReplayConfig(index_rows=False, low_dimensional_bytes=0)
+    )
+    assert writer.episodes('online') == replay.episodes('online')
+    writer.append('online', [episode(6)])
+    writer.relabel(['e3'], 'failure')
+    writer.compact()
+    replay.refresh()
+    assert writer.episodes('online') == replay.episodes('online')
+    assert len(writer.index('online')) == len(replay.index('online'))
+    assert len(writer.index('online').limit) == 0
+    assert_same(Replay.open(replay.uri), replay)

@@ -19,6 +19,7 @@ from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from lwd_learner.ingest.heap import limit_arenas
 from lwd_learner.ingest.ingest import Ingest, IngestConfig
 from lwd_learner.ingest.journal import IngestResult
 from lwd_learner.ingest.streams import StreamLimits
@@ -67,11 +68,13 @@ def main(args: list[str] | None = None) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, on_signal)
+    limit_arenas()
+    writes_only = ReplayConfig(jpeg_cache_bytes=0, low_dimensional_bytes=0, index_rows=False)
     try:
         profile = load_profile(command.profile)
         ingest = Ingest(
             open_store(command.store),
-            Replay.create(command.replay, profile, ReplayConfig(jpeg_cache_bytes=0)),
+            Replay.create(command.replay, profile, writes_only),
             profile,
             command.journal,
             IngestConfig(

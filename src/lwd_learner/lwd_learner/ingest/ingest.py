@@ -19,6 +19,7 @@ from lwd_recorder.store import Store, StoredObject, StoreError
 from lwd_learner.ingest.align import AlignConfig
 from lwd_learner.ingest.episode import read_episode, read_manifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
+from lwd_learner.ingest.heap import give_back
 from lwd_learner.ingest.journal import IngestResult, Journal
 from lwd_learner.ingest.quarantine import quarantine
 from lwd_learner.ingest.streams import StreamLimits
@@ -170,8 +171,8 @@ class Ingest:
             log.warning('the store cannot be listed: %s', error)
         for batch in waiting.values():
             self._commit(batch, done)
-        if results:
-            self._replay.maybe_compact()
+        if results and self._replay.maybe_compact():
+            give_back()
         return results
 
     def _take(

@@ -40,6 +40,7 @@ class SnapshotDataset:
         layout: ReplayLayout | None = None,
         version: int | None = None,
         low_dimensional_bytes: int = 1 << 30,
+        keep_rows: bool = True,
     ) -> None:
         """Open `uri` at `version` (default the newest), creating it empty where `layout` is given and it is absent.
 
@@ -60,7 +61,7 @@ class SnapshotDataset:
                 f'{uri} was made for profile {self.layout.profile!r} ({self.layout}), '
                 f'not for {layout}; use another folder'
             )
-        self.index = FrameIndex(self.layout, tasks, instructions, self._take)
+        self.index = FrameIndex(self.layout, tasks, instructions, self._take, keep_rows)
         self._low_dimensional_bytes = low_dimensional_bytes
         self._follow()
 

@@ -92,11 +92,22 @@ class FrameIndex:
         tasks: Vocabulary,
         instructions: Vocabulary,
         read: ReadRows,
+        keep_rows: bool = True,
     ) -> None:
-        """Begin empty; `read` fetches low-dimensional columns once they are too many for memory."""
+        """Begin empty.
+
+        Args:
+            layout: names and sizes of the columns.
+            tasks: of all data sets.
+            instructions: of all data sets.
+            read: fetches low-dimensional columns once they are too many for memory.
+            keep_rows: False: only the episodes are kept, for a process that writes and never samples.
+        """
         self._layout = layout
         self._tasks = tasks
         self._instructions = instructions
+        self._keep_rows = keep_rows
+        self._rows = 0
         cameras = len(layout.cameras)
         self.low = LowDimensional(len(layout.state_columns), len(layout.joint_names), read)
         self.state = Column(self.low, 'state')
@@ -125,7 +136,7 @@ class FrameIndex:
         self.by_id: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self.stamp_s)
+        return self._rows
 
     def extend(self, rows: pa.Table, facts: pa.Table) -> None:
         """Take whole episodes: `rows` has INDEX_COLUMNS, or STRUCTURE_COLUMNS where the others are not kept in memory;
@@ -133,7 +144,7 @@ class FrameIndex:
         """
         starts = np.flatnonzero(rows['t'].to_numpy() == 0)
         for array in vars(self).values():
-            if isinstance(array, GrowableArray):
+            if isinstance(array, GrowableArray) and self._keep_rows:
                 array.reserve(rows.num_rows)
         for first in range(0, len(starts), _EPISODES_AT_ONCE):
             some = slice(first, first + _EPISODES_AT_ONCE)
@@ -145,8 +156,6 @@ class FrameIndex:
         first, count = len(self), rows.num_rows
         starts = np.flatnonzero(rows['t'].to_numpy() == 0)
         stops = np.append(starts[1:], count)
-        lengths = stops - starts
-        stamp_s, source = rows['stamp_s'].to_numpy(), rows['source'].to_numpy()
         policy_version = rows['policy_version'].to_numpy()
         newest = np.maximum.reduceat(policy_version, starts)
         added = [
@@ -155,6 +164,22 @@ class FrameIndex:
                 facts.to_pylist(), starts.tolist(), stops.tolist(), newest.tolist(), strict=True
             )
         ]
+        if self._keep_rows:
+            self._extend_rows(rows, starts, stops, added)
+        for episode in added:
+            self.by_id[episode.episode_id] = len(self.episodes)
+            self.episodes.append(episode)
+        self._rows += count  # last: it is the index's length
+
+    def _extend_rows(
+        self,
+        rows: pa.Table,
+        starts: npt.NDArray[np.int64],
+        stops: npt.NDArray[np.int64],
+        added: list[EpisodeFacts],
+    ) -> None:
+        first, count, lengths = len(self), rows.num_rows, stops - starts
+        stamp_s, source = rows['stamp_s'].to_numpy(), rows['source'].to_numpy()
         endings = np.array([ending_of(e.kind, e.outcome) for e in added], np.uint8)
         limit, ending = segment_rows(stamp_s, source, self._layout.period_s, stops, endings)
         row = np.arange(count)
@@ -176,13 +201,10 @@ class FrameIndex:
         )
         self.success.extend(np.repeat([e.won for e in added], lengths))
         self.source.extend(source)
-        self.policy_version.extend(policy_version)
+        self.policy_version.extend(rows['policy_version'].to_numpy())
         self.low.widen(max(len(e.label_names) for e in added))
         self.low.extend(rows if 'state' in rows.column_names else None, count)
-        for episode in added:
-            self.by_id[episode.episode_id] = len(self.episodes)
-            self.episodes.append(episode)
-        self.stamp_s.extend(stamp_s)  # last: its length is the index's
+        self.stamp_s.extend(stamp_s)
 
     def amend(self, number: int, outcome: str, *, pruned: bool) -> bool:
         """Give episode `number` another verdict, or take it out; answers whether that changed anything.
@@ -193,6 +215,9 @@ class FrameIndex:
         new = replace(old, outcome=outcome or old.outcome, pruned=pruned)
         if new == old:
             return False
+        self.episodes[number] = new
+        if not self._keep_rows:
+            return True
         rows, count = slice(new.start, new.stop), new.stop - new.start
         limit, ending = segment_rows(
             self.stamp_s.data[rows],
@@ -206,7 +231,6 @@ class FrameIndex:
         self.success.data[rows] = new.won and not pruned
         if pruned:
             self.new_image.data[rows] = False
-        self.episodes[number] = new
         return True
 
 

@@ -40,6 +40,8 @@ class ReplayConfig:
     low_dimensional_bytes: int = 1 << 30
     """States, actions and labels of a data set are in memory up to so many bytes; of a larger one they are read when
     sampled."""
+    index_rows: bool = True
+    """Keep what sampling must know of every row in memory, 72 bytes each; False for a process that only writes."""
     decode_threads: int = 1
     """Threads that decode images."""
 
@@ -67,6 +69,7 @@ class Replay:
                 layout,
                 (versions or {}).get(name),
                 config.low_dimensional_bytes,
+                config.index_rows,
             )
             for name in DATASETS
         }
