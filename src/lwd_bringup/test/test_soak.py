@@ -36,20 +36,21 @@ def _arrival(name: str, ended_s: float, **changes: Any) -> dict[str, Any]:
 
 
 def test_the_account_names_what_was_lost_doubled_or_bad(tmp_path: Path) -> None:
-    """Set aside with a reason is not lost; what a killed recorder interrupted need not arrive."""
+    """What its robot ended must be in the replay; what a killed recorder cut short may be set aside."""
     said = [
-        ('a', 'simulator'),
-        ('b', 'simulator'),
-        ('c', 'simulator'),
-        ('d', 'recorder'),
-        ('e', 'simulator'),
+        ('a', 'simulator', 1.0, 10.0),
+        ('b', 'simulator', 41.0, 50.0),
+        ('c', 'simulator', 11.0, 20.0),
+        ('d', 'recorder', 21.0, 30.0),
+        ('e', 'simulator', 61.0, 70.0),
+        ('g', 'simulator', 31.0, 40.0),
     ]
     _write(
         tmp_path / 'announced' / 'soak_01.jsonl',
         [
-            {'episode_id': name, 'what': what, 'by': by}
-            for name, by in said
-            for what in ('begin', 'end')
+            {'episode_id': name, 'robot_id': 'soak_01', 'what': what, 'by': by, 'wall_s': at_s}
+            for name, by, began_s, ended_s in said
+            for what, at_s in (('begin', began_s), ('end', ended_s))
         ],
         torn='{"episode_id": "f", "wh',
     )
@@ -58,6 +59,8 @@ def test_the_account_names_what_was_lost_doubled_or_bad(tmp_path: Path) -> None:
         _arrival('a', 10.0, duplicate=True),
         _arrival('b', 50.0),
         _arrival('c', 20.0, quarantined='its hash is another'),
+        _arrival('d', 30.0, quarantined='cut short'),
+        _arrival('g', 40.0, quarantined='without its end'),
     ]
     _write(tmp_path / 'train' / 'ingest.jsonl', journal)
     _write(tmp_path / 'bad.jsonl', [{'version': 4, 'fault': 'a NaN checkpoint'}])
@@ -67,12 +70,16 @@ def test_the_account_names_what_was_lost_doubled_or_bad(tmp_path: Path) -> None:
         tmp_path / 'train' / 'weights.jsonl',
         [event | {'version': version, 'event': name} for version, name in events],
     )
-    account = settle(tmp_path, ['a', 'b', 'b'], {'soak_01': [(45.0, 60.0)]})
-    assert (account.announced, account.ended, account.interrupted) == (5, 4, 1)
-    assert account.lost == ['e'] and account.doubled == ['b']
-    assert account.quarantined == {'c': 'its hash is another'}
-    assert account.bad_refused == 1 and account.bad_activated == ['soak_01: version 4']
-    assert account.loaded_s == [1.0] and account.sampleable_s == [2.0]
+    away = {'soak_01': [(45.0, 60.0)]}
+    account = settle(tmp_path, ['a', 'b', 'b'], away, {'soak_01': [(39.0, 40.5)]})
+    assert (account.announced, account.ended, account.interrupted) == (6, 4, 2)
+    assert account.lost == {'c': 'its hash is another', 'e': 'did not arrive'}
+    assert account.doubled == ['b'] and account.quarantined == {
+        'd': 'cut short',
+        'g': 'without its end',
+    }
+    assert account.bad_refused == {4: 1} and account.bad_activated == ['soak_01: version 4']
+    assert account.loaded == [(5.0, 1.0)] and account.sampleable_after == [(10.0, 2.0)]
 
 
 def test_figures_of_few_values() -> None:
@@ -105,5 +112,5 @@ def test_five_minutes_of_sixteen_robots_under_faults(tmp_path: Path) -> None:
     for verdict in ('0 episodes lost', '0 episodes doubled', '0 bad checkpoints activated',
                     'no process died without a fault'):  # fmt: skip
         assert facts['verdicts'][verdict], facts['episodes'] | facts['weights']
-    assert facts['weights']['bad_refused'] > 0
+    assert sum(facts['weights']['refused_by'].values()) > 0
     assert all(value is not None for values in facts['back_s'].values() for value in values)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+Spells = Mapping[str, Sequence[tuple[float, float]]]
+"""By robot: (wall clock when it began, when it ended), s."""
+Delay = tuple[float, float]
+"""(wall clock when it began, s; how long it took, s)."""
 
 
 @dataclass(slots=True)
@@ -19,27 +24,27 @@ class Account:
     announced: int = 0
     """Episodes that robots began."""
     ended: int = 0
-    """Of them ended by the robot itself: each of these must arrive."""
+    """Of them recorded whole and ended by the robot itself: each of these must arrive."""
     interrupted: int = 0
-    """Of them ended because the recorder was killed: these may arrive in part."""
+    """Of them, or ended for them, while the recorder was dead: these may arrive in part, or be set aside."""
     sampleable: int = 0
     """Announced episodes in the replay."""
     quarantined: dict[str, str] = field(default_factory=dict)
-    """Episodes set aside, with the reason."""
-    lost: list[str] = field(default_factory=list)
-    """Ended, and neither in the replay nor set aside."""
+    """Interrupted episodes that were set aside, with the reason."""
+    lost: dict[str, str] = field(default_factory=dict)
+    """Ended and not in the replay, with the reason if set aside; interrupted and neither there nor set aside."""
     doubled: list[str] = field(default_factory=list)
     """More than once in the replay."""
     bad_versions: dict[int, str] = field(default_factory=dict)
     """What was published to be refused."""
-    bad_refused: int = 0
-    """Refusals of those."""
+    bad_refused: dict[int, int] = field(default_factory=dict)
+    """Robots that refused it, by version."""
     bad_activated: list[str] = field(default_factory=list)
     """Robots that used one."""
-    loaded_s: list[float] = field(default_factory=list)
-    """Published to loaded, s; robots that were off or cut off left out."""
-    sampleable_s: list[float] = field(default_factory=list)
-    """Episode end to sampleable, s; what ended while its robot was cut off left out."""
+    loaded: list[Delay] = field(default_factory=list)
+    """Published to loaded; robots that were off or cut off left out."""
+    sampleable_after: list[Delay] = field(default_factory=list)
+    """Episode end to sampleable; what ended while its robot was cut off left out."""
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -56,37 +61,41 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def settle(
-    home: Path, in_replay: Iterable[str], cut_off: dict[str, list[tuple[float, float]]]
-) -> Account:
+def settle(home: Path, in_replay: Iterable[str], cut_off: Spells, unrecorded: Spells) -> Account:
     """Compare what was announced with what arrived.
 
     Args:
         home: the run's folder.
         in_replay: episode ids in the replay, one for each time they are there.
-        cut_off: spells of each robot without a connection, wall clock, s.
+        cut_off: spells of each robot without a connection.
+        unrecorded: spells of each robot without a recorder.
     """
     account = Account()
     entries = [
         e for path in sorted((home / 'announced').glob('*.jsonl')) for e in read_lines(path)
     ]
-    began = {e['episode_id'] for e in entries if e['what'] == 'begin'}
-    ended = {e['episode_id']: e['by'] for e in entries if e['what'] == 'end'}
-    whole = {name for name, by in ended.items() if by != 'recorder'}
+    began = {e['episode_id']: e for e in entries if e['what'] == 'begin'}
+    ended = {e['episode_id']: e for e in entries if e['what'] == 'end'}
+    whole = {
+        name
+        for name, end in ended.items()
+        if end['by'] != 'recorder'
+        and not _away(unrecorded, end['robot_id'], began[name]['wall_s'], end['wall_s'])
+    }
     journal = read_lines(home / 'train' / 'ingest.jsonl')
     counts = Counter(in_replay)
     account.announced, account.ended = len(began), len(whole)
     account.interrupted = len(ended) - len(whole)
     account.sampleable = len(began & counts.keys())
-    account.quarantined = {
-        e['episode_id']: e['quarantined'] for e in journal if e['quarantined'] is not None
-    }
-    for path in (home / 'robots').glob('*/spool/quarantine/*'):
-        account.quarantined.setdefault(path.name, 'set aside in the spool')
-    account.lost = sorted(whole - counts.keys() - account.quarantined.keys())
+    aside = {e['episode_id']: e['quarantined'] for e in journal if e['quarantined'] is not None}
+    for path in (home / 'robots').glob('*/spool/quarantine/[!_]*'):
+        aside.setdefault(path.name, 'set aside in the spool')
+    account.quarantined = {name: why for name, why in aside.items() if name not in whole}
+    missing = (whole | ended.keys() - aside.keys()) - counts.keys()
+    account.lost = {name: aside.get(name, 'did not arrive') for name in sorted(missing)}
     account.doubled = sorted(name for name, count in counts.items() if count > 1)
-    account.sampleable_s = [
-        e['sampleable_wall_s'] - e['ended_wall_s']
+    account.sampleable_after = [
+        (e['ended_wall_s'], e['sampleable_wall_s'] - e['ended_wall_s'])
         for e in journal
         if e['quarantined'] is None
         and not e['duplicate']
@@ -96,25 +105,25 @@ def settle(
     return account
 
 
-def _versions(account: Account, home: Path, cut_off: dict[str, list[tuple[float, float]]]) -> None:
+def _versions(account: Account, home: Path, cut_off: Spells) -> None:
     account.bad_versions = {e['version']: e['fault'] for e in read_lines(home / 'bad.jsonl')}
+    refused: dict[int, set[str]] = {version: set() for version in account.bad_versions}
     for event in read_lines(home / 'train' / 'weights.jsonl'):
         bad = event['version'] in account.bad_versions
         if event['event'] == 'refused' and bad:
-            account.bad_refused += 1
+            refused[event['version']].add(event['robot_id'])
         elif event['event'] == 'active' and bad:
             account.bad_activated.append(f'{event["robot_id"]}: version {event["version"]}')
         elif event['event'] == 'loaded' and event['present']:
             published_s, loaded_s = event['published_wall_s'], event['loaded_wall_s']
             if not _away(cut_off, event['robot_id'], published_s, loaded_s):
-                account.loaded_s.append(loaded_s - published_s)
+                account.loaded.append((published_s, loaded_s - published_s))
+    account.bad_refused = {version: len(robots) for version, robots in refused.items()}
 
 
-def _away(
-    cut_off: dict[str, list[tuple[float, float]]], robot: str, begin_s: float, end_s: float
-) -> bool:
-    """Whether a robot was cut off at any time from begin to end."""
-    return any(began <= end_s and begin_s <= ended for began, ended in cut_off.get(robot, []))
+def _away(spells: Spells, robot: str, begin_s: float, end_s: float) -> bool:
+    """Whether one of a robot's spells lies at any time from begin to end."""
+    return any(began <= end_s and begin_s <= ended for began, ended in spells.get(robot, []))
 
 
 def percentiles(values: list[float]) -> dict[str, float]:

@@ -36,13 +36,13 @@ def main(args: list[str] | None = None) -> int:
     except (DomainInUseError, FileNotFoundError, TimeoutError, ValueError) as error:
         print(f'soak: {error}', file=sys.stderr)
         return 2
-    data, page = report.write(options.home, facts, account)
+    for folder in {options.home, options.report or options.home}:
+        console.print(f'written to {report.write(folder, facts)}')
     shown = {
         key: facts[key]
-        for key in ('verdicts', 'episodes', 'weights', 'ended_to_sampleable_s', 'back_s')
-    }
+        for key in ('verdicts', 'episodes', 'weights', 'ended_to_sampleable_s', 'back_s', 'memory_growth')
+    }  # fmt: skip
     console.print_json(json.dumps(shown))
-    console.print(f'{data}\n{page}')
     return 0 if all(facts['verdicts'].values()) else 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import secrets
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +31,7 @@ CLOSED_PATIENCE_S = (
     40.0  # for the recorder to close an episode, before the next begins all the same
 )
 PAUSE_S = 0.5
+SHORTEST_S = 2.0  # an episode cut short because the soak comes to an end lasts so long
 
 
 class LightRobot:
@@ -65,21 +67,19 @@ class LightRobot:
         self._status = RobotStatus(robot_id=self.robot_id)
         self._recorder_ready = False
         self._closed = ''
+        self._turning = (
+            threading.Lock()
+        )  # the driving thread and a recorder's request may both end an episode
         self._episode = Episode()
         self._tick = 0
-        self._until_s = 0.0
+        self._began_s = self._until_s = 0.0
         self._status_due_s = 0.0
         self._in_use: LoadedWeights | None = None
         self._slot = PolicySlot()
         self._client: WeightsClient | None = None
         self.resting = False
-        """No new episode is begun."""
+        """The episode under way ends, and no new one is begun."""
         self.plug_in()
-
-    @property
-    def at_rest(self) -> bool:
-        """No episode runs and the recorder has closed the last one, or will not."""
-        return self._episode.state != Episode.RUNNING and time.monotonic() >= self._until_s
 
     def plug_in(self) -> None:
         """Make the weights client, which brings the last good weights back from disk."""
@@ -110,23 +110,31 @@ class LightRobot:
     def cut_off(self) -> None:
         """Hear nothing of weights and say nothing of itself any more."""
         client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        if (
+            client is not None
+        ):  # a pull under way may take its time: the other robots must not wait
+            threading.Thread(target=client.close, name='cut off', daemon=True).start()
 
     def step(self, now_s: float) -> None:
         """Publish one control tick, and move on from episode to episode."""
-        running = self._episode.state == Episode.RUNNING
-        if running and now_s >= self._until_s:
-            self._end(
-                Episode.OUTCOME_SUCCESS if self._rng.random() < 0.7 else Episode.OUTCOME_FAILURE,
-                'simulator',
-            )
-        elif not running and not self.resting and self._recorder_ready and self._may_begin(now_s):
-            self._begin(now_s)
+        with self._turning:
+            self._turn(now_s)
         self._publish_tick()
         if self._client is not None and now_s >= self._status_due_s:
             self._status_due_s = now_s + 1.0
             self._publish_status()
+
+    def _turn(self, now_s: float) -> None:
+        """Begin or end an episode if it is time to."""
+        if self._episode.state == Episode.RUNNING:
+            soonest_s = self._began_s + SHORTEST_S if self.resting else self._until_s
+            if now_s >= min(soonest_s, self._until_s):
+                good = self._rng.random() < 0.7
+                self._end(
+                    Episode.OUTCOME_SUCCESS if good else Episode.OUTCOME_FAILURE, 'simulator'
+                )
+        elif not self.resting and self._recorder_ready and self._may_begin(now_s):
+            self._begin(now_s)
 
     def _may_begin(self, now_s: float) -> bool:
         if self._closed == self._episode.episode_id:
@@ -144,6 +152,7 @@ class LightRobot:
             instruction='put the red can on the shelf', kind='rollout', started=stamp,
         )  # fmt: skip
         self._episode.header.stamp = stamp
+        self._began_s = now_s
         self._until_s = now_s + self._episode_s * self._rng.uniform(0.5, 1.5)
         self._note('begin', '')
         self._episode_out.publish(self._episode)
@@ -204,14 +213,16 @@ class LightRobot:
         self._status.backlog = message.data
 
     def _on_end(self, request: Any, response: Any) -> Any:
-        response.ok = self._episode.state == Episode.RUNNING
-        if response.ok:
-            self._end(request.outcome, request.ended_by)
+        with self._turning:
+            response.ok = self._episode.state == Episode.RUNNING
+            if response.ok:
+                self._end(request.outcome, request.ended_by)
         return response
 
     def _note(self, what: str, by: str) -> None:
         entry = {
             'episode_id': self._episode.episode_id,
+            'robot_id': self.robot_id,
             'what': what,
             'by': by,
             'wall_s': time.time(),

@@ -24,6 +24,8 @@ class SoakOptions:
     """Seed of the faults and of the episodes' lengths."""
     home: Path = field(default_factory=default_home)
     """Folder of the run; emptied first."""
+    report: Path | None = None
+    """Folder that gets a copy of soak.json, soak.md and soak.png, as docs/soak; they are in `home` in any case."""
     robots_per_process: int = 8
     """Light robots that share a process; recorder and uploader have one each for every robot."""
     publish_every_s: float = 30.0

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lwd_learner.replay import Replay
+from lwd_learner.replay import Replay, ReplayConfig
 from lwd_policy_node.weights import ensure_key_pair
 
 from lwd_bringup.demo.processes import Process
@@ -26,8 +26,10 @@ LOOK_S = 0.1
 SAMPLE_S = 5.0
 RESPAWN_S = 0.5  # as in the launch files
 CUT_S = 15.0
-START_S = 180.0
-SETTLE_S = 180.0
+START_S = 120.0  # for everything to be heard of
+SETTLE_S = 45.0  # for the last episodes to arrive
+STOP_S = 10.0
+EXTRA_S = 120.0  # a soak takes no longer than its minutes and this: a slow start shortens the load
 RECOVERY_LIMIT_S = 60.0
 
 
@@ -35,12 +37,21 @@ RECOVERY_LIMIT_S = 60.0
 class Records:
     """What was measured while it ran."""
 
+    began_wall_s: float = 0.0
+    """Wall clock when the load began, s."""
+    loaded_s: float = 0.0
+    """Time under load, s."""
     faults: list[dict[str, object]] = field(default_factory=list)
     memory: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
-    """MB of all processes of a kind, by seconds since the start."""
+    """MB of all processes of a kind, by seconds under load."""
     cut_off: dict[str, list[tuple[float, float]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    """Spells of each robot without a connection, wall clock, s."""
+    unrecorded: dict[str, list[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    """Spells of each robot without a recorder, wall clock, s."""
     unasked: list[str] = field(default_factory=list)
     """Processes that died without a fault."""
 
@@ -51,6 +62,7 @@ class Soak:
     def __init__(self, options: SoakOptions, domain_id: int, say: Callable[[str], None]) -> None:
         self._options = options
         self._say = say
+        self._made_s = time.monotonic()
         self.home = options.home
         shutil.rmtree(self.home, ignore_errors=True)
         for name in ('orders', 'announced', 'logs', 'train'):
@@ -124,11 +136,12 @@ class Soak:
     def run(self) -> None:
         """Let time pass and faults happen."""
         options = self._options
-        duration_s = 60.0 * options.minutes
+        began_s, self.records.began_wall_s = time.monotonic(), time.time()
+        longest_s = 60.0 * options.minutes + EXTRA_S - SETTLE_S - STOP_S - (began_s - self._made_s)
+        duration_s = min(60.0 * options.minutes, longest_s)
         faults = schedule(options.seed, duration_s, options.fault_every_s, options.robot_ids())
-        self._began_s = time.monotonic()
         sample_s = 0.0
-        while (now_s := time.monotonic() - self._began_s) < duration_s:
+        while (now_s := time.monotonic() - began_s) < duration_s:
             if faults and now_s >= faults[0].at_s:
                 self._strike(faults.pop(0), now_s)
             if now_s >= sample_s:
@@ -136,6 +149,7 @@ class Soak:
                 self._sample(now_s)
             self._tend()
             time.sleep(LOOK_S)
+        self.records.loaded_s = now_s
 
     def settle(self) -> Account:
         """Let the robots rest, wait until all episodes have arrived, and compare."""
@@ -152,9 +166,10 @@ class Soak:
         return account
 
     def _account(self) -> Account:
-        replay = Replay.open(self.home / 'train' / 'replay')
+        only_names = ReplayConfig(jpeg_cache_bytes=0, low_dimensional_bytes=0, index_rows=False)
+        replay = Replay.open(self.home / 'train' / 'replay', config=only_names)
         ids = [episode.episode_id for episode in replay.episodes('online')]
-        return settle(self.home, ids, self.records.cut_off)
+        return settle(self.home, ids, self.records.cut_off, self.records.unrecorded)
 
     def _launch(self, name: str, command: list[str]) -> None:
         self._commands[name] = command
@@ -172,9 +187,16 @@ class Soak:
         }.get(fault)  # fmt: skip
         if killed is not None:
             process = self._running[killed]
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(5.0)
+            if killed in self._awaited:  # not back since the last time: that stands as it is
+                _, earlier = self._awaited[killed]
+                earlier['back_s'] = None
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(5.0)
             self._awaited[killed] = time.monotonic(), entry
+            if fault is Fault.RECORDER:
+                now = time.time()
+                self.records.unrecorded[robot].append((now, now + RECOVERY_LIMIT_S))
         elif fault is Fault.CUT_OFF:
             self._cut_off(robot)
         else:
@@ -207,6 +229,9 @@ class Soak:
             if name not in self._dead_since_s and self._is_back(name, killed_s):
                 entry['back_s'] = round(time.monotonic() - killed_s, 2)
                 del self._awaited[name]
+                if entry['fault'] == Fault.RECORDER:
+                    spells = self.records.unrecorded[str(entry['robot'])]
+                    spells[-1] = spells[-1][0], time.time()
             elif now_s - killed_s > RECOVERY_LIMIT_S:
                 entry['back_s'] = None
                 del self._awaited[name]
@@ -221,7 +246,7 @@ class Soak:
         if self._running[name].poll() is not None:
             return False
         if name == 'store':
-            return time.monotonic() - killed_s > RESPAWN_S and self._store.answers()
+            return not self._store.fault()
         if name == 'ingest':
             journal = self.home / 'train' / 'ingest.jsonl'
             age_s = time.time() - journal.stat().st_mtime if journal.is_file() else 1e9
@@ -230,11 +255,12 @@ class Soak:
 
     def _sample(self, now_s: float) -> None:
         totals: dict[str, float] = defaultdict(float)
-        for name, process in self._running.items():
+        pids = {name: process.pid for name, process in self._running.items()}
+        for name, pid in {**pids, 'soak': os.getpid()}.items():
             try:
-                pages = int(Path(f'/proc/{process.pid}/statm').read_text().split()[1])
+                pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
             except (OSError, IndexError):
-                continue
+                continue  # dead at the moment
             totals[name.partition(' ')[0]] += pages * os.sysconf('SC_PAGE_SIZE') / 1e6
         for kind, megabytes in totals.items():
             self.records.memory[kind].append((round(now_s, 1), round(megabytes, 1)))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import shutil
 import socket
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 BUCKET = 'soak'
+PROBE = 'probe'  # an object that no robot writes and ingest does not look at
 PATIENCE_S = 60.0
 KEYS = (
     '{"identities": [{"name": "soak", "credentials": [{"accessKey": "soak", "secretKey": "soak"}],'
@@ -32,6 +36,7 @@ class StorePlace:
         self._folder = folder
         (folder / 's3.json').write_text(KEYS)
         self._ports = _free_ports(4)
+        self._s3: Any = None
         self.uri = f's3://{BUCKET}'
         self.environment = {
             'AWS_ENDPOINT_URL': f'http://127.0.0.1:{self._ports[3]}',
@@ -50,15 +55,13 @@ class StorePlace:
             '-master.telemetry=false', '-master.electionTimeout=1s', '-s3.port.iceberg=0', '-s3.port.lance=0',
         ]  # fmt: skip
 
-    def answers(self) -> bool:
-        """Whether the S3 gateway answers anything."""
+    def fault(self) -> str:
+        """Why the server does not store an object now; empty: it does."""
         try:
-            urllib.request.urlopen(self.environment['AWS_ENDPOINT_URL'], timeout=1.0).close()
-        except urllib.error.HTTPError:
-            return True
-        except OSError:
-            return False
-        return True
+            self._client().put_object(Bucket=BUCKET, Key=PROBE, Body=b'1')
+        except (BotoCoreError, ClientError) as error:
+            return str(error)
+        return ''
 
     def make_bucket(self) -> None:
         """Create the bucket as soon as the server stores.
@@ -66,32 +69,33 @@ class StorePlace:
         Raises:
             TimeoutError: it does not.
         """
-        import boto3
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        quick = Config(connect_timeout=1, read_timeout=5, retries={'max_attempts': 1})
-        client = boto3.client(
-            's3',
-            config=quick,
-            endpoint_url=self.environment['AWS_ENDPOINT_URL'],
-            aws_access_key_id='soak',
-            aws_secret_access_key='soak',
-            region_name='us-east-1',
-        )
         deadline_s = time.monotonic() + PATIENCE_S
-        while True:
-            try:
-                if BUCKET not in [one['Name'] for one in client.list_buckets()['Buckets']]:
-                    client.create_bucket(Bucket=BUCKET)
-                client.put_object(Bucket=BUCKET, Key='ready', Body=b'1')
-                return
-            except (BotoCoreError, ClientError) as error:
-                if time.monotonic() > deadline_s:
-                    raise TimeoutError(
-                        f'SeaweedFS was not ready in {PATIENCE_S:g} s: {error}'
-                    ) from error
-                time.sleep(0.2)
+        while fault := self._make_bucket():
+            if time.monotonic() > deadline_s:
+                raise TimeoutError(f'SeaweedFS was not ready in {PATIENCE_S:g} s: {fault}')
+            time.sleep(0.2)
+
+    def _make_bucket(self) -> str:
+        client = self._client()
+        try:
+            if BUCKET not in [one['Name'] for one in client.list_buckets()['Buckets']]:
+                client.create_bucket(Bucket=BUCKET)
+        except (BotoCoreError, ClientError) as error:
+            return str(error)
+        return self.fault()
+
+    def _client(self) -> Any:
+        if self._s3 is None:
+            quick = Config(connect_timeout=1, read_timeout=2, retries={'total_max_attempts': 1})
+            self._s3 = boto3.client(
+                's3',
+                config=quick,
+                endpoint_url=self.environment['AWS_ENDPOINT_URL'],
+                aws_access_key_id=self.environment['AWS_ACCESS_KEY_ID'],
+                aws_secret_access_key=self.environment['AWS_SECRET_ACCESS_KEY'],
+                region_name=self.environment['AWS_DEFAULT_REGION'],
+            )
+        return self._s3
 
 
 def _free_ports(count: int) -> list[int]:
