@@ -19,7 +19,7 @@ setup(
     license='Apache-2.0',
     entry_points={
         'console_scripts': [
-            'bag = lwd_recorder.bag_command:main',
+            'bag = lwd_recorder.command.bag:main',
             'recorder_node = lwd_recorder.nodes.recorder_node:main',
             'uploader_node = lwd_recorder.nodes.uploader_node:main',
         ],

@@ -79,6 +79,29 @@ def test_a_flipped_bit_costs_what_comes_after_it_in_this_file(
     assert scan.lost_bytes > len(wrong) // 3
 
 
+def test_a_wrong_index_is_made_anew_and_costs_nothing(
+    bag: SimpleNamespace, tmp_path: Path
+) -> None:
+    """Indexes have no CRC: each is held to its chunk, or a reader that seeks would miss messages of a sound file."""
+    data = bag.path.read_bytes()
+    with bag.path.open('rb') as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    damaged, repaired = tmp_path / 'damaged.mcap', tmp_path / 'repaired.mcap'
+    for chunk in summary.chunk_indexes[:: len(summary.chunk_indexes) // 4]:
+        start = chunk.chunk_start_offset + chunk.chunk_length
+        for at in random.Random(start).sample(range(start, start + chunk.message_index_length), 6):
+            wrong = bytearray(data)
+            wrong[at] ^= 1 << at % 8
+            damaged.write_bytes(wrong)
+            scan = repair_file(damaged, repaired)
+            assert not scan.whole
+            if scan.count == 240:  # else a length was hit, and the way to the next record is lost
+                assert kept_of(repaired) == kept_of(bag.path)
+                assert scan_file(repaired).whole
+            repaired.unlink()
+
+
 def test_no_mcap_file_at_all(tmp_path: Path) -> None:
     (tmp_path / 'x.mcap').write_bytes(b'not at all')
     scan = scan_file(tmp_path / 'x.mcap')

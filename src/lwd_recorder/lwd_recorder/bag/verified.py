@@ -18,6 +18,7 @@ from mcap.data_stream import ReadDataStream
 from mcap.opcode import Opcode
 from mcap.records import Attachment, Channel, Chunk, Message, Metadata, Schema
 
+from lwd_recorder.bag.index_check import IndexCheck
 from lwd_recorder.bag.reader import DAMAGE, MAX_RECORD_BYTES, unpacked
 
 MAGIC = b'\x89MCAP0\r\n'
@@ -76,7 +77,7 @@ class VerifiedFile:
         self.lost_until_ns = 0
         """Largest log time that what was lost still speaks of; 0 when unknown."""
         self.finished = False
-        """Whether the file ends as it should, its summary verified."""
+        """Whether the file ends as it should, its indexes and its summary verified."""
         self.types: dict[int, tuple[Channel, str]] = {}
         """Channel and type name by channel id."""
         self._schemas: dict[int, str] = {}
@@ -88,6 +89,7 @@ class VerifiedFile:
         Raises:
             OSError: the disk does not give the bytes.
         """
+        indexes = IndexCheck()
         with self.path.open('rb') as file:
             if file.read(len(MAGIC)) != MAGIC:
                 self.damage = 'it does not begin as an MCAP file'
@@ -98,9 +100,16 @@ class VerifiedFile:
                     raw = self._next(file)
                     if raw[0] == Opcode.DATA_END:
                         self.verified_bytes = file.tell()
-                        self.finished = _is_summary(file.read(MAX_RECORD_BYTES))
+                        indexes.end()
+                        self.finished = (
+                            _is_summary(file.read(MAX_RECORD_BYTES)) and not indexes.wrong
+                        )
                         return
                     piece = self._verified(raw)
+                    if raw[0] == Opcode.MESSAGE_INDEX:
+                        indexes.index(raw)
+                    elif piece is not None and piece.opcode == Opcode.CHUNK:
+                        indexes.chunk(_messages_of(piece))
                 except DAMAGE as error:
                     self.damage = f'byte {self.verified_bytes}: {error}'
                     self._look_behind(file)
@@ -191,6 +200,12 @@ class VerifiedFile:
                 if start_ns <= end_ns <= self._last_ns + _PLAUSIBLE_NS:
                     self.lost_until_ns = max(self.lost_until_ns, end_ns)
             at += _HEADER.size + length
+
+
+def _messages_of(piece: Piece) -> Iterator[tuple[int, int, int]]:
+    for record, offset in piece.inside:
+        if isinstance(record, Message):
+            yield record.channel_id, record.log_time, offset
 
 
 def _is_summary(data: bytes) -> bool:

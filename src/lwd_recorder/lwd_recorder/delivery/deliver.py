@@ -32,6 +32,8 @@ class Delivery:
     """Bytes of the files that were sent."""
     elapsed_s: float
     """Time taken, s."""
+    relabelled: str = ''
+    """Outcome that was given here too late: the store has another one; empty when they agree."""
 
 
 def deliver(
@@ -61,7 +63,7 @@ def deliver(
     manifest_key = f'{manifest.key_prefix}/{MANIFEST_NAME}'
     stored = _stored_manifest(store, manifest_key, manifest)
     if stored is not None:
-        return Delivery(stored, True, 0, time.monotonic() - began_s)
+        return Delivery(stored, True, 0, time.monotonic() - began_s, _too_late(manifest, stored))
     sent_bytes = sum(
         _deliver_file(store, folder, manifest, file, log, on_bytes) for file in manifest.files
     )
@@ -74,7 +76,18 @@ def deliver(
         if stored is None:
             raise
         committed, already = stored, True
-    return Delivery(committed, already, sent_bytes, time.monotonic() - began_s)
+    elapsed_s = time.monotonic() - began_s
+    return Delivery(committed, already, sent_bytes, elapsed_s, _too_late(manifest, committed))
+
+
+def _too_late(manifest: EpisodeManifest, stored: EpisodeManifest) -> str:
+    """Return what is to be known of a verdict that was changed when the store had the manifest already."""
+    if manifest.outcome == stored.outcome:
+        return ''
+    return (
+        f'its outcome was changed to {manifest.outcome} when the store had it as {stored.outcome} already; '
+        'keys are immutable: relabel it in the replay'
+    )
 
 
 def _deliver_file(
@@ -88,7 +101,7 @@ def _deliver_file(
     key, path = f'{manifest.key_prefix}/{file.name}', folder / file.name
     if not path.is_file():
         raise ManifestError(f'{path} is listed in the manifest and not there')
-    if not store.matches(key, file.size_bytes, file.sha256, path):
+    if not (store.exists(key) and store.matches(key, file.size_bytes, file.sha256, path)):
         try:
             return store.put_file(path, key, file.sha256, log, on_bytes)
         except ExistsError as error:
@@ -97,6 +110,8 @@ def _deliver_file(
                     f'{key} of {store.uri} is there with other bytes than {path}, and keys are immutable: '
                     'another episode has this id'
                 ) from error
+    if log is not None:  # killed after the object was made, before that was noted
+        log.drop_upload(f'{store.uri}/{key}')
     if on_bytes is not None:
         on_bytes(file.size_bytes)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from lwd_recorder.spool import (
     State,
     make_room,
 )
-from lwd_recorder.store.base import IntegrityError, Store, StoreError
+from lwd_recorder.store.base import IntegrityError, OnBytes, Store, StoreError
 
 _ROOM = RoomConfig()
 
@@ -75,6 +75,7 @@ class Uploader:
         store: Store,
         config: UploaderConfig | None = None,
         log: Callable[[str, str], None] = lambda level, text: None,
+        on_bytes: OnBytes = lambda count: None,
     ) -> None:
         """Prepare.
 
@@ -83,11 +84,13 @@ class Uploader:
             store: where episodes go.
             config: see UploaderConfig.
             log: called with (level, text), level one of info, warn, error; from any worker's thread.
+            on_bytes: told of the bytes that are in the store, by any worker's thread.
         """
         self._root = spool_root
         self._store = store
         self._config = config or UploaderConfig()
         self._log = log
+        self._on_bytes = on_bytes
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._retry_at_s: dict[str, float] = {}
@@ -110,12 +113,19 @@ class Uploader:
         for worker in workers:
             worker.join()
 
-    def run_once(self) -> None:
-        """Try every episode that is in the spool now once, in this thread, and return."""
+    def run_once(self, only: Collection[str] | None = None) -> None:
+        """Try every episode that is in the spool now once, or `only` these, in this thread, and return.
+
+        Raises:
+            SpoolError: the journal refuses.
+            OSError: the disk refuses.
+        """
         spool = Spool(self._root)
         owner = Owner(spool.owners)
         try:
             for entry in self._waiting(spool):
+                if only is not None and entry.episode_id not in only:
+                    continue
                 claimed = spool.claim(entry.episode_id, owner)
                 if claimed is not None:
                     self._upload(spool, owner, claimed)
@@ -199,6 +209,8 @@ class Uploader:
                 self.totals.already += 1
             else:
                 self.totals.committed += 1
+        if delivery.relabelled:
+            self._log('warn', f'episode {episode_id}: {delivery.relabelled}')
         verb = 'was in the store already' if delivery.already else 'committed'
         self._log(
             'info',
@@ -209,6 +221,7 @@ class Uploader:
     def _go_on(self, count: int) -> None:
         if self._stop.is_set():
             raise _Stopped
+        self._on_bytes(count)
 
     def _release(self, spool: Spool, owner: Owner, episode_id: str) -> None:
         try:

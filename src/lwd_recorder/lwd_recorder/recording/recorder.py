@@ -27,7 +27,7 @@ from lwd_recorder.recording.session import Session
 from lwd_recorder.recording.topics import EPISODE_TOPIC, RecordedTopic
 from lwd_recorder.recording.watch import Watch
 from lwd_recorder.recording.writer import EpisodeWriter, Notice
-from lwd_recorder.spool import Spool
+from lwd_recorder.spool import RecorderLock, Spool
 
 _NS = 1_000_000_000
 _WHOLE = 'it was left open by a recorder that was killed, and is whole again'
@@ -89,12 +89,13 @@ class Recorder:
 
         Raises:
             SchemaError: the definition of a recorded type is missing.
-            SpoolError: the spool cannot be opened.
+            SpoolError: the spool cannot be opened, or another recorder works on it.
             OSError: the spool's folders cannot be made.
         """
         for topic in self._topics:
             message_definition(topic.spec.type_name)
         self.spool = Spool(self._spool_root)
+        self._lock = RecorderLock(self.spool.root)
         self._admission = Admission(self.spool, self._config)
         self._watch = Watch(self.audit, self._admission)
         notices = [
@@ -266,6 +267,7 @@ class Recorder:
     def close(self) -> None:
         """Let go of the spool, after `shutdown`."""
         self.spool.close()
+        self._lock.close()
 
     def _salvage(self, folder: Path, aside: Path, profile: str) -> EpisodeManifest:
         steady = [topic.name for topic in self._topics if topic.spec.periodic]

@@ -74,7 +74,8 @@ def recover_bag(
         reasons = '; '.join(f'{scan.path.name}: {scan.damage or "no message"}' for scan in found)
         raise UnrecoverableError(f'no message in it can be verified ({reasons})')
     end_ns = max(scan.end_ns for scan in scans)
-    label = _label_of(folder) or told.label(profile, end_ns, min(changed_s, wall_s()))
+    known, earlier = _label_of(folder)
+    label = known or told.label(profile, end_ns, min(changed_s, wall_s()))
     for scan in found:
         if not scan.count:
             _set_aside(scan.path, aside)
@@ -92,19 +93,19 @@ def recover_bag(
         human_s=round(told.facts.human_ns / _NS, 6),
         recovered=True,
         lost=_loss(found, end_ns),
-        notes=tuple(_notes(found, aside, ended_by=str(label['ended_by']))),
+        notes=(*earlier, *_notes(found, aside, ended_by=str(label['ended_by']))),
     )
     manifest.save(folder)
     return manifest
 
 
-def _label_of(folder: Path) -> dict[str, Any] | None:
-    """Return what an earlier manifest of the same folder says of the episode: it was closed, and damaged later."""
+def _label_of(folder: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """Return label and notes of an earlier manifest of the same folder: it was closed, and damaged later."""
     try:
         known = EpisodeManifest.load(folder)
     except ManifestError:
-        return None
-    return {name: getattr(known, name) for name in LABEL_FIELDS}
+        return None, ()
+    return {name: getattr(known, name) for name in LABEL_FIELDS}, known.notes
 
 
 def _recover_file(path: Path, aside: Path, told: Told) -> FileScan:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
+from lwd_recorder.spool.reserve import Reserve
+
 _VERSION = 2
 _TABLES = (
     """
@@ -107,6 +109,8 @@ class Journal:
             SpoolError: it cannot be opened, is no journal, or was written by a later version.
         """
         self.path = path
+        self._reserve = Reserve(path.parent)
+        self._reserve.give_up_if_short()
         try:
             self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
             self._database.execute('PRAGMA journal_mode=WAL')
@@ -114,6 +118,7 @@ class Journal:
             self._migrate()
         except sqlite3.Error as error:
             raise SpoolError(f'{path}: the journal cannot be opened: {error}') from error
+        self._reserve.hold()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -192,6 +197,13 @@ class Journal:
             self._database.execute(
                 "UPDATE episodes SET claimed_by = '' WHERE episode_id = ? AND claimed_by = ?",
                 (episode_id, owner),
+            )
+
+    def set_urgent(self, episode_id: str, urgent: bool) -> None:
+        """Let an episode go before others, or not any more; the state stays."""
+        with self._transaction():
+            self._database.execute(
+                'UPDATE episodes SET urgent = ? WHERE episode_id = ?', (int(urgent), episode_id)
             )
 
     def note(self, episode_id: str, reason: str) -> None:
@@ -277,6 +289,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        self._reserve.give_up_if_short()
         with self._errors():
             self._database.execute('BEGIN IMMEDIATE')
             try:

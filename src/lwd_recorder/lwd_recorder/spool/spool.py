@@ -4,9 +4,9 @@
       \\________\\__________\\______> quarantined
 
 Layout: `episodes/<episode_id>/` (bag and manifest), `quarantine/<episode_id>/` (with reason.txt),
-`quarantine/_originals/<episode_id>/` (files as they were before their repair), `owners/`, `journal.sqlite`. The journal
-changes first and folders follow, so that `recover` can finish what a crash interrupted. Nothing is deleted
-but the local copy of an episode that the store has verified.
+`quarantine/_originals/<episode_id>/` (files as they were before their repair), `owners/`, `journal.sqlite`, `reserve`,
+`recorder.lock`. The journal changes first and folders follow, so that `recover` can finish what a crash interrupted.
+Nothing is deleted but the local copy of an episode that the store has verified.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from lwd_recorder.durable import fsync_folder, sha256_of, write_atomically
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError, is_identifier
 from lwd_recorder.spool.journal import Entry, Journal, SpoolError, State
 from lwd_recorder.spool.owner import Owner
+from lwd_recorder.spool.relabel import relabel
 from lwd_recorder.store.base import UploadLog
 
 REASON_NAME = 'reason.txt'
+JOURNAL_NAME = 'journal.sqlite'
 _ORIGINALS = '_originals'  # no episode id begins like this
 
 Salvage = Callable[[Path, Path, str], object]
@@ -53,7 +55,7 @@ class Spool:
         self._quarantine.mkdir(exist_ok=True)
         self.owners = self.root / 'owners'
         """Folder of `Owner`s."""
-        self._journal = Journal(self.root / 'journal.sqlite')
+        self._journal = Journal(self.root / JOURNAL_NAME)
 
     def close(self) -> None:
         """Let go of the journal."""
@@ -150,6 +152,41 @@ class Spool:
         self._journal.change(episode_id, State.QUARANTINED, reason)
         self._move_to_quarantine(episode_id, reason)
 
+    def relabel(
+        self, episode_id: str, outcome: str, note: str, owner: Owner
+    ) -> tuple[EpisodeManifest, EpisodeManifest]:
+        """Change the outcome of an episode that is not in the store yet.
+
+        Args:
+            episode_id: closed, waiting for its next try, or quarantined.
+            outcome: one of OUTCOMES.
+            note: who, when and why.
+            owner: holds the episode meanwhile, so that no uploader sends the old manifest.
+
+        Returns:
+            The manifest as it was, and as it is.
+
+        Raises:
+            SpoolError: it is still recorded, being uploaded, delivered, or not known.
+            ManifestError: it has no valid manifest.
+            OSError: the disk refuses.
+        """
+        entry = self.claim(episode_id, owner)
+        if entry is None:
+            raise SpoolError(f'episode {episode_id} is being uploaded right now')
+        try:
+            if entry.state is State.QUARANTINED:
+                return relabel(self.quarantine_folder(episode_id), outcome, note)
+            if entry.state not in (State.CLOSED, State.UPLOADING):
+                raise SpoolError(
+                    f'episode {episode_id} is {entry.state}; its outcome is not changed'
+                )
+            manifests = relabel(self.folder(episode_id), outcome, note)
+            self._journal.set_urgent(episode_id, self._is_urgent(episode_id))
+            return manifests
+        finally:
+            self.release(episode_id, owner)
+
     def find(self, episode_id: str) -> Entry | None:
         """Return what the journal knows of an episode, or None."""
         return self._journal.find(episode_id)
@@ -210,7 +247,10 @@ class Spool:
         except (UnrecoverableError, ManifestError, BagError) as error:
             self.quarantine(episode_id, f'{why}: {error}')
         except OSError as error:
-            self.note_failure(episode_id, f'{why}, and not repaired yet: {error}')
+            with suppress(
+                SpoolError
+            ):  # the same disk, most likely: it is tried again all the same
+                self.note_failure(episode_id, f'{why}, and not repaired yet: {error}')
 
     def take_back(self, episode_id: str) -> None:
         """Put a quarantined episode back among the open ones, to be repaired by `recover_episode`.

@@ -52,7 +52,10 @@ class StoreOptions:
 
 
 class UploadLog(Protocol):
-    """Remembers uploads of several parts across restarts of the process; the spool's journal is one."""
+    """Remembers uploads of several parts across restarts of the process; the spool's journal is one.
+
+    An object's name is the store's address, a slash and its key.
+    """
 
     def upload(self, name: str) -> tuple[str, int] | None:
         """Return the id and the part size, bytes, of an object's upload under way; None when there is none."""

@@ -37,6 +37,7 @@ PART_BYTES = 'part-bytes'
 """Metadata of an object that was sent in parts: their size, to compare a checksum of parts."""
 _BLOCK = 1 << 20
 _MISSING = frozenset({'404', 'NoSuchKey', 'NotFound', 'NoSuchUpload'})
+_FORBIDDEN = frozenset({'403', 'AccessDenied', 'Forbidden'})
 _TAKEN = frozenset({'412', 'PreconditionFailed', '409', 'ConditionalRequestConflict'})
 
 
@@ -129,8 +130,15 @@ class S3Store:
                     yield StoredObject(key, int(entry['Size']), entry['LastModified'].timestamp())
 
     def exists(self, key: str) -> bool:
-        """Return whether there is an object under a key."""
-        return self._head(key) is not None
+        """Return whether there is an object under a key.
+
+        Without the right to list a bucket, AWS answers 403 for a key that is not there: that, too, is no object. Where
+        it hides one that is there, a put under its key is refused, for keys are immutable.
+        """
+        try:
+            return self._head(key) is not None
+        except _ForbiddenError:
+            return False
 
     def matches(self, key: str, size_bytes: int, sha256: str, path: Path | None = None) -> bool:
         """Compare with the server's checksum, or with the bytes themselves; see `Store.matches`."""
@@ -270,6 +278,8 @@ class S3Store:
                 kind = _NoSuchObjectError
             elif code in _TAKEN:
                 kind = ExistsError
+            elif code in _FORBIDDEN:
+                kind = _ForbiddenError
             raise kind(f'{self.uri}/{key}: {error}') from error
         except (BotoCoreError, OSError) as error:
             raise StoreError(f'{self.uri}/{key}: {error}') from error
@@ -277,6 +287,10 @@ class S3Store:
 
 class _NoSuchObjectError(StoreError):
     """There is no object, or no upload, of that name."""
+
+
+class _ForbiddenError(StoreError):
+    """The robot has no right to it, or not even to know that it is not there."""
 
 
 def _code(error: ClientError) -> str:

@@ -1,0 +1,1 @@
+"""`ros2 run lwd_recorder bag`: one file a verb."""
