@@ -11,7 +11,7 @@ CORES := src/lwd_policy_node/lwd_policy_node src/lwd_recorder/lwd_recorder src/l
 CHECKED := src tools bench
 
 .DEFAULT_GOAL := help
-.PHONY: setup demo test test-long lint format bench soak clean help
+.PHONY: setup demo test test-long test-faults lint format bench soak clean help
 
 setup:  ## make .venv, ROS 2 (wheels, unless Jazzy is sourced) and build the packages
 	@$(PYTHON) tools/setup/environment.py
@@ -19,11 +19,14 @@ setup:  ## make .venv, ROS 2 (wheels, unless Jazzy is sourced) and build the pac
 demo: setup  ## the whole loop on simulated G1s; MINUTES=7 ROBOTS=2 TASK=restock
 	@$(ENV) exec ros2 run lwd_bringup demo --online-minutes $(MINUTES) --robots $(ROBOTS) --task $(TASK) $(ARGS)
 
-test: setup  ## all tests but the long ones
-	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m 'not long' $(CHECKED) $(ARGS)
+test: setup  ## all tests but the long ones and the fault suite
+	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m 'not long and not faults' $(CHECKED) $(ARGS)
 
 test-long: setup  ## the tests that take minutes
 	@$(ENV) python -m pytest -m long --timeout 3600 $(CHECKED) $(ARGS)
+
+test-faults: setup  ## kill, fill, break and disconnect recorder and uploader; needs root (mounts); 8 minutes
+	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m faults --timeout 900 src/lwd_recorder $(ARGS)
 
 lint: setup  ## ruff (style, imports, docstrings) and mypy --strict on the cores
 	@$(ENV) ruff check $(CHECKED) && ruff format --check $(CHECKED) && python tools/check/types.py

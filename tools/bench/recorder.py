@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tools.bench.delivery.figures import delivery_figures
 from tools.bench.figure import Figure
 from tools.bench.recording.figures import recording_figures
 
@@ -11,6 +12,7 @@ def measure() -> list[Figure]:
 
     Raises:
         ValueError: an environment variable is out of range, or the disk is too small.
+        FileNotFoundError: SeaweedFS or dd is not installed.
         TimeoutError: a process did not do its part.
     """
-    return recording_figures()
+    return [*delivery_figures(), *recording_figures()]

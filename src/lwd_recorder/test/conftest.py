@@ -19,7 +19,11 @@ from lwd_recorder.bag import BagWriter, message_definition
 from lwd_recorder.manifest import EpisodeManifest
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
-sys.path.append(str(Path(__file__).parent))  # for recorded_robot: tests are imported by path
+# For recorded_robot and fault_rig: tests are imported by path. Their processes look there, too.
+sys.path.append(str(Path(__file__).parent))
+os.environ['PYTHONPATH'] = os.pathsep.join(
+    filter(None, (os.environ.get('PYTHONPATH'), str(Path(__file__).parent)))
+)
 
 JOINT_STATE = 'sensor_msgs/msg/JointState'
 IMAGE = 'sensor_msgs/msg/CompressedImage'
@@ -171,7 +175,7 @@ def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             [
                 weed, 'server', f'-dir={folder}', '-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-s3',
                 f'-master.port={ports[0]}', f'-volume.port={ports[1]}', f'-filer.port={ports[2]}',
-                f'-s3.port={ports[3]}', f'-s3.config={credentials}', '-volume.max=10',
+                f'-s3.port={ports[3]}', f'-s3.config={credentials}', '-volume.max=40',
                 '-master.volumeSizeLimitMB=64', '-master.telemetry=false',
                 '-s3.port.iceberg=0', '-s3.port.lance=0',
             ],

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fault_rig.faulty_proxy import proxied
 from lwd_recorder.bag import read_bag
 from lwd_recorder.delivery import ConflictError, Uploader, UploaderConfig, deliver
 from lwd_recorder.manifest import EpisodeManifest, ManifestError
@@ -254,6 +255,20 @@ def test_killed_uploader_goes_on(
     assert again.totals.already == (1 if stop_at == 3 else 0)
     assert len(list(store.list('robots/'))) == 6
     spool.close()
+
+
+def test_robot_that_may_not_list_delivers(
+    s3_bucket: str, tmp_path: Path, make_episode: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS then says 403 for what is not there: the policy in docs/recording.md needs no s3:ListBucket."""
+    make_episode(tmp_path / 'ep')
+    with proxied(os.environ['AWS_ENDPOINT_URL']) as proxy:
+        monkeypatch.setenv('AWS_ENDPOINT_URL', proxy.url)
+        proxy.hides_missing = True
+        store = open_store(f'{s3_bucket}/{tmp_path.name}')
+        assert not deliver(store, tmp_path / 'ep').already
+        assert deliver(store, tmp_path / 'ep').already
+        assert delivered(store) == ['ep']
 
 
 def test_urgent_episodes_go_first(tmp_path: Path, make_episode: Maker) -> None:

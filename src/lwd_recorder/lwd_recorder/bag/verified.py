@@ -25,7 +25,7 @@ MAGIC = b'\x89MCAP0\r\n'
 _HEADER = struct.Struct('<BQ')
 _MESSAGE = struct.Struct('<HIQQ')
 _SPAN = struct.Struct('<QQ')
-_CRC = struct.Struct('<I')
+_U32 = struct.Struct('<I')
 _FOOTER = struct.Struct('<BQQQI')
 _PLAUSIBLE_NS = 3600 * 10**9
 _READERS: dict[int, Any] = {
@@ -82,6 +82,7 @@ class VerifiedFile:
         """Channel and type name by channel id."""
         self._schemas: dict[int, str] = {}
         self._last_ns = 0
+        self._chunked = False
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the verified records of the data section, indexes left out, until its end or the first damage.
@@ -110,6 +111,10 @@ class VerifiedFile:
                         indexes.index(raw)
                     elif piece is not None and piece.opcode == Opcode.CHUNK:
                         indexes.chunk(_messages_of(piece))
+                    elif piece is None and not _is_header(raw):
+                        indexes.wrong = (
+                            True  # a record that is left out: the file is written anew without it
+                        )
                 except DAMAGE as error:
                     self.damage = f'byte {self.verified_bytes}: {error}'
                     self._look_behind(file)
@@ -142,7 +147,10 @@ class VerifiedFile:
             if times and span_ns != (min(times), max(times)):
                 raise ValueError('the times of a chunk are not those of its messages')
             self._last_ns = max(self._last_ns, span_ns[1])
+            self._chunked = True
             return Piece(opcode, raw, inside, span_ns, packed)
+        if opcode == Opcode.MESSAGE and self._chunked:
+            return None  # nothing says that it is one: an index with a flipped bit looks like that
         if opcode == Opcode.MESSAGE:
             message = self._message(memoryview(raw)[_HEADER.size :])
             return Piece(opcode, raw, [Inside(message, 0)], (0, 0), ('', 0, 0))
@@ -150,7 +158,7 @@ class VerifiedFile:
         if kind is None:  # header, indexes and what later versions of MCAP may bring
             return None
         if opcode == Opcode.ATTACHMENT:
-            (crc,) = _CRC.unpack(raw[-4:])
+            (crc,) = _U32.unpack(raw[-4:])
             if crc != 0 and zlib.crc32(memoryview(raw)[_HEADER.size : -4]) != crc:
                 raise ValueError('an attachment fails its CRC')
         record = kind.read(stream)
@@ -202,6 +210,17 @@ class VerifiedFile:
             at += _HEADER.size + length
 
 
+def _is_header(raw: bytes) -> bool:
+    """Return whether a record is a header that every reader can read: two texts, each after its length."""
+    body, texts = raw[_HEADER.size :], 0
+    while len(body) >= _U32.size:
+        (length,) = _U32.unpack_from(body)
+        text, body, texts = body[_U32.size :][:length], body[_U32.size + length :], texts + 1
+        if len(text) < length or not text.isascii():
+            return False
+    return raw[0] == Opcode.HEADER and texts == 2 and not body
+
+
 def _messages_of(piece: Piece) -> Iterator[tuple[int, int, int]]:
     for record, offset in piece.inside:
         if isinstance(record, Message):
@@ -216,4 +235,4 @@ def _is_summary(data: bytes) -> bool:
     opcode, length, _, _, crc = _FOOTER.unpack(footer)
     if opcode != Opcode.FOOTER or length != _FOOTER.size - _HEADER.size:
         return False
-    return bool(crc == 0 or zlib.crc32(data[: -len(MAGIC) - _CRC.size]) == crc)
+    return bool(crc == 0 or zlib.crc32(data[: -len(MAGIC) - _U32.size]) == crc)

@@ -32,6 +32,7 @@ from lwd_recorder.store.base import (
 from lwd_recorder.store.multipart import MultipartUpload
 from lwd_recorder.store.parts import FileParts, part_size
 from lwd_recorder.store.rate import LimitedBody, RateLimit
+from lwd_recorder.store.server_clock import SIGNATURE, follow_server
 
 PART_BYTES = 'part-bytes'
 """Metadata of an object that was sent in parts: their size, to compare a checksum of parts."""
@@ -215,6 +216,7 @@ class S3Store:
 
     def _make_client(self) -> Any:
         config = Config(
+            signature_version=SIGNATURE,
             connect_timeout=self._options.connect_timeout_s,
             read_timeout=self._options.read_timeout_s,
             retries={'max_attempts': 2, 'mode': 'standard'},
@@ -280,6 +282,9 @@ class S3Store:
                 kind = ExistsError
             elif code in _FORBIDDEN:
                 kind = _ForbiddenError
+            elif code == 'RequestTimeTooSkewed':
+                headers = error.response.get('ResponseMetadata', {}).get('HTTPHeaders', {})
+                raise StoreError(f'{self.uri}/{key}: {error} {follow_server(headers)}') from error
             raise kind(f'{self.uri}/{key}: {error}') from error
         except (BotoCoreError, OSError) as error:
             raise StoreError(f'{self.uri}/{key}: {error}') from error

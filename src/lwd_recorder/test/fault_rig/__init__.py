@@ -1,0 +1,1 @@
+"""What the fault suite is made of: processes to kill, disks that fail, a store's connection that misbehaves."""
