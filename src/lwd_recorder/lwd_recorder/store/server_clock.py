@@ -32,7 +32,7 @@ def follow_server(headers: Mapping[str, str]) -> str:
     return f"this machine's clock is {abs(_behind_s):.0f} s {word}; requests are signed by the server's from now on"
 
 
-class _ServerClockAuth(botocore.auth.S3SigV4Auth):
+class _ServerClockAuth(botocore.auth.S3SigV4Auth):  # type: ignore[misc]
     """Signature version 4 with a time that is corrected."""
 
     def _modify_request_before_signing(self, request: Any) -> None:
