@@ -29,7 +29,7 @@ SETTLE_S = 14.0  # between two kills: a node is back, an episode has begun
 PATIENCE_S = 1500.0
 QUICK = (
     '--sft.head-seconds 5 --sft.seconds 10 --offline.seconds 5 --online.publish-seconds 10 '
-    '--online.publish-steps 5 --online.checkpoint-seconds 5'
+    '--online.publish-steps 5 --checkpoint-seconds 5'
 )
 
 

@@ -16,6 +16,7 @@ import torch
 from lwd_policy_node.policy import Policy, preset
 
 sys.path.insert(0, str(Path(__file__).parent))
+from lwd_learner.algorithms.qam_config import QamConfig
 from lwd_learner.replay import Replay
 from lwd_learner.training import run as run_module
 from lwd_learner.training.checkpoint import (
@@ -134,6 +135,36 @@ def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(par
     info = learner.update(data.batch(), data.clone_batch(), 0.6)
     assert not same(before, learner.policy.expert)
     assert 0 < info['recap/positive_share'] <= 1
+
+
+def test_an_action_edit_is_trained_acts_and_is_resumed(parts, tmp_path):
+    """QAM-E: what acts begins as the flow; the edit climbs Q within its scale, and a checkpoint holds it."""
+    _, data = parts
+    config = small_config(tmp_path, qam=QamConfig(action_edit=0.3))
+    policy = Policy(dataclasses.replace(SMALL, action_edit=0.3))
+    batch, clone = data.batch(), data.clone_batch()
+    learner = Learner(policy, config)
+    noise = torch.randn(16, SMALL.chunk_dim)
+    raw = batch.state
+
+    def acts(of: Policy, edits: bool = True) -> torch.Tensor:
+        kept, of.action_edit = of.action_edit, of.action_edit if edits else None
+        chunk = of.sample(batch.features, batch.text, raw, noise).detach()
+        of.action_edit = kept
+        return chunk
+
+    torch.testing.assert_close(acts(policy), acts(policy, edits=False))
+    for _ in range(3):
+        info = learner.update(batch, clone, 0.9)
+    assert info['action_edit/alpha'] > 0
+    change = (acts(policy) - acts(policy, edits=False)).abs()
+    assert 0 < change.max() <= 0.3
+    folder = save_checkpoint(tmp_path / 'train', Progress(), policy, learner, 'step_3')
+    restored = Learner(Policy.load(folder / 'policy.safetensors'), config)
+    load_learner(folder, restored)
+    assert restored.log_alpha == learner.log_alpha
+    expected = learner.update(batch, clone, 0.9)
+    assert restored.update(batch, clone, 0.9) == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_update_is_undone_whole_when_its_last_network_fails(parts):
@@ -334,7 +365,9 @@ def test_a_stopped_run_saves_and_resume_does_not_repeat_what_is_done(tmp_path, m
     monkeypatch.setattr(
         run_module.sft_stage, 'train_images', lambda *_: pytest.fail('SFT was done already')
     )
-    again = TrainingRun(dataclasses.replace(config, resume=True, online_minutes=0.02), None)
+    again = TrainingRun(
+        dataclasses.replace(config, resume=True, allow_drift=True, online_minutes=0.02), None
+    )
     assert again.progress.stage == 'online'
     assert again.progress.step == 6
     again.execute()

@@ -198,7 +198,8 @@ def actor_loss(
         replay: replay actions (B, D), for `path` replay.
 
     Returns:
-        Scalar loss and what to log: ``actor/temperature_region`` is this batch's trust-region lambda.
+        Scalar loss and what to log: ``actor/temperature_region`` is this batch's trust-region lambda, ``adjoint/<i>``
+        the mean norm of adj_i at lambda = 1.
     """
     roller = flow if config.path == 'current' else base
     path = rollout(roller, base, x0, config, generator)
@@ -270,6 +271,7 @@ def _tilt(
         loss = scale * loss
     with torch.no_grad():
         kl = path_kl(moved.detach(), config.steps, config.euler)
+        norms = torch.stack(adjoints).norm(dim=-1).mean(-1).tolist()
     info = {
         'actor/loss': loss.item(),
         'actor/temperature': scale,
@@ -279,5 +281,6 @@ def _tilt(
         'actor/chunk_norm': torch.linalg.vector_norm(path[-1], dim=-1).mean().item(),
         'actor/adjoint_growth': (adjoints[1].norm() / end.norm().clamp(min=1e-12)).item(),
         'actor/path_kl': kl.mean().item(),
+        **{f'adjoint/{i:02d}': norm for i, norm in enumerate(norms)},
     }
     return loss, info

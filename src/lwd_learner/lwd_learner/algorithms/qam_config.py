@@ -29,11 +29,20 @@ class QamConfig:
     with the end pinned to the replay action."""
     box: float = 4.0
     """Q's gradient is taken at actions clipped to +-box (normalised units), and is zero in clipped dimensions."""
+    action_edit: float = 0.0
+    """QAM-E: largest change of an entry (normalised) by a one-step edit behind the flow that climbs Q; 0: none."""
+    action_edit_entropy: float = -0.5
+    """Entropy per entry at which the edit is held, nats, of a value in (-1, 1); uniform would be .69."""
 
     def __post_init__(self) -> None:
         if self.steps < 2:
             raise ValueError(
                 f'qam.steps is {self.steps}; adjoint matching needs at least 2 flow steps'
+            )
+        if self.action_edit < 0 or self.action_edit_entropy > 0.69:
+            raise ValueError(
+                f'qam.action_edit {self.action_edit} must be at least 0, qam.action_edit_entropy '
+                f'{self.action_edit_entropy} under log 2'
             )
         if self.kl_budget <= 0:
             raise ValueError(f'qam.kl_budget is {self.kl_budget}; it must be positive')

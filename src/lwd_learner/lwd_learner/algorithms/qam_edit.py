@@ -2,18 +2,23 @@
 
 The flow's chunk x becomes clip(x + scale * tanh(u)), u ~ N(mean, sd) from a small network that sees the state and x. It
 climbs Q directly, with an entropy bonus whose weight alpha holds the entropy at a target. The scale bounds how far it
-may leave what the flow would do.
+may leave what the flow would do. Training draws u; acting takes its mean.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 LOG_SD = (-5.0, 2.0)
+START_ALPHA = 1e-3
+"""Of the entropy's weight: Q is at most 1, and the entropy has a nat or so for each of hundreds of entries."""
+ALPHA_RATE = 0.01
+"""Change of log alpha in an update, per nat that an entry lacks."""
 
 
 def edited(
@@ -52,5 +57,17 @@ def edit_policy_loss(action: Tensor, log_pi: Tensor, slope: Tensor, alpha: float
 
 
 def alpha_step(log_alpha: float, log_pi: float, target_entropy: float, rate: float) -> float:
-    """log alpha after a gradient step of alpha (H - H_target): it grows while the entropy is under its target."""
-    return log_alpha - rate * math.exp(log_alpha) * (-log_pi - target_entropy)
+    """log alpha after a step of rate (H_target - H), H = -log_pi: it grows while the entropy is under its target.
+
+    The usual step is that times alpha; with alpha as small as Q's scale wants it, it would never arrive.
+    """
+    return log_alpha + rate * (target_entropy + log_pi)
+
+
+@torch.no_grad()
+def sample_clean(clean: Callable[[Tensor, Tensor], Tensor], x0: Tensor, steps: int) -> Tensor:
+    """What a flow given by its clean action x1_hat(x, t) makes of noise x0 (B, D), as the policy samples it."""
+    x = x0
+    for i in range(steps):
+        x = x + (clean(x, torch.full((1, 1), i / steps, device=x.device)) - x) / (steps - i)
+    return x

@@ -187,7 +187,7 @@ class Ingest:
         manifest: EpisodeManifest | None = None
         try:
             manifest = self._manifest(item, name)
-            batch = waiting['online' if manifest.kind == 'rollout' else 'offline']
+            batch = waiting[_dataset_of(manifest)]
             if self._replay.has_episode(manifest.episode_id):
                 done(self._known(item, manifest))
                 return
@@ -220,6 +220,17 @@ class Ingest:
                     key_mtime_s=item.mtime_s,
                 )
             )
+
+    def read(self, item: StoredObject) -> tuple[str, EpisodeFrames]:
+        """The data set and the frames of one committed episode; nothing is taken, quarantined or noted.
+
+        Raises:
+            DamagedEpisodeError: it cannot be taken.
+            StoreError: the store failed.
+        """
+        folder = item.key.split('/')
+        manifest = self._manifest(item, folder[-2] if len(folder) == 6 else 'unnamed')
+        return _dataset_of(manifest), self._frames(item, manifest)
 
     def _manifest(self, item: StoredObject, name: str) -> EpisodeManifest:
         return read_manifest(
@@ -260,6 +271,10 @@ class Ingest:
                     item, manifest, dataset, rows, version, time.time(), duplicate=duplicate
                 )
         raise ReplayError(f'{manifest.episode_id} is not in {self._replay.uri}')
+
+
+def _dataset_of(manifest: EpisodeManifest) -> str:
+    return 'online' if manifest.kind == 'rollout' else 'offline'
 
 
 def _result(

@@ -1,8 +1,8 @@
-"""Checkpoints: policy.safetensors (what robots get), learner.safetensors (the rest),
-progress.json. No pickle.
+"""Checkpoints: policy.safetensors (what robots get), learner.safetensors (critic, averages, optimisers),
+stage.safetensors and progress.json (where inside a stage the run is), identity.json (what it was made from). No pickle.
 
-A checkpoint is a folder, written whole under another name and then renamed; `latest` names the
-newest. Resuming continues the interrupted stage from it.
+A checkpoint is a folder, written whole under another name and then renamed; `latest` names the newest. A run that is
+killed at any moment finds a whole one, and goes on from it with the batch that would have been next.
 """
 
 from __future__ import annotations
@@ -16,11 +16,20 @@ from typing import Any
 import safetensors.torch
 import torch
 from lwd_policy_node.policy import Policy
+from lwd_recorder.durable import fsync_folder, write_atomically
 
+from lwd_learner.training.identity import Identity
 from lwd_learner.training.learner import Learner
+from lwd_learner.training.stage_state import (
+    StageState,
+    load_optimiser,
+    optimiser_tensors,
+    with_prefix,
+)
 
 KEEP = 2
 """Checkpoints kept besides those that end a stage."""
+STAGE_FILE = 'stage.safetensors'
 
 
 class CheckpointError(ValueError):
@@ -35,18 +44,37 @@ class Progress:
     """sft, offline, online, final or done: the stage to run next, or to go on with."""
     step: int = 0
     """Updates of RL so far."""
-    online_s: float = 0.0
-    """Wall time that the online stage has had, s."""
+    logged: int = 0
+    """Steps of all stages so far: the number of the next row of metrics."""
     version: int = 0
     """Last published version."""
     evaluations: dict[str, Any] = field(default_factory=dict)
     """Results by stage."""
+    critic: dict[str, Any] = field(default_factory=dict)
+    """The critic on held-out episodes, at the end of each stage."""
 
 
 def save_checkpoint(
-    run_dir: Path, progress: Progress, policy: Policy, learner: Learner | None, name: str
+    run_dir: Path,
+    progress: Progress,
+    policy: Policy,
+    learner: Learner | None,
+    name: str,
+    *,
+    stage: StageState | None = None,
+    identity: Identity | None = None,
 ) -> Path:
-    """Write one checkpoint and make it the latest; answers its folder."""
+    """Write one checkpoint and make it the latest; answers its folder.
+
+    Args:
+        run_dir: the run's folder.
+        progress: where the run stands.
+        policy: as it is now.
+        learner: what RL trains; None before RL.
+        name: of the checkpoint; one that is there is replaced.
+        stage: progress inside the stage, if it is under way.
+        identity: what the run is made from.
+    """
     folder = run_dir / 'checkpoints' / name
     partial = folder.with_name(f'.{name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
@@ -58,12 +86,21 @@ def save_checkpoint(
     if learner is not None:
         tensors, header = _learner_state(learner)
         safetensors.torch.save_file(tensors, str(partial / 'learner.safetensors'), metadata=header)
-    (partial / 'progress.json').write_text(json.dumps(asdict(progress), indent=1))
-    shutil.rmtree(folder, ignore_errors=True)
+    record: dict[str, Any] = asdict(progress)
+    if stage is not None:
+        safetensors.torch.save_file(stage.tensors, str(partial / STAGE_FILE))
+        record['under_way'] = {'part': stage.part, **stage.values}
+    if identity is not None:
+        write_atomically(partial / 'identity.json', json.dumps(identity).encode())
+    write_atomically(partial / 'progress.json', json.dumps(record, indent=1).encode())
+    replaced = _replaced(folder)
+    if folder.exists():  # it may be the latest: never a moment without a whole one
+        shutil.rmtree(replaced, ignore_errors=True)
+        folder.replace(replaced)
     partial.replace(folder)
-    pointer = run_dir / 'checkpoints' / '.latest.partial'
-    pointer.write_text(name)
-    pointer.replace(run_dir / 'checkpoints' / 'latest')
+    fsync_folder(folder.parent)
+    write_atomically(run_dir / 'checkpoints' / 'latest', name.encode())
+    shutil.rmtree(replaced, ignore_errors=True)
     _remove_old(run_dir / 'checkpoints', name)
     return folder
 
@@ -78,16 +115,39 @@ def latest_checkpoint(run_dir: Path) -> Path | None:
     if not pointer.exists():
         return None
     folder = run_dir / 'checkpoints' / pointer.read_text().strip()
-    if not (folder / 'progress.json').exists():
+    for whole in (folder, _replaced(folder)):
+        if (whole / 'progress.json').exists():
+            return whole
+    raise CheckpointError(
+        f'{pointer} names {folder.name}, which is not there; remove it to start anew'
+    )
+
+
+def load_progress(folder: Path) -> tuple[Progress, StageState | None]:
+    """Where the run of this checkpoint stood, and where inside a stage.
+
+    Raises:
+        CheckpointError: it was written by another version of this package.
+    """
+    record = json.loads((folder / 'progress.json').read_text())
+    under_way = record.pop('under_way', None)
+    try:
+        progress = Progress(**record)
+    except TypeError as error:
         raise CheckpointError(
-            f'{pointer} names {folder.name}, which is not there; remove it to start anew'
-        )
-    return folder
+            f'{folder}/progress.json is of another version ({error}); start anew in another --run-dir'
+        ) from error
+    if under_way is None:
+        return progress, None
+    tensors = safetensors.torch.load_file(str(folder / STAGE_FILE))
+    return progress, StageState(under_way.pop('part'), under_way, tensors)
 
 
-def load_progress(folder: Path) -> Progress:
-    """Where the run of this checkpoint stood."""
-    return Progress(**json.loads((folder / 'progress.json').read_text()))
+def load_identity(folder: Path) -> Identity | None:
+    """What the run of this checkpoint was made from; None if it does not say."""
+    path = folder / 'identity.json'
+    found: Identity | None = json.loads(path.read_text()) if path.exists() else None
+    return found
 
 
 def load_learner(folder: Path, learner: Learner) -> None:
@@ -102,18 +162,15 @@ def load_learner(folder: Path, learner: Learner) -> None:
         header = dict(file.metadata())
     try:
         for name, module in learner.modules().items():
-            module.load_state_dict(_take(tensors, f'{name}.'))
+            module.load_state_dict(with_prefix(tensors, f'{name}.'))
         for name, optimiser in learner.optimisers.items():
-            flat = _take(tensors, f'optimiser.{name}.')
-            state: dict[int, dict[str, torch.Tensor]] = {}
-            for key, tensor in flat.items():
-                number, entry = key.split('.', 1)
-                state.setdefault(int(number), {})[entry] = tensor
-            optimiser.load_state_dict({**optimiser.state_dict(), 'state': state})
+            load_optimiser(optimiser, tensors, f'optimiser.{name}.')
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointError(f'{path} does not fit this configuration: {error}') from error
     learner.step = int(header['step'])
+    learner.skipped = int(header['skipped'])
     learner.temperature = float(header['temperature']) if header['temperature'] else None
+    learner.log_alpha = float(header['log_alpha'])
     learner.generator.set_state(tensors['generator'])
 
 
@@ -124,15 +181,18 @@ def _learner_state(learner: Learner) -> tuple[dict[str, torch.Tensor], dict[str,
             f'{name}.{key}': value.contiguous() for key, value in module.state_dict().items()
         }
     for name, optimiser in learner.optimisers.items():
-        for number, entries in optimiser.state_dict()['state'].items():
-            for key, value in entries.items():
-                tensors[f'optimiser.{name}.{number}.{key}'] = value.contiguous()
-    temperature = '' if learner.temperature is None else repr(learner.temperature)
-    return tensors, {'step': str(learner.step), 'temperature': temperature}
+        tensors |= optimiser_tensors(optimiser, f'optimiser.{name}.')
+    return tensors, {
+        'algorithm': learner.method.name,
+        'step': str(learner.step),
+        'skipped': str(learner.skipped),
+        'log_alpha': repr(learner.log_alpha),
+        'temperature': '' if learner.temperature is None else repr(learner.temperature),
+    }
 
 
-def _take(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(f'.{folder.name}.replaced')
 
 
 def _remove_old(folder: Path, newest: str) -> None:

@@ -31,7 +31,7 @@ class SftConfig:
     steps: int = 1100
     """Steps that train encoder and expert together on images, at most; none with a shipped vision tower."""
     seconds: float = 95.0
-    """Wall time of those steps, at most."""
+    """Wall time of those steps, at most; 0: bounded by steps alone, and so the same after any interruption."""
     batch_size: int = 96
     """Observations of a step."""
     draws: int = 4
@@ -49,7 +49,7 @@ class SftConfig:
     head_steps: int = 2000
     """Steps that train the expert alone on the frozen encoder's features, at most."""
     head_seconds: float = 80.0
-    """Wall time of those, at most."""
+    """Wall time of those, at most; 0: bounded by steps alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,8 @@ class RlConfig:
     """Q heads; the minimum over their EMA is V's target."""
     ema: float = 0.005
     """EMA rate of the critic."""
+    held_out_every: int = 10
+    """Every so-manieth episode of each data set is kept from V and Q, to measure them on; 0: none."""
     clone_batch_size: int = 256
     """Observations of a cloning step."""
     clone_draws: int = 2
@@ -101,7 +103,7 @@ class OfflineConfig:
     steps: int = 500
     """Updates, at most."""
     seconds: float = 55.0
-    """Wall time, at most."""
+    """Wall time, at most; 0: bounded by steps alone."""
     n_step: int = 3
     """Chunks of a backup: n = 10 was best early in an episode and on long tasks, n = 1 late."""
     tau_base: float = 0.6
@@ -118,14 +120,14 @@ class OnlineConfig:
     """DIVL's quantile level for a certain V."""
     online_share: float = 0.5
     """Share of online transitions in every batch."""
+    adaptive_share: bool = False
+    """Let each task's share follow Q's losses from there on, between .2 and .8 (SOP)."""
     publish_steps: int = 50
     """Updates between two published versions, at least."""
     publish_seconds: float = 12.0
     """Wall time between two published versions, at least."""
     poll_seconds: float = 0.5
     """Wall time between two looks at the store."""
-    checkpoint_seconds: float = 30.0
-    """Wall time between two checkpoints."""
     wait_for_episodes: int = 4
     """Online episodes before the first update."""
     nice: int = 10
@@ -170,6 +172,8 @@ class TrainConfig:
     """Wall time of the online stage; 0 ends after offline RL."""
     eval_episodes: int = 100
     """Simulated episodes after each stage, always the same seeds; 0 for no evaluation."""
+    eval_best_of: int = 1
+    """Also evaluate the best of so many samples by Q, in the stages that have learned a Q; 1: do not."""
     eval_workers: int = 0
     """Processes that evaluate; 0 for one per core."""
     preset: str = 'tiny'
@@ -214,9 +218,24 @@ class TrainConfig:
     """torch threads of SFT and offline RL; 0 for all cores."""
     online_threads: int = 1
     """torch threads online, where robots share the machine."""
+    checkpoint_seconds: float = 30.0
+    """Wall time between two checkpoints inside a stage: what a kill costs at most."""
+    metrics_seconds: float = 1.0
+    """Wall time between two rows of metrics; 0 writes one for every step."""
+    diagnostics_seconds: float = 20.0
+    """Wall time between two measurements of drift and of the critic on held-out episodes."""
     resume: bool = False
-    """Go on from the last checkpoint of run_dir; without it a run_dir that holds one is refused.
+    """Go on from the last checkpoint of run_dir; without it a run_dir that holds one is refused. Also refused when the
+    configuration, the replay or the code is another.
     """
+    check: bool = False
+    """Train nothing: look at data, labels, shapes, ends of episodes and memory, take one step and one sample, and say
+    what is wrong. Changes neither run_dir nor store; exit code 1 if anything is.
+    """
+    json: bool = False
+    """With check: print JSON."""
+    allow_drift: bool = False
+    """Resume all the same, and log what is different."""
 
     @property
     def method(self) -> Method:

@@ -15,7 +15,10 @@ from torch import Tensor
 from lwd_learner.replay import DATASETS, Replay
 from lwd_learner.replay.replay import Rows
 
-ENCODE_BATCH = 128
+BLOCK = 64
+"""Image rows encoded at a time. Which ones is fixed by their place in the data set, and a block that is not full yet is
+padded: so a row's features are the same to the last bit whenever, and beside whatever, it was encoded.
+"""
 
 
 def encoder_hash(policy: Policy) -> str:
@@ -44,9 +47,7 @@ class FeatureCache:
         for where, local, index in self._replay.split(rows):
             name = DATASETS[int(rows[where[0]] >> 40)]
             self._grow(name, len(index))
-            missing = np.unique(local[~self._have[name][local]])
-            for start in range(0, len(missing), ENCODE_BATCH):
-                self._encode(name, missing[start : start + ENCODE_BATCH])
+            self._encode(name, np.unique(local[~self._have[name][local]]))
             out[torch.from_numpy(where)] = self._stored[name][torch.from_numpy(local)]
         return out
 
@@ -57,8 +58,7 @@ class FeatureCache:
             rows = np.flatnonzero(self._replay.index(name).new_image.data)
             self._grow(name, len(self._replay.index(name)))
             missing = rows[~self._have[name][rows]]
-            for start in range(0, len(missing), ENCODE_BATCH):
-                self._encode(name, missing[start : start + ENCODE_BATCH])
+            self._encode(name, missing)
             count += len(missing)
         return count
 
@@ -72,11 +72,19 @@ class FeatureCache:
             self._have[name] = np.concatenate([self._have[name], np.zeros(room - have, np.bool_)])
 
     @torch.no_grad()
-    def _encode(self, name: str, local: Rows) -> None:
-        rows = self._replay.global_rows(name, local)
+    def _encode(self, name: str, missing: Rows) -> None:
+        """Encode the blocks that hold these image rows."""
+        if len(missing) == 0:
+            return
+        known = np.flatnonzero(self._replay.index(name).new_image.data)
+        for block in np.unique(np.searchsorted(known, missing) // BLOCK).tolist():
+            local = known[block * BLOCK : (block + 1) * BLOCK]
+            features = self._encode_block(name, np.pad(local, (0, BLOCK - len(local)), 'edge'))
+            self._stored[name][torch.from_numpy(local)] = features[: len(local)]
+            self._have[name][local] = True
+
+    def _encode_block(self, name: str, local: Rows) -> Tensor:
         words = self._replay.instructions
         sentences = [words[i] for i in self._replay.index(name).instruction.data[local].tolist()]
-        images = image_tensor(self._replay.images(rows))
-        text = self._policy.sentences.embed(sentences)
-        self._stored[name][torch.from_numpy(local)] = self._policy.encoder(images, text)
-        self._have[name][local] = True
+        images = image_tensor(self._replay.images(self._replay.global_rows(name, local)))
+        return self._policy.encoder(images, self._policy.sentences.embed(sentences))  # type: ignore[no-any-return]

@@ -1,13 +1,14 @@
 """What RL trains, and one update of it: V -> Q -> EMA -> reference -> policy. One method for
 offline and online.
 
-Three networks act or judge on frozen features:
+Networks that act or judge on frozen features:
 
 * the **reference** f_b, the action expert. `refreshed`: it keeps cloning successes and human
   rescues, offline and online, and its weight average acts; `frozen`: it stays the SFT checkpoint;
 * the **edit head**: f = f_b + edit, trained by adjoint matching to tilt f_b towards Q within a
   trust region. It starts at zero, so RL starts exactly at the reference, and a moving reference
   carries the policy with it;
+* the **action edit** (QAM-E, an option): a one-step change of the sampled chunk that climbs Q within a fixed scale;
 * the **critic** (V, Q), which never leaves the learner.
 
 Which of them a run has is its `Method`. An update happens whole or not at all.
@@ -17,13 +18,14 @@ from __future__ import annotations
 
 import copy
 import logging
+import math
 from dataclasses import replace
 
 import torch
 from lwd_policy_node.policy import Policy
 from torch import Tensor, nn
 
-from lwd_learner.algorithms import divl, iql, qam, recap, sft, trust_region
+from lwd_learner.algorithms import divl, iql, qam, qam_edit, recap, sft, trust_region
 from lwd_learner.training.accelerate import autocast, compile_networks, device_of
 from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.config import TrainConfig
@@ -60,14 +62,16 @@ class Learner:
         self.clone = copy.deepcopy(policy.expert).requires_grad_(True)
         if policy.edit is not None:
             policy.edit.to(self.device).requires_grad_(True)
+        if policy.action_edit is not None:
+            policy.action_edit.to(self.device).requires_grad_(True)
         networks: dict[str, nn.Module] = {'critic': self.critic, 'clone': self.clone}
         if policy.edit is not None:
             networks['edit'] = policy.edit
-        rates = {'critic': rl.critic_lr, 'clone': rl.clone_lr, 'edit': rl.actor_lr}
-        decay = {'critic': 0.0, 'clone': 1e-4, 'edit': 0.0}
+        if policy.action_edit is not None:
+            networks['action_edit'] = policy.action_edit
         self.optimisers: dict[str, torch.optim.Optimizer] = {
             name: torch.optim.AdamW(
-                network.parameters(), lr=rates[name], weight_decay=decay[name], fused=True
+                network.parameters(), weight_decay=1e-4 if name == 'clone' else 0.0, fused=True
             )
             for name, network in networks.items()
         }
@@ -82,7 +86,12 @@ class Learner:
             compile_networks(self)
         self.step = 0
         self.skipped = 0
+        self.divl_config = self._divl(config.offline.tau_base)
+        """DIVL's settings with the level of the stage under way."""
+        self.q_error: Tensor | None = None
+        """Squared error of Q at each transition of the last batch, (B,); None before the first."""
         self.temperature: float | None = None
+        self.log_alpha = math.log(qam_edit.START_ALPHA)
         self.generator = torch.Generator(self.device).manual_seed(config.seed + 3)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -108,24 +117,23 @@ class Learner:
             What to log; with ``skipped/<network>`` alone when the update was undone.
         """
         self.step += 1
+        self.divl_config = self._divl(tau_base)
         self._set_rates(progress)
         self._before.take()
         try:
-            return self._update(batch.to(self.device), clone_batch, tau_base)
+            return self._update(batch.to(self.device), clone_batch)
         except NotFinite as error:
             self._before.restore()
             self.skipped += 1
             log.warning('update %d left out whole: %s is not finite', self.step, error)
             return {f'skipped/{error}': 1.0}
 
-    def _update(
-        self, batch: TensorBatch, clone_batch: TensorBatch | None, tau_base: float
-    ) -> Info:
+    def _update(self, batch: TensorBatch, clone_batch: TensorBatch | None) -> Info:
         info: Info = {}
         if self.method.values:
-            info |= self._critic_update(batch, self._divl(tau_base))
+            info |= self._critic_update(batch, self.divl_config)
         if clone_batch is not None and self.config.clones_online:
-            info |= self._clone_update(clone_batch.to(self.device), self._divl(tau_base))
+            info |= self._clone_update(clone_batch.to(self.device), self.divl_config)
         due = self.step % self.config.rl.actor_every == 0
         if self.method.tilts and self.policy.edit is not None and due:
             info |= self._actor_update(batch)
@@ -139,7 +147,13 @@ class Learner:
         rl = self.config.rl
         factor = cosine(progress) if rl.schedule == 'cosine' else 1.0
         rise = min(1.0, self.step / max(rl.actor_warmup, 1))
-        rates = {'critic': rl.critic_lr, 'clone': rl.clone_lr, 'edit': rl.actor_lr * rise}
+        actor = rl.actor_lr * rise
+        rates = {
+            'critic': rl.critic_lr,
+            'clone': rl.clone_lr,
+            'edit': actor,
+            'action_edit': actor,
+        }
         for name, optimiser in self.optimisers.items():
             set_rate(optimiser, rates[name] * factor)
 
@@ -173,6 +187,7 @@ class Learner:
                 critic.readout(batch.features, batch.text, batch.state), batch.chunk, batch.steps
             )
         critic_loss, more = divl.critic_loss(q.float(), target)
+        self.q_error = (q.detach().float() - target).square().mean(0)
         self._take('critic', critic_loss)
         divl.ema_update(ema, critic, self.config.rl.ema)
         return info | more
@@ -253,8 +268,39 @@ class Learner:
             edit, base, q, x0, config, self.generator, self.temperature, chunk
         )
         self._take('edit', loss)
+        if self.policy.action_edit is not None:
+            flow = qam_edit.sample_clean(
+                lambda x, t: base(x, t) + edit(x, t), x0, self.policy.config.flow_steps
+            )
+            info |= self._action_edit_update(self.policy.action_edit, prefix, flow, q)
         self._move_temperature(info)
         return info
+
+    def _action_edit_update(
+        self, network: nn.Module, prefix: Tensor, chunk: Tensor, q: qam.QFunction
+    ) -> Info:
+        """QAM-E: the edit behind the flow climbs Q, its entropy held at a target."""
+        config = self.config.qam
+        with autocast(self.config):
+            out = network(prefix, chunk)
+        action, log_pi = qam_edit.edited(
+            out.float(), chunk, self.policy.config.action_edit, self.generator
+        )
+        slope = -qam.terminal_adjoint(q, action, config.box)
+        alpha = math.exp(self.log_alpha)
+        loss = qam_edit.edit_policy_loss(action, log_pi, slope, alpha)
+        self._take('action_edit', loss)
+        entropy = -log_pi.mean().item() / chunk.shape[-1]
+        self.log_alpha = qam_edit.alpha_step(
+            self.log_alpha, -entropy, config.action_edit_entropy, qam_edit.ALPHA_RATE
+        )
+        moved = torch.linalg.vector_norm(action.detach() - chunk, dim=-1).mean()
+        return {
+            'action_edit/loss': loss.item(),
+            'action_edit/alpha': alpha,
+            'action_edit/entropy_per_entry': entropy,
+            'action_edit/shift': moved.item(),
+        }
 
     def _move_temperature(self, info: Info) -> None:
         """lambda follows the trust region: smoothed, or a step of the dual."""

@@ -12,7 +12,7 @@ from lwd_learner.training.config import TrainConfig
 
 
 def new_policy(config: TrainConfig, profile: RobotProfile, label_dim: int) -> Policy:
-    """A policy of the configured size with what the method needs: an edit head, or advantages.
+    """A policy of the configured size with what the method needs: edits, or advantages.
 
     Args:
         config: preset and algorithm.
@@ -20,6 +20,8 @@ def new_policy(config: TrainConfig, profile: RobotProfile, label_dim: int) -> Po
         label_dim: simulator labels for the encoder's auxiliary loss.
     """
     shape = preset(config.preset, profile, label_dim=label_dim, edit=config.method.tilts)
+    if config.method.tilts and config.qam.action_edit:
+        shape = replace(shape, action_edit=config.qam.action_edit)
     if not config.method.conditions:
         return Policy(shape)
     policy = Policy(replace(shape, guidance=config.recap.beta))

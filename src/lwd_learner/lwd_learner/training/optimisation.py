@@ -49,13 +49,13 @@ class Snapshot:
         """Of all that an update may write to."""
         self._modules, self._optimisers = modules, optimisers
         self._kept: list[Tensor] = []
-        self._empty: list[bool] = []
+        self._known: list[set[Tensor]] = []
 
     @torch.no_grad()
     def take(self) -> None:
         """Remember the present values."""
         live = self._live()
-        self._empty = [not optimiser.state for optimiser in self._optimisers]
+        self._known = [set(optimiser.state) for optimiser in self._optimisers]
         if len(live) != len(self._kept):
             self._kept = [tensor.clone() for tensor in live]
         else:
@@ -64,9 +64,9 @@ class Snapshot:
     @torch.no_grad()
     def restore(self) -> None:
         """Put the remembered values back."""
-        for optimiser, empty in zip(self._optimisers, self._empty, strict=True):
-            if empty:
-                optimiser.state.clear()
+        for optimiser, known in zip(self._optimisers, self._known, strict=True):
+            for parameter in set(optimiser.state) - known:
+                del optimiser.state[parameter]
         torch._foreach_copy_(self._live(), self._kept)
 
     def _live(self) -> list[Tensor]:

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import math
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,22 +28,32 @@ from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
     latest_checkpoint,
+    load_identity,
     load_learner,
     load_progress,
     save_checkpoint,
 )
-from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.config import SftConfig, TrainConfig
 from lwd_learner.training.data import StageData
+from lwd_learner.training.diagnostics import Diagnostics
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
+from lwd_learner.training.identity import differences, identity
 from lwd_learner.training.learner import Info, Learner
 from lwd_learner.training.new_policy import new_policy
+from lwd_learner.training.stage_clock import StageClock
+from lwd_learner.training.stage_state import StageState
 from lwd_learner.training.status import Status
+from lwd_learner.training.terminal import Terminal
 
 LOG_EVERY_S = 10.0
 WAIT_S = 0.2
 
 log = logging.getLogger('train')
+
+
+CloningStage = Callable[[Policy, Replay, SftConfig, sft_stage.Cloning, sft_stage.Report], None]
+"""`sft_stage.train_images`, or `train_head` with its features given."""
 
 
 class Announcer(Protocol):
@@ -61,11 +73,22 @@ class Stopped(Exception):
 class TrainingRun:
     """Owns the replay, ingest, status, policy and learner of one run."""
 
-    def __init__(self, config: TrainConfig, announcer: Announcer | None) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        announcer: Announcer | None,
+        terminal: Terminal | None = None,
+    ) -> None:
         """Open the run folder and take in what the store holds.
 
+        Args:
+            config: everything the run is told.
+            announcer: publishes weights; None: they are only saved.
+            terminal: shows progress; None: the log does.
+
         Raises:
-            CheckpointError: the folder holds another run and `resume` was not asked for.
+            CheckpointError: the folder holds another run and `resume` was not asked for, or one that was made from
+                another configuration, replay or code.
         """
         self.config = config
         self.profile = load_profile(config.profile)
@@ -78,19 +101,24 @@ class TrainingRun:
                 'or another --run-dir'
             )
         self._found = found
-        self._announcer = announcer
-        self.progress = load_progress(found) if found else Progress()
-        self.status = Status(config.run_dir)
+        self._announcer, self._terminal = announcer, terminal
+        self.progress, self._under_way = load_progress(found) if found else (Progress(), None)
         self.replay = Replay.create(config.run_dir / 'replay', self.profile)
+        if found is not None:
+            self._refuse_drift(found)
+        self.status = Status(config.run_dir, self.progress.logged, config.metrics_seconds)
+        self._saved = time.monotonic()
         self._ingest = Ingest(
             open_store(config.store), self.replay, self.profile, config.run_dir / 'ingest.jsonl'
         )
         self._quarantined = sum(r.quarantined is not None for r in self._ingest.journal.results)
         self._evaluator: Evaluator | None = None
         self._logged_s = 0.0
+        self._first_part = 'head'
         self.policy: Policy | None = None
         self.learner: Learner | None = None
         self.features: FeatureCache | None = None
+        self._diagnostics: Diagnostics | None = None
 
     # -- the run
     # -----------------------------------------------------------------------------------
@@ -102,10 +130,10 @@ class TrainingRun:
             Stopped: asked to stop; a checkpoint was written.
         """
         self._wait_for_demonstrations()
+        if self._found is not None:
+            self._restore(self._found)
         if self.progress.stage == 'sft':
             self._sft()
-        else:
-            self._restore()
         self._evaluate('sft')
         if self.progress.stage == 'offline':
             self._offline()
@@ -114,8 +142,9 @@ class TrainingRun:
             self._online()
         if self.config.online_minutes > 0:
             self._evaluate('online')
-        self.progress.stage = 'done'
-        self._checkpoint('done')
+        if self.progress.stage != 'done':
+            self.progress.stage = 'done'
+            self._checkpoint('done')
         self.status.set(force=True, stage='done', message='')
 
     def close(self) -> None:
@@ -139,58 +168,66 @@ class TrainingRun:
     def _sft(self) -> None:
         config = self.config
         self._threads(config.threads)
+        if self.policy is None:
+            self._begin()
+        assert self.policy is not None
+        part = self._under_way.part if self._under_way else self._first_part
+        if part == 'images':
+            cloning = sft_stage.images_cloning(self.policy, self.replay, config.sft, config.seed)
+            self._clone(cloning, sft_stage.train_images)
+        self._freeze()
+        features = self.features
+        assert features is not None
+        cloning = sft_stage.head_cloning(self.policy, self.replay, config.sft, config.seed)
+        self._clone(
+            cloning,
+            lambda policy, replay, *rest: sft_stage.train_head(policy, replay, features, *rest),
+        )
+        self.learner = Learner(self.policy, config)
+        self._end_stage('sft', 'offline')
+
+    def _begin(self) -> None:
+        """A new policy, with the shipped vision tower where there is one."""
+        config = self.config
         torch.manual_seed(config.seed)
         labels = self.replay.index('offline').label.data.shape[1]
-        policy = self.policy = new_policy(config, self.profile, labels)
-        sft_stage.fit_statistics(policy, self.replay, config.rl.gamma)
-
-        def report(step: int, total: int, info: Info) -> bool:
-            self._log('sft', step, total + config.sft.head_steps, info)
-            return self.stopping.is_set()
-
-        def report_head(step: int, total: int, info: Info) -> bool:
-            done = max(0, self.status.fields['total_steps'] - config.sft.head_steps)
-            self._log('sft', done + step, done + total, info)
-            return self.stopping.is_set()
-
-        shipped = config.sft.vision == 'shipped' and load_vision(policy)
+        self.policy = new_policy(config, self.profile, labels)
+        sft_stage.fit_statistics(self.policy, self.replay, config.rl.gamma)
+        shipped = config.sft.vision == 'shipped' and load_vision(self.policy)
         log.info('vision tower: %s', 'the shipped one, frozen' if shipped else 'trained here')
-        if not shipped:
-            sft_stage.train_images(policy, self.replay, config.sft, config.seed, report)
-        self._check_stop(save=False)
-        self._freeze()
-        assert self.features is not None
-        sft_stage.train_head(
-            policy, self.replay, self.features, config.sft, config.seed, report_head
-        )
-        self._check_stop(save=False)
-        self.learner = Learner(policy, config)
-        self.progress.stage = 'offline'
-        self._publish('sft', self._checkpoint('sft'))
+        self._first_part = 'head' if shipped else 'images'
+
+    def _clone(self, cloning: sft_stage.Cloning, train: CloningStage) -> None:
+        """One part of SFT, gone on with where it was interrupted."""
+        assert self.policy is not None
+        if self._under_way is not None:
+            cloning.load(self._under_way)
+            self._under_way = None
+
+        def report(cloning: sft_stage.Cloning, info: Info) -> bool:
+            clock = cloning.clock
+            self._log('sft', clock.done, clock.total, info | {'skipped': float(cloning.skipped)})
+            self._checkpoint_if_due(cloning.state)
+            return self.stopping.is_set()
+
+        train(self.policy, self.replay, self.config.sft, cloning, report)
+        self._check_stop(cloning.state)
 
     def _offline(self) -> None:
         assert self.learner is not None
         config, limits = self.config, self.config.offline
         self._threads(config.threads)
-        data = self._data(limits.n_step, 0.0, config.seed + 10)
-        began, first = time.monotonic(), self.learner.step
-        method = config.method
-        useful = (
-            method.values or method.clones_offline
-        )  # else there is nothing to do before robots act
-        while useful and not self.stopping.is_set():
-            done, elapsed = self.learner.step - first, time.monotonic() - began
-            if done >= limits.steps or elapsed >= limits.seconds:
-                break
-            clone = data.clone_batch() if method.clones_offline else None
-            info = self.learner.update(
-                data.batch(), clone, limits.tau_base, elapsed / limits.seconds
-            )
-            total = min(limits.steps, int((done + 1) / max(elapsed / limits.seconds, 1e-3)))
-            self._log('offline', done + 1, total, info)
-        self._check_stop()
-        self.progress.stage = 'online' if config.online_minutes > 0 else 'final'
-        self._publish('offline', self._checkpoint('offline'))
+        clock = StageClock(limits.steps, limits.seconds)
+        data = self._data(limits.n_step, 0.0, config.seed + 10, clock)
+
+        def state() -> StageState:
+            return StageState('offline', {'clock': clock.state(), 'data': data.state()})
+
+        while not (clock.over or self.stopping.is_set()):
+            self._update('offline', data, config.method.clones_offline, limits.tau_base, clock)
+            self._checkpoint_if_due(state)
+        self._check_stop(state)
+        self._end_stage('offline', 'online' if config.online_minutes > 0 else 'final')
 
     def _online(self) -> None:
         assert self.learner is not None
@@ -198,59 +235,83 @@ class TrainingRun:
         self._threads(config.online_threads)
         # Of this thread alone: robots on the same machine infer first, and weights are served at once.
         os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
-        data = self._data(limits.n_step, limits.online_share, config.seed + 20)
+        clock = StageClock(None, 60.0 * config.online_minutes)
+        data = self._data(limits.n_step, limits.online_share, config.seed + 20, clock)
+
+        def state() -> StageState:
+            return StageState('online', {'clock': clock.state(), 'data': data.state()})
+
         self._say('waiting for the first episodes', stage='online')
         if self.progress.version == 0:
-            self._publish('online', self._checkpoint('online'))
-        seconds, before = 60.0 * config.online_minutes, self.progress.online_s
-        began = polled = published = saved = time.monotonic()
-        first = published_step = self.learner.step
-        while not self.stopping.is_set():
+            self._publish('online', self._checkpoint(self._step_name(), state()))
+        polled = published = time.monotonic()
+        published_step = self.learner.step
+        while not (clock.over or self.stopping.is_set()):
             now = time.monotonic()
-            self.progress.online_s = before + now - began
-            if self.progress.online_s >= seconds:
-                break
             if now - polled >= limits.poll_seconds:
                 polled = now
-                if self.poll():
+                self.poll()
+                if data.behind():
                     data.refresh()
             online = len(self.replay.episodes('online'))
-            if online < limits.wait_for_episodes or self._ahead(first):
+            if online < limits.wait_for_episodes or self._ahead(clock.done):
                 self._say(f'{online} online episodes; waiting for more', stage='online')
                 time.sleep(WAIT_S)
                 continue
-            clone = data.clone_batch() if config.clones_online else None
-            progress = self.progress.online_s / seconds
-            info = self.learner.update(data.batch(), clone, limits.tau_base, progress)
-            done = self.learner.step - first
-            total = int(done / max(self.progress.online_s / seconds, 1e-3))
-            self._log('online', done, total, info)
+            self._update('online', data, config.clones_online, limits.tau_base, clock)
             due = self.learner.step - published_step >= limits.publish_steps
             if due and now - published >= limits.publish_seconds:
-                saved = published = now
-                published_step = self.learner.step
-                self._publish('online', self._checkpoint(f'step_{self.learner.step:08d}'))
-            elif now - saved >= limits.checkpoint_seconds:
-                saved = now
-                self._checkpoint(f'step_{self.learner.step:08d}')
-        self._check_stop()
-        self.progress.stage = 'final'
-        self._publish('online', self._checkpoint('online'))
+                published, published_step = now, self.learner.step
+                self._publish('online', self._checkpoint(self._step_name(), state()))
+            else:
+                self._checkpoint_if_due(state)
+        self._check_stop(state)
+        self._end_stage('online', 'final')
 
-    def _ahead(self, first: int) -> bool:
-        """Whether the learner has done all the updates that the online data allows."""
-        cap, assured = self.config.online.updates_per_frame, self.learner
-        frames = len(self.replay.index('online'))
-        return cap > 0 and assured is not None and assured.step - first >= cap * frames
+    def _update(
+        self, stage: str, data: StageData, clones: bool, tau_base: float, clock: StageClock
+    ) -> None:
+        """One update of a RL stage, logged; now and then measured."""
+        assert self.learner is not None and self._diagnostics is not None
+        clone = data.clone_batch() if clones else None
+        info = self.learner.update(data.batch(), clone, tau_base, clock.progress)
+        if self.learner.q_error is not None:
+            data.report(self.learner.q_error.cpu().numpy())
+        clock.done += 1
+        self._log(stage, clock.done, clock.total, info | data.weights())
+        self._diagnostics.measure_if_due(self.learner, stage, clock.done, self.status.logged)
+
+    def _end_stage(self, stage: str, then: str) -> None:
+        if self._diagnostics is not None and self.learner is not None:
+            found = self._diagnostics.measure(
+                self.learner, stage, self.learner.step, self.status.logged
+            )
+            critic = {k.removeprefix('held_out/'): v for k, v in found.items() if 'held_out/' in k}
+            self.progress.critic[stage] = critic
+            self.status.set(critic=dict(self.progress.critic))
+            if 'auc_later' in critic or 'auc_first_second' in critic:
+                log.info(
+                    '%s: critic on %d held-out episodes: AUC %.2f in the first second, %.2f later',
+                    stage,
+                    critic['episodes'],
+                    critic.get('auc_first_second', math.nan),
+                    critic.get('auc_later', math.nan),
+                )
+        self.progress.stage = then
+        self._publish(stage, self._checkpoint(stage))
+
+    def _ahead(self, updates: int) -> bool:
+        """Whether the online stage has had all the updates that its data allows."""
+        cap = self.config.online.updates_per_frame
+        return cap > 0 and updates >= cap * len(self.replay.index('online'))
 
     # -- pieces
     # ------------------------------------------------------------------------------------
 
-    def poll(self) -> bool:
-        """Ingest what the robots delivered; True if the replay has grown."""
+    def poll(self) -> None:
+        """Ingest what the robots delivered."""
         results = self._ingest.poll()
         self._quarantined += sum(r.quarantined is not None for r in results)
-        grown = any(r.quarantined is None and not r.duplicate for r in results)
         if results or not self.status.fields['episodes']['offline']:
             counts = {name: len(self.replay.kept(name)) for name in ('offline', 'online')}
             self.status.set(
@@ -260,14 +321,30 @@ class TrainingRun:
             )
         if self._ingest.trouble:
             self._say(f'the store is in trouble: {self._ingest.trouble}')
-        return grown
 
-    def _data(self, n_step: int, online_share: float, seed: int) -> StageData:
+    def _data(self, n_step: int, online_share: float, seed: int, clock: StageClock) -> StageData:
+        """Batches of a stage; they and its clock go on where it was interrupted."""
         assert self.policy is not None and self.features is not None
         self.features.fill()
-        return StageData(
-            self.replay, self.policy, self.features, self.config, n_step, online_share, seed
+        adaptive = online_share > 0 and self.config.online.adaptive_share
+        data = StageData(
+            self.replay,
+            self.policy,
+            self.features,
+            self.config,
+            n_step,
+            online_share,
+            seed,
+            adaptive,
         )
+        self._diagnostics = Diagnostics(
+            self.config, self.replay, self.policy, self.features, self.status.board
+        )
+        if self._under_way is not None:
+            clock.load(self._under_way.values['clock'])
+            data.load(self._under_way.values['data'])
+            self._under_way = None
+        return data
 
     def _freeze(self) -> None:
         """The encoder is final: cache its features of everything."""
@@ -277,20 +354,56 @@ class TrainingRun:
         self.features = FeatureCache(self.replay, self.policy)
         self.features.fill()
 
-    def _restore(self) -> None:
-        assert self._found is not None
-        self._threads(self.config.threads)
-        log.info('resuming %s from %s', self.progress.stage, self._found)
-        self.policy = Policy.load(self._found / 'policy.safetensors')
-        self.learner = Learner(self.policy, self.config)
-        load_learner(self._found, self.learner)
-        self.status.set(eval=dict(self.progress.evaluations), version=self.progress.version)
-        self._freeze()
+    def _refuse_drift(self, found: Path) -> None:
+        """Raise CheckpointError if the run would go on as another one; with allow_drift say how."""
+        saved = load_identity(found)
+        changed = (
+            [f'{found} does not say what it was made from']
+            if saved is None
+            else differences(saved, self.config, self.replay)
+        )
+        if not changed:
+            return
+        if not self.config.allow_drift:
+            raise CheckpointError(
+                f'{found} cannot be resumed exactly: {"; ".join(changed)}. Put it back as it was, or give '
+                '--allow-drift to go on all the same'
+            )
+        for line in changed:
+            log.warning('resuming although %s', line)
 
-    def _checkpoint(self, name: str) -> Path:
+    def _restore(self, found: Path) -> None:
+        self._threads(self.config.threads)
+        log.info('resuming %s from %s', self.progress.stage, found)
+        self.policy = Policy.load(found / 'policy.safetensors')
+        self._first_part = 'head'
+        self.status.set(eval=dict(self.progress.evaluations), version=self.progress.version)
+        if self.progress.stage != 'sft':
+            self.learner = Learner(self.policy, self.config)
+            load_learner(found, self.learner)
+            self._freeze()
+
+    def _checkpoint(self, name: str, stage: StageState | None = None) -> Path:
         assert self.policy is not None
+        self._saved = time.monotonic()
         self.progress.step = self.learner.step if self.learner else 0
-        return save_checkpoint(self.config.run_dir, self.progress, self.policy, self.learner, name)
+        self.progress.logged = self.status.logged
+        return save_checkpoint(
+            self.config.run_dir,
+            self.progress,
+            self.policy,
+            self.learner,
+            name,
+            stage=stage,
+            identity=identity(self.config, self.replay),
+        )
+
+    def _step_name(self) -> str:
+        return f'step_{self.status.logged:09d}'
+
+    def _checkpoint_if_due(self, state: Callable[[], StageState]) -> None:
+        if time.monotonic() - self._saved >= self.config.checkpoint_seconds:
+            self._checkpoint(self._step_name(), state())
 
     def _publish(self, stage: str, checkpoint: Path) -> None:
         if self._announcer is None:
@@ -305,16 +418,27 @@ class TrainingRun:
         self.status.set(version=self.progress.version)
 
     def _evaluate(self, stage: str) -> None:
-        path = self.config.run_dir / 'checkpoints' / stage / 'policy.safetensors'
-        if self.config.eval_episodes == 0 or stage in self.progress.evaluations:
+        """Success of a stage's checkpoint; where Q was learned and it is asked for, of the best of n by Q too."""
+        folder = self.config.run_dir / 'checkpoints' / stage
+        if self.config.eval_episodes == 0 or not (folder / 'policy.safetensors').exists():
             return
-        if not path.exists():
+        self._evaluate_one(stage, folder, 1)
+        n = self.config.eval_best_of
+        if n > 1 and stage != 'sft' and self.config.method.values:
+            self._evaluate_one(f'{stage}, best of {n}', folder, n)
+
+    def _evaluate_one(self, name: str, folder: Path, best_of: int) -> None:
+        if name in self.progress.evaluations:
             return
-        self._say(f'evaluating {stage} on {self.config.eval_episodes} episodes')
+        self._say(f'evaluating {name} on {self.config.eval_episodes} episodes')
         if self._evaluator is None:
             self._evaluator = Evaluator(self.config.profile, self.config.eval_workers)
         futures = self._evaluator.submit(
-            path, tasks=self.config.tasks, episodes=self.config.eval_episodes
+            folder / 'policy.safetensors',
+            tasks=self.config.tasks,
+            episodes=self.config.eval_episodes,
+            critic=folder / 'learner.safetensors' if best_of > 1 else None,
+            best_of=best_of,
         )
         while not all(future.done() for future in futures):
             if self.stopping.is_set():
@@ -324,22 +448,27 @@ class TrainingRun:
             self.poll()
             time.sleep(WAIT_S)
         result = Evaluator.gather(futures)
-        log.info('%s: %s', stage, result)
-        self.progress.evaluations[stage] = result.summary()
+        log.info('%s: %s', name, result)
+        self.progress.evaluations[name] = result.summary()
         self.status.set(
-            force=True, eval=dict(self.progress.evaluations), message=f'{stage}: {result}'
+            force=True, eval=dict(self.progress.evaluations), message=f'{name}: {result}'
         )
 
-    def _check_stop(self, save: bool = True) -> None:
+    def _check_stop(self, state: Callable[[], StageState] | None = None) -> None:
+        """Save and leave if asked to: inside a stage with its state."""
         if self.stopping.is_set():
-            if save and self.policy is not None:
-                self._checkpoint(f'step_{self.learner.step if self.learner else 0:08d}')
+            if self.policy is not None:
+                self._checkpoint(self._step_name(), state() if state else self._under_way)
             self.status.set(force=True, message='stopped')
             raise Stopped
 
     def _log(self, stage: str, step: int, total: int, info: Info) -> None:
-        skipped = self.learner.skipped if self.learner is not None else 0
-        self.status.log(stage, step, total, info | {'skipped': float(skipped)}, message='')
+        if self.learner is not None:
+            info = info | {'skipped': float(self.learner.skipped)}
+        self.status.log(stage, step, total, info, message='')
+        if self._terminal is not None:
+            self._terminal.show(stage, step, total, self.status.fields['losses'])
+            return
         now = time.monotonic()
         if now - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now

@@ -7,8 +7,7 @@ frozen for good, features are cached, and the expert alone is trained on them fo
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 import torch
 from lwd_policy_node.policy import Policy
 from lwd_policy_node.policy.normalisation import image_tensor
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lwd_learner.algorithms.sft import CleanHead, flow_matching_loss
@@ -25,10 +24,14 @@ from lwd_learner.training.batches import sentences_of, to_tensors
 from lwd_learner.training.config import SftConfig
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.optimisation import Averaged, Step, set_cosine
+from lwd_learner.training.stage_clock import StageClock
+from lwd_learner.training.stage_state import StageState, load_optimiser, optimiser_tensors
 
-Report = Callable[[int, int, dict[str, float]], bool]
-"""(step, total, info) -> True to stop."""
+Report = Callable[['Cloning', dict[str, float]], bool]
+"""Called after each step with what to log -> True to stop; the averages are not taken over then."""
 
+HEAD_BATCH = 256
+"""Observations of a step of the expert alone: they cost little, for their images are encoded already."""
 
 LARGEST_SCALE_M = 0.05
 """Largest unit of a label's error: which side of the table an item is on must not drown where on it."""
@@ -93,32 +96,112 @@ def fit_statistics(policy: Policy, replay: Replay, gamma: float) -> None:
     policy.norm.fit(batch.state, batch.action, batch.mask)
 
 
+class Cloning:
+    """Everything that changes while a network clones, so that a checkpoint can hold it."""
+
+    def __init__(
+        self,
+        part: str,
+        modules: Sequence[nn.Module],
+        sampler: Sampler,
+        config: SftConfig,
+        lr: float,
+        seed: int,
+        clock: StageClock,
+    ) -> None:
+        """Begin at the modules as they are; `lr` is the peak rate."""
+        self.part, self.sampler, self.clock = part, sampler, clock
+        self.lr = lr
+        self.parameters = [p for module in modules for p in module.parameters()]
+        self.optimiser = torch.optim.AdamW(
+            self.parameters, lr=lr, weight_decay=config.weight_decay
+        )
+        self.averaged = Averaged(modules)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
+        self._step = Step(self.optimiser, self.parameters, 1.0)
+
+    @property
+    def skipped(self) -> int:
+        """Steps left out because something was not finite."""
+        return self._step.skipped
+
+    def noisy(self, state: Tensor, config: SftConfig) -> Tensor:
+        """Normalised states with the noise of training."""
+        return state + config.state_noise * torch.randn(state.shape, generator=self.generator)
+
+    def step(self, loss: Tensor, warmup: float) -> None:
+        """Take one step at the rate that the clock asks for, and average."""
+        set_cosine(self.optimiser, self.lr, self.clock.progress, warmup)
+        if self._step(loss):
+            self.averaged.update(0.01)
+        self.clock.done += 1
+
+    def state(self) -> StageState:
+        """All of it but the weights themselves, which are the policy's."""
+        count, mean = self.averaged.state()
+        tensors = {'generator': self.generator.get_state()}
+        tensors |= optimiser_tensors(self.optimiser, 'optimiser.')
+        tensors |= {f'mean.{i}': tensor for i, tensor in enumerate(mean)}
+        values = {
+            'clock': self.clock.state(),
+            'sampler': self.sampler.state_dict(),
+            'rng': self.rng.bit_generator.state,
+            'averaged': count,
+            'skipped': self.skipped,
+        }
+        return StageState(self.part, values, tensors)
+
+    def load(self, state: StageState) -> None:
+        """Go on from a `state`, with the weights that were saved beside it."""
+        values, tensors = state.values, state.tensors
+        self.clock.load(values['clock'])
+        self.sampler.load_state_dict(values['sampler'])
+        self.rng.bit_generator.state = values['rng']
+        self.generator.set_state(tensors['generator'])
+        self.averaged.load(
+            values['averaged'], [tensors[f'mean.{i}'] for i in range(len(self.parameters))]
+        )
+        self._step.skipped = values['skipped']
+        load_optimiser(self.optimiser, tensors, 'optimiser.')
+
+
+def images_cloning(policy: Policy, replay: Replay, config: SftConfig, seed: int) -> Cloning:
+    """Encoder and expert, on all offline episodes."""
+    horizon = policy.config.horizon
+    sampler = Sampler(
+        replay, SamplerConfig(batch_size=config.batch_size, horizon=horizon, seed=seed), everything
+    )
+    clock = StageClock(config.steps, config.seconds)
+    modules = [policy.encoder, policy.expert]
+    return Cloning('images', modules, sampler, config, config.lr, seed, clock)
+
+
+def head_cloning(policy: Policy, replay: Replay, config: SftConfig, seed: int) -> Cloning:
+    """The expert alone, on successful offline episodes."""
+    horizon = policy.config.horizon
+    sampler = Sampler(
+        replay, SamplerConfig(HEAD_BATCH, horizon=horizon, seed=seed + 1), successful
+    )
+    clock = StageClock(config.head_steps, config.head_seconds)
+    return Cloning('head', [policy.expert], sampler, config, 0.5 * config.lr, seed + 1, clock)
+
+
 def train_images(
-    policy: Policy, replay: Replay, config: SftConfig, seed: int, report: Report
+    policy: Policy, replay: Replay, config: SftConfig, cloning: Cloning, report: Report
 ) -> None:
     """Train encoder and expert together on images of offline episodes; only successes are cloned."""
-    sampler_config = SamplerConfig(
-        batch_size=config.batch_size, horizon=policy.config.horizon, seed=seed
-    )
-    sampler = Sampler(replay, sampler_config, everything)
-    scale = LabelScale(replay.index('offline').label.data)
-    parameters = [*policy.encoder.parameters(), *policy.expert.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=config.lr, weight_decay=config.weight_decay)
-    step = Step(optimiser, parameters, 1.0)
-    averaged = Averaged([policy.encoder, policy.expert])
-    generator = torch.Generator().manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    began, done = time.monotonic(), 0
-    while True:
-        progress = max(done / config.steps, (time.monotonic() - began) / config.seconds)
-        if progress >= 1.0:
-            break
-        set_cosine(optimiser, config.lr, progress, warmup=0.03)
-        batch = sampler.sample()
-        images = image_tensor(shift_images(replay.images(batch.row), config.image_shift_px, rng))
+    known = cloning.sampler.state_dict()['rows'][
+        'offline'
+    ]  # what came later has no say in the scale
+    scale = LabelScale(replay.index('offline').label.data[:known])
+    while not cloning.clock.over:
+        batch = cloning.sampler.sample()
+        images = image_tensor(
+            shift_images(replay.images(batch.row), config.image_shift_px, cloning.rng)
+        )
         raw_state = torch.from_numpy(batch.state)
-        state = policy.norm.state(raw_state)
-        state = state + config.state_noise * torch.randn(state.shape, generator=generator)
+        state = cloning.noisy(policy.norm.state(raw_state), config)
         text = sentences_of(replay, policy, batch.instruction_id)
         features = policy.encoder(images, text)
         prefix = policy.expert.encode(features, text, state)
@@ -131,20 +214,17 @@ def train_images(
             _head(policy, context),
             chunk,
             entries,
-            generator,
+            cloning.generator,
             weight=torch.from_numpy(batch.success).float(),
             draws=config.draws,
         )
         labels = scale.loss(
             policy.encoder.predict_labels(features, state), replay.labels(batch.row)
         )
-        step(loss + config.label_weight * labels)
-        averaged.update(0.01)
-        done += 1
-        total = int(done / max(progress, 1e-6)) if done > 20 else config.steps
-        if report(done, min(total, config.steps), {**info, 'sft/label_loss': labels.item()}):
-            break
-    averaged.copy_to()
+        cloning.step(loss + config.label_weight * labels, warmup=0.03)
+        if report(cloning, {**info, 'sft/label_loss': labels.item()}):
+            return
+    cloning.averaged.copy_to()
 
 
 def train_head(
@@ -152,42 +232,22 @@ def train_head(
     replay: Replay,
     features: FeatureCache,
     config: SftConfig,
-    seed: int,
+    cloning: Cloning,
     report: Report,
 ) -> None:
     """Train the expert alone on cached features of successful offline episodes."""
-    sampler_config = SamplerConfig(batch_size=256, horizon=policy.config.horizon, seed=seed + 1)
-    sampler = Sampler(replay, sampler_config, successful)
-    parameters = list(policy.expert.parameters())
-    lr = 0.5 * config.lr
-    optimiser = torch.optim.AdamW(parameters, lr=lr, weight_decay=config.weight_decay)
-    step = Step(optimiser, parameters, 1.0)
-    averaged = Averaged([policy.expert])
-    generator = torch.Generator().manual_seed(seed + 1)
-    began, done = time.monotonic(), 0
-    while True:
-        progress = max(
-            done / max(config.head_steps, 1),
-            (time.monotonic() - began) / max(config.head_seconds, 1e-6),
-        )
-        if progress >= 1.0:
-            break
-        set_cosine(optimiser, lr, progress, warmup=0.1)
-        batch = to_tensors(sampler.sample(), replay, policy, features)
-        state = batch.state + config.state_noise * torch.randn(
-            batch.state.shape, generator=generator
-        )
+    while not cloning.clock.over:
+        batch = to_tensors(cloning.sampler.sample(), replay, policy, features)
+        state = cloning.noisy(batch.state, config)
         context = policy.expert.head.c_in(policy.expert.encode(batch.features, batch.text, state))
         loss, info = flow_matching_loss(
             _head(policy, context),
             batch.chunk,
             batch.entries,
-            generator,
+            cloning.generator,
             draws=2,
         )
-        step(loss)
-        averaged.update(0.01)
-        done += 1
-        if report(done, config.head_steps, info):
-            break
-    averaged.copy_to()
+        cloning.step(loss, warmup=0.1)
+        if report(cloning, info):
+            return
+    cloning.averaged.copy_to()

@@ -22,21 +22,32 @@ SHOWN = {
 }
 """Metrics that the live view shows, and their short names."""
 STATUS_PERIOD_S = 1.0
-METRICS_PERIOD_S = 1.0
 
 
 class Status:
     """Collects the state of a run; writes it atomically about once a second."""
 
-    def __init__(self, run_dir: Path) -> None:
-        """Continue the status of an interrupted run: figures of finished stages are kept."""
+    def __init__(self, run_dir: Path, logged: int = 0, metrics_seconds: float = 1.0) -> None:
+        """Continue the status of an interrupted run: figures of finished stages are kept.
+
+        Args:
+            run_dir: the run's folder.
+            logged: steps before the checkpoint that is resumed. Later rows of metrics.jsonl are of steps that will be
+                taken again: of two rows of one step the later one counts. TensorBoard forgets the first.
+            metrics_seconds: wall time between two rows.
+        """
         self._path = run_dir / 'status.json'
-        self._metrics = (run_dir / 'metrics.jsonl').open('a', buffering=1)
-        self._board = SummaryWriter(str(run_dir / 'tensorboard'))
+        metrics = run_dir / 'metrics.jsonl'
+        if metrics.exists():
+            _drop_torn_line(metrics)
+        self._metrics = metrics.open('a', buffering=1)
+        self.board = SummaryWriter(str(run_dir / 'tensorboard'), purge_step=logged + 1)
+        self._period_s = metrics_seconds
         self._began = time.monotonic()
         self._written = self._logged = 0.0
         self._logged_stage = ''
-        self._global_step = 0
+        self.logged = logged
+        """Steps of all stages so far."""
         self.fields: dict[str, Any] = {
             'stage': 'start',
             'step': 0,
@@ -48,11 +59,12 @@ class Status:
             'quarantined': 0,
             'success_by_version': {},
             'eval': {},
+            'critic': {},
             'wall_s': 0.0,
         }
         if self._path.exists():
             before = json.loads(self._path.read_text())
-            for key in ('version', 'eval', 'success_by_version'):
+            for key in ('version', 'eval', 'critic', 'success_by_version'):
                 self.fields[key] = before.get(key, self.fields[key])
 
     def set(self, force: bool = False, **fields: Any) -> None:
@@ -70,7 +82,7 @@ class Status:
     def log(
         self, stage: str, step: int, total: int, info: Mapping[str, float], **more: Any
     ) -> None:
-        """Record metrics of a step (about one a second is kept) and move the status on."""
+        """Record metrics of a step (one in `metrics_seconds` is kept) and move the status on."""
         losses = {SHOWN[k]: float(v) for k, v in info.items() if k in SHOWN and math.isfinite(v)}
         self.set(
             stage=stage,
@@ -80,8 +92,8 @@ class Status:
             **more,
         )
         now = time.monotonic()
-        self._global_step += 1
-        if now - self._logged < METRICS_PERIOD_S and stage == self._logged_stage:
+        self.logged += 1
+        if now - self._logged < self._period_s and stage == self._logged_stage:
             return
         self._logged, self._logged_stage = now, stage
         row: dict[str, Any] = {k: v for k, v in info.items() if math.isfinite(v)}
@@ -92,10 +104,17 @@ class Status:
             + '\n'
         )
         for name, value in row.items():
-            self._board.add_scalar(f'{stage}/{name}', value, self._global_step)
+            self.board.add_scalar(f'{stage}/{name}', value, self.logged)
 
     def close(self) -> None:
         """Write what is pending."""
         self.set(force=True)
         self._metrics.close()
-        self._board.close()
+        self.board.close()
+
+
+def _drop_torn_line(path: Path) -> None:
+    """A process that was killed in the middle of a line left no row there."""
+    with path.open('rb+') as file:
+        whole = file.read().rfind(b'\n') + 1
+        file.truncate(whole)

@@ -7,6 +7,7 @@ import json
 import logging
 import signal
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import tyro
@@ -18,7 +19,9 @@ from lwd_learner.evaluation import EvaluationError
 from lwd_learner.replay import ReplayError
 from lwd_learner.training.checkpoint import CheckpointError
 from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.preflight import Preflight, show
 from lwd_learner.training.run import Stopped, TrainingRun, record
+from lwd_learner.training.terminal import Terminal
 
 if TYPE_CHECKING:
     from lwd_learner.publish import Publisher
@@ -27,7 +30,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Train; exit 0 when every stage is done, 130 when interrupted (saved), 1 on a named error."""
+    """Train; exit 0 when every stage is done (or every check passed), 130 when interrupted (saved), 1 on an error."""
     sys.exit(run(tyro.cli(TrainConfig, prog='train', description=__doc__)))
 
 
@@ -42,12 +45,15 @@ def run(config: TrainConfig) -> int:
         force=True,
     )
     logging.getLogger('httpx').setLevel(logging.WARNING)
+    if config.check:
+        return check(config)
     with contextlib.ExitStack() as stack:
         try:
             announcer = None
             if config.publish:
                 announcer = stack.enter_context(_publisher(config))
-            training = TrainingRun(config, announcer)
+            terminal = stack.enter_context(Terminal(console)) if console.is_terminal else None
+            training = TrainingRun(config, announcer, terminal)
             stack.callback(training.close)
             (config.run_dir / 'config.json').write_text(json.dumps(record(config), indent=1))
 
@@ -90,6 +96,21 @@ def _publisher(config: TrainConfig) -> Publisher:
         canary=CanaryPlan(how.canary_share, how.canary_episodes, how.canary_margin),
         precision=how.precision,
     )
+
+
+def check(config: TrainConfig) -> int:
+    """Look at everything, train nothing; answers 0 if a run may begin, 1 if not."""
+    try:
+        findings = Preflight(config).run()
+    except ValueError as error:
+        logging.error('train: %s', error)
+        return 1
+    ok = all(finding.ok for finding in findings)
+    if config.json:
+        print(json.dumps({'ok': ok, 'checks': [asdict(finding) for finding in findings]}))
+    else:
+        show(findings, Console())
+    return 0 if ok else 1
 
 
 if __name__ == '__main__':

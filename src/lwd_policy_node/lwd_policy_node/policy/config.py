@@ -70,6 +70,10 @@ class PolicyConfig:
     modes.
     """
 
+    action_edit: float = 0.0
+    """Largest change of an entry, normalised, that a learned one-step edit makes to the sampled chunk (QAM-E); 0 for a
+    policy without one.
+    """
     guidance: float = 0.0
     """How sharply a policy that was told of advantages (RECAP) acts on the positive ones; 0 for one that was not."""
 

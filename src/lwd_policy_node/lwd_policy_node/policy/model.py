@@ -186,3 +186,29 @@ class EditHead(nn.Module):
         self.head = FlowHead(config.chunk_dim, config.prefix_dim, config.edit_hidden, 2)
         nn.init.zeros_(self.head.out.weight)
         nn.init.zeros_(self.head.out.bias)
+
+
+class ActionEdit(nn.Module):
+    """QAM-E's edit of a sampled chunk: prefix (B, P), chunk (B, D) -> mean and log sd of an edit before tanh, (B, 2 D).
+
+    Zero at first: acting takes the mean, so what acts begins as the flow.
+    """
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        hidden = config.edit_hidden
+        self.net = nn.Sequential(
+            nn.Linear(config.prefix_dim + config.chunk_dim, hidden),
+            nn.LayerNorm(hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+        )
+        self.out = nn.Linear(hidden, 2 * config.chunk_dim)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, prefix: Tensor, chunk: Tensor) -> Tensor:
+        """See the class."""
+        out: Tensor = self.out(self.net(torch.cat([prefix, chunk], dim=-1)))
+        return out

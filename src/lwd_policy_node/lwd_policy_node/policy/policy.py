@@ -20,7 +20,7 @@ from lwd_policy_node.policy.config import (
     PolicyConfig,
     PolicyError,
 )
-from lwd_policy_node.policy.model import ActionExpert, EditHead, VisionEncoder
+from lwd_policy_node.policy.model import ActionEdit, ActionExpert, EditHead, VisionEncoder
 from lwd_policy_node.policy.normalisation import Normalisation, image_tensor
 from lwd_policy_node.policy.text import SentenceEncoder
 from lwd_policy_node.policy.transformer import TransformerExpert
@@ -61,6 +61,7 @@ class Policy(nn.Module):
             TransformerExpert(config) if config.attention_heads else ActionExpert(config)
         )
         self.edit = EditHead(config) if config.edit_hidden else None
+        self.action_edit = ActionEdit(config) if config.action_edit else None
         self.norm = Normalisation(config)
         self.sentences = SentenceEncoder()
         if config.guidance:
@@ -154,6 +155,9 @@ class Policy(nn.Module):
             if self.edit is not None and edit_context is not None:
                 clean = clean + self.edit.head.from_context(x, t, edit_context)
             x = x + (clean - x) / (steps - i)
+        if self.action_edit is not None:
+            mean, _ = self.action_edit(prefix, x).chunk(2, -1)
+            x = x + self.config.action_edit * mean.tanh()
         return x if mask is None else torch.where(mask, known, x)
 
     def _stack(self, obs: Observation) -> npt.NDArray[np.uint8]:
