@@ -5,11 +5,17 @@ bandit with known Q.
 from __future__ import annotations
 
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.algorithms import divl
+from lwd_learner.replay import Replay, Transitions
+from toy_replay import LAYOUT, episode
 
 CONFIG = divl.DivlConfig()
 ATOM = 0.006  # (1.1 + 0.1) / 200
@@ -115,3 +121,48 @@ def test_on_a_bandit_the_quantile_of_v_is_the_empirical_quantile_within_one_atom
     level = divl.adaptive_tau(logits.detach(), config).item() if statistic == 'adaptive' else 0.6
     expected = float(np.quantile(q_of_replay.numpy(), level))
     assert divl.state_value(logits.detach(), config).item() == pytest.approx(expected, abs=ATOM)
+
+
+V_OF_NEXT = 0.8
+LAST = 24  # of an episode's 25 rows
+
+
+@pytest.mark.parametrize(
+    ('facts', 'expected'),
+    [
+        # start -> y, with n = 10 chunks of H = 2: 20 steps, gamma per step
+        (
+            {'outcome': 'success'},
+            {0: 0.9**20 * V_OF_NEXT, 4: 0.9**20 * V_OF_NEXT, 6: 0.9**18, 24: 1.0},
+        ),
+        ({'outcome': 'failure'}, {0: 0.9**20 * V_OF_NEXT, 6: 0.0, 24: 0.0}),
+        # no verdict: the last action's result was not seen, its observation is what is bootstrapped from
+        (
+            {'outcome': 'aborted'},
+            {0: 0.9**20 * V_OF_NEXT, 10: 0.9**14 * V_OF_NEXT, 22: 0.9**2 * V_OF_NEXT},
+        ),
+        # a human takes over at row 15 and succeeds: the policy's windows end there, the human's at the success
+        (
+            {'outcome': 'success', 'source': np.where(np.arange(25) < 15, 1, 2).astype(np.uint8)},
+            {0: 0.9**15 * V_OF_NEXT, 14: 0.9 * V_OF_NEXT, 16: 0.9**8, 24: 1.0},
+        ),
+    ],
+    ids=['success', 'failure', 'truncation', 'takeover'],
+)
+def test_a_ten_step_target_is_the_one_computed_by_hand(tmp_path, facts, expected):
+    """Section 6, answer 6: from rows of an episode to y, across an end, a truncation and a takeover."""
+    replay = Replay.create(tmp_path / 'replay', LAYOUT)
+    replay.append('online', [episode(1, rows=LAST + 1, **facts)])
+    read = Transitions(replay, horizon=2, n_step=10, gamma=0.9)
+    batch = read.read(replay.global_rows('online', read.starts('online')))
+    certain = torch.zeros(len(batch), 201)
+    certain[:, round((V_OF_NEXT + 0.1) / ATOM)] = 1.0
+    y = divl.q_target(
+        torch.from_numpy(batch.reward),
+        torch.from_numpy(batch.discount),
+        _logits_of(certain),
+        CONFIG,
+    )
+    found = dict(zip((batch.start & 0xFFFF).tolist(), y.tolist(), strict=True))
+    for start, value in expected.items():
+        assert found[start] == pytest.approx(value, abs=1e-5), start

@@ -14,9 +14,15 @@ import numpy as np
 import pytest
 import torch
 from lwd_learner.evaluation import Result, evaluate, wilson
+from lwd_learner.evaluation.acting import load_actor
 from lwd_learner.evaluation.rollout import EpisodeResult, run_episode
+from lwd_learner.evaluation.through_ros import _keep
+from lwd_learner.training.checkpoint import Progress, save_checkpoint
+from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.learner import Learner
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.profile import load_profile
+from lwd_policy_node.weights import WeightsStore
 
 PROFILE = load_profile('g1_laptop')
 
@@ -121,3 +127,62 @@ def test_the_command_prints_what_evaluation_finds_in_any_number_of_processes(che
     assert found['seeds'] == [500_000_000, 500_000_001]
     result = evaluate(checkpoint, episodes=2, workers=1)
     assert found['episodes'] == [asdict(episode) for episode in result.episodes]
+
+
+@pytest.mark.parametrize(
+    ('algorithm', 'step', 'refused'),
+    [('lwd', 0, True), ('filtered_bc', 9, True), ('lwd', 9, False), ('refresh_only', 9, False)],
+)
+def test_the_best_of_n_by_a_critic_that_was_never_trained_is_refused(
+    checkpoint, tmp_path, algorithm, step, refused
+):
+    policy = Policy.load(checkpoint)
+    learner = Learner(policy, TrainConfig(algorithm=algorithm))
+    learner.step = step
+    saved = save_checkpoint(tmp_path, Progress(), policy, learner, 'here') / 'learner.safetensors'
+    if refused:
+        with pytest.raises(ValueError, match='never trained'):
+            load_actor(checkpoint, saved, 4)
+    else:
+        load_actor(checkpoint, saved, 4)
+    load_actor(checkpoint, saved, 1)
+
+
+def test_a_robot_through_ros_gets_the_file_as_its_last_good_weights(checkpoint, tmp_path):
+    """Signed by a key of the evaluation's own and active: nothing is published, no fleet hears of it."""
+    _keep(checkpoint, tmp_path, 'evaluation_1')
+    store = WeightsStore(tmp_path / 'robots' / 'evaluation_1' / 'weights')
+    assert store.active() == 1
+    assert store.policy_path(1).read_bytes() == checkpoint.read_bytes()
+    assert checkpoint.exists()
+
+
+def test_the_command_refuses_best_of_through_ros(checkpoint, tmp_path):
+    command = [sys.executable, '-m', 'lwd_learner.evaluation.command', str(checkpoint)]
+    done = subprocess.run(
+        [*command, '--through-ros', '--best-of', '4', '--critic', str(tmp_path / 'none')],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'never leaves the learner' in ' '.join(done.stderr.split())
+
+
+@pytest.mark.launch
+@pytest.mark.long
+def test_through_ros_the_result_is_that_of_the_process(checkpoint):
+    """Real nodes over DDS on the same scenes: the JSON has the same shape, and the intervals meet."""
+    command = [sys.executable, '-m', 'lwd_learner.evaluation.command', str(checkpoint), '--json']
+    here, there = (
+        json.loads(
+            subprocess.run(
+                [*command, '--episodes', '4', *more], capture_output=True, text=True, check=True
+            ).stdout
+        )
+        for more in ((), ('--through-ros', '--domain-id', '196'))
+    )
+    assert set(here) == set(there)
+    assert [e['seed'] for e in here['episodes']] == [e['seed'] for e in there['episodes']]
+    assert [set(e) for e in here['episodes']] == [set(e) for e in there['episodes']]
+    assert here['low'] <= there['high'] and there['low'] <= here['high']

@@ -384,7 +384,7 @@ def test_clean_action_velocity_is_finite_at_t_one():
 @pytest.mark.long
 def test_four_mode_mixture_gets_the_right_weights_from_a_small_net():
     """Answer 4: centres (+-.5, +-.5), sd .15, Q = a_1 + .5 a_2: weights .455/.167/.102/.276 within
-    TV .05.
+    a total variation of .025, and .005 for counting 20,000 samples.
     """
     torch.manual_seed(0)
     centres = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
@@ -423,4 +423,4 @@ def test_four_mode_mixture_gets_the_right_weights_from_a_small_net():
     mode = (ends[:, None] - centres).square().sum(-1).argmin(-1)
     share = torch.bincount(mode, minlength=4) / len(mode)
     variation = 0.5 * (share - torch.tensor([0.455, 0.167, 0.102, 0.276])).abs().sum()
-    assert variation < 0.04
+    assert variation < 0.03

@@ -273,6 +273,22 @@ def test_cached_features_are_the_encoders_and_images_are_decoded_once(tmp_path, 
     assert features.fill() == 0
 
 
+def test_features_do_not_depend_on_when_a_row_was_encoded_or_what_was_pruned(tmp_path):
+    """To the last bit: else a resumed run, which encodes everything at once, would learn from other numbers."""
+    make_replay(tmp_path / 'replay')
+    replay = Replay.open(tmp_path / 'replay')
+    policy = Policy(SMALL)
+    whole = FeatureCache(replay, policy)
+    whole.fill()
+    rows = replay.all_image_rows()
+    alone = FeatureCache(replay, policy)
+    assert torch.equal(alone.take(rows[40:41]), whole.take(rows[40:41]))
+    kept = replay.episodes('offline')[3]
+    replay.prune([replay.episodes('offline')[0].episode_id])
+    later = replay.global_rows('offline', np.arange(kept.start, kept.start + 1))
+    assert torch.equal(FeatureCache(replay, policy).take(later), whole.take(later))
+
+
 def test_labels_that_are_missing_cost_nothing():
     scale = LabelScale(np.array([[0.0, 0.10], [0.04, 0.14]], np.float32))  # mean .02, spread .02 m
     known = np.array([[0.0, np.nan]], np.float32)

@@ -14,13 +14,14 @@ from lwd_policy_node.policy import Policy, PolicyError
 from rich.console import Console
 from rich.table import Table
 
-from lwd_learner.evaluation.evaluate import EvaluationError, evaluate
+from lwd_learner.evaluation.acting import refuse_untrained
+from lwd_learner.evaluation.evaluate import EvaluationError, Result, evaluate
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
-    """Evaluate a policy in simulation, in process: the same world as on topics, faster."""
+    """Evaluate a policy in simulation: in process, or on a simulated robot with its real nodes (slower)."""
 
     policy: Annotated[Path, tyro.conf.Positional]
     """policy.safetensors, as in checkpoints/<stage>/ of a training run."""
@@ -42,6 +43,12 @@ class EvaluateConfig:
     """learner.safetensors beside the policy, for best_of."""
     workers: int = 0
     """Processes; 0 for one per core."""
+    through_ros: bool = False
+    """Launch a robot (hardware:=sim) and run the episodes through its nodes, one after the other, with its latency."""
+    real_time_factor: float = 1.0
+    """With through_ros: speed of simulated time. Above 1 inference counts as so much slower."""
+    domain_id: int = 98
+    """With through_ros: ROS domain of that robot, apart from a fleet's."""
     json: bool = False
     """Print JSON, every episode included."""
 
@@ -56,20 +63,15 @@ def main() -> None:
             raise EvaluationError(
                 'best_of needs a critic: give --critic CHECKPOINT/learner.safetensors'
             )
+        if config.best_of > 1 and config.through_ros:
+            raise EvaluationError(
+                'best_of does not go with through_ros: a critic never leaves the learner'
+            )
+        if config.best_of > 1 and config.critic is not None:
+            refuse_untrained(config.critic)
         Policy.config_hash_of(config.policy)  # refuse another kind of file before workers start
-        result = evaluate(
-            config.policy,
-            profile=config.profile,
-            workers=config.workers,
-            tasks=config.tasks,
-            episodes=config.episodes,
-            seed0=config.seed0,
-            shift=config.shift,
-            latency_steps=config.latency_steps,
-            critic=config.critic,
-            best_of=config.best_of,
-        )
-    except (EvaluationError, PolicyError) as error:
+        result = _through_ros(config) if config.through_ros else _in_process(config)
+    except (EvaluationError, PolicyError, ValueError) as error:
         console.print(f'[red]evaluate: {error}')
         sys.exit(1)
     wall_s = round(time.monotonic() - began, 2)
@@ -86,6 +88,36 @@ def main() -> None:
         f'{result.cycle_s:.2f}',
     )
     Console().print(table)
+
+
+def _in_process(config: EvaluateConfig) -> Result:
+    return evaluate(
+        config.policy,
+        profile=config.profile,
+        workers=config.workers,
+        tasks=config.tasks,
+        episodes=config.episodes,
+        seed0=config.seed0,
+        shift=config.shift,
+        latency_steps=config.latency_steps,
+        critic=config.critic,
+        best_of=config.best_of,
+    )
+
+
+def _through_ros(config: EvaluateConfig) -> Result:
+    from lwd_learner.evaluation.through_ros import evaluate_through_ros
+
+    return evaluate_through_ros(
+        config.policy,
+        profile=config.profile,
+        tasks=config.tasks,
+        episodes=config.episodes,
+        seed0=config.seed0,
+        shift=config.shift,
+        real_time_factor=config.real_time_factor,
+        domain_id=config.domain_id,
+    )
 
 
 if __name__ == '__main__':

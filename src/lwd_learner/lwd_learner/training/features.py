@@ -76,12 +76,15 @@ class FeatureCache:
         """Encode the blocks that hold these image rows."""
         if len(missing) == 0:
             return
-        known = np.flatnonzero(self._replay.index(name).new_image.data)
-        for block in np.unique(np.searchsorted(known, missing) // BLOCK).tolist():
-            local = known[block * BLOCK : (block + 1) * BLOCK]
-            features = self._encode_block(name, np.pad(local, (0, BLOCK - len(local)), 'edge'))
-            self._stored[name][torch.from_numpy(local)] = features[: len(local)]
-            self._have[name][local] = True
+        index = self._replay.index(name)
+        places = np.flatnonzero(index.image_row.data == np.arange(len(index)))
+        for block in np.unique(np.searchsorted(places, missing) // BLOCK).tolist():
+            local = places[block * BLOCK : (block + 1) * BLOCK]
+            wanted = index.new_image.data[local] | np.isin(local, missing)  # not what was pruned
+            read = np.where(wanted, local, local[wanted.argmax()])
+            features = self._encode_block(name, np.pad(read, (0, BLOCK - len(read)), 'edge'))
+            self._stored[name][torch.from_numpy(local[wanted])] = features[: len(local)][wanted]
+            self._have[name][local[wanted]] = True
 
     def _encode_block(self, name: str, local: Rows) -> Tensor:
         words = self._replay.instructions

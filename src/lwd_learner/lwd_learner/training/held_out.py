@@ -82,7 +82,7 @@ class HeldOut:
                 if len(local) == 0:
                     continue
                 q = self._q(critic, self._replay.global_rows(dataset, local))
-                success = episode.outcome == 'success' and episode.kind != 'play'
+                success = episode.won
                 steps = episode.stop - 1 - local
                 returns = float(success) * self._transitions.step_gamma ** steps.astype(float)
                 first.append(q[early].mean() if early.any() else np.nan)
@@ -113,7 +113,10 @@ class HeldOut:
         facts = self._replay.episodes(dataset)
         side = held_out(np.arange(len(facts), dtype=np.int32), self._every)
         most = EPISODES if wanted else min(EPISODES, int(side.sum()))
-        verdict = [e.kind == 'play' or e.outcome in ('success', 'failure') for e in facts]
+        verdict = [
+            not e.pruned and (e.kind == 'play' or e.outcome in ('success', 'failure'))
+            for e in facts
+        ]
         chosen = [
             e
             for e, held, ok in zip(facts, side.tolist(), verdict, strict=True)

@@ -77,7 +77,7 @@ def _replay(replay: Replay, saved: dict[str, Any] | None) -> dict[str, Any]:
         count = len(episodes) if saved is None else int(saved[name]['episodes'])
         digest = hashlib.sha256()
         for e in episodes[:count]:
-            row = (e.episode_id, e.task, e.instruction, e.kind, e.outcome, e.start, e.stop)
+            row = (e.episode_id, e.instruction, e.kind, e.outcome, e.pruned, e.start, e.stop)
             digest.update(json.dumps(row).encode())
         out[name] = {'episodes': min(count, len(episodes)), 'sha256': digest.hexdigest()}
     return out
@@ -103,7 +103,10 @@ def _sentence(kind: str, name: str, was: Any, now: Any) -> str:
     if kind == 'config':
         return f'--{name} was {was}, is {now}'
     if kind == 'replay':
-        return f'the first {was["episodes"]} episodes of {name} are not those that the run learned from'
+        return (
+            f'the first {was["episodes"]} episodes of {name} are not those that the run learned from, '
+            'or are judged otherwise now'
+        )
     if name in ('torch', 'numpy'):
         return f'{name} was {was}, is {now}'
     return f'{name} is {"new" if was == "absent" else "gone" if now == "absent" else "changed"}'

@@ -161,15 +161,15 @@ class Preflight:
     def _labels(self) -> str:
         """Labels."""
         replay = self._known(self._replay)
-        facts = [e for name in DATASETS for e in replay.episodes(name)]
+        facts = [e for name in DATASETS for e in replay.kept(name)]
         outcomes = {
             o: sum(e.outcome == o for e in facts) for o in sorted({e.outcome for e in facts})
         }
         said = ', '.join(f'{count} {outcome}' for outcome, count in outcomes.items())
-        won = sum(e.outcome == 'success' and e.kind != 'play' for e in replay.episodes('offline'))
+        won = sum(e.won for e in replay.kept('offline'))
         if won == 0:
             raise Wrong(
-                f'{said}; no successful demonstration among {len(replay.episodes("offline"))} offline episodes: SFT '
+                f'{said}; no successful demonstration among {len(replay.kept("offline"))} offline episodes: SFT '
                 'has nothing to clone'
             )
         method = self.config.method
@@ -376,7 +376,7 @@ def _demand(dataset: str, what: str, found: object) -> None:
 
 def _counts(replay: Replay) -> str:
     parts = [
-        f'{len(replay.episodes(name))} {name} episodes, {len(replay.index(name))} rows'
+        f'{len(replay.kept(name))} {name} episodes, {len(replay.index(name))} rows'
         for name in DATASETS
     ]
     return ', '.join(parts)
