@@ -14,6 +14,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
 
+from lwd_sim.rendering.gl_backend import BACKENDS, backend_works
 from lwd_sim.tasks import SHIFTS, TASKS
 from rich.console import Console
 
@@ -47,16 +48,16 @@ def measure() -> list[Figure]:
 def speeds(tasks: list[str]) -> list[Figure]:
     """Times real time, control steps and pictures per second of one core, by task and OpenGL backend."""
     figures = []
-    blind = _in_process('none', tasks) or {}
+    blind = _in_process('none', tasks)
     _console.print(f'no images: {blind}')
     for task, found in blind.items():
         figures.append(_times(f'{task}, no images', found['blind'], 20.0))
         figures.append(_rate(f'{task}, no images', found['blind'], 20.0, 'steps'))
-    for backend in ('egl', 'osmesa'):
-        seen = _in_process(backend, tasks)
-        if seen is None:
+    for backend in BACKENDS:
+        if not backend_works(backend):
             _console.print(f'{backend} does not work here: not measured')
             continue
+        seen = _in_process(backend, tasks)
         _console.print(f'{backend}: {seen}')
         for task, found in seen.items():
             every = f'{task}, three {speed.CAMERA_PX}x{speed.CAMERA_PX} cameras, {backend}'
@@ -104,15 +105,12 @@ def data(tasks: list[str], recorded_s: float) -> list[Figure]:
     return [*figures, Figure(name, total, 'min', 60.0, 'lower')]
 
 
-def _in_process(backend: str, tasks: list[str]) -> dict[str, dict[str, float]] | None:
-    """Speeds by task in a process with one OpenGL backend; None if that does not work here."""
+def _in_process(backend: str, tasks: list[str]) -> dict[str, dict[str, float]]:
+    """Speeds by task in a process with one OpenGL backend, or none."""
     environment = {**os.environ, 'MUJOCO_GL': 'disable' if backend == 'none' else backend}
     environment.pop('PYOPENGL_PLATFORM', None)  # MuJoCo has set it to this process's backend
     command = [sys.executable, '-m', speed.__name__, backend, *tasks]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode == speed.UNAVAILABLE:
-        return None
-    done.check_returncode()
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
     return found
 

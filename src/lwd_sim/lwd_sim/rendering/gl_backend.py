@@ -12,12 +12,18 @@ import os
 import sys
 from typing import Any
 
+BACKENDS = ('egl', 'osmesa')  # in the order of preference
 _EGL_PLATFORM_DEVICE = 0x313F
 _REMEDY = (
     'no OpenGL without a screen here: install libegl1 and libgl1-mesa-dri (or libosmesa6), '
     'or make the world with render=False'
 )
 _OSMESA_LIBRARIES = ('libOSMesa.so', 'libOSMesa.so.8', 'libOSMesa.so.6')
+
+
+def backend_works(backend: str) -> bool:
+    """Whether one of `BACKENDS` works here; where it does not, MuJoCo cannot even be imported with it."""
+    return {'egl': _egl_works, 'osmesa': _osmesa_works}[backend]()
 
 
 def select_gl_backend() -> str:
@@ -30,12 +36,7 @@ def select_gl_backend() -> str:
     chosen = os.environ.get('MUJOCO_GL', '').lower()
     if chosen or not sys.platform.startswith('linux'):
         return chosen
-    if _egl_works():
-        chosen = 'egl'
-    elif _osmesa_works():
-        chosen = 'osmesa'
-    else:
-        chosen = 'disable'
+    chosen = next((backend for backend in BACKENDS if backend_works(backend)), 'disable')
     os.environ['MUJOCO_GL'] = chosen
     return chosen
 
