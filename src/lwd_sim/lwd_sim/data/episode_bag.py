@@ -66,7 +66,7 @@ def record(world: World, plan: Plan, profile_name: str, folder: Path) -> Episode
     patience = math.ceil(GIVE_UP_S * profile.control_rate_hz)
     began_s = time.time()
     with BagWriter(folder, measure_from_ns=CLOCK_START_NS) as bag:
-        tape = _Tape(bag, profile, plan, CLOCK_START_NS)
+        tape = Tape(bag, profile, plan, CLOCK_START_NS)
         tape.begin(world.instruction)
         succeeded = hopeless = 0
         for tick in range(limit):
@@ -110,7 +110,7 @@ def record(world: World, plan: Plan, profile_name: str, folder: Path) -> Episode
     return manifest
 
 
-class _Tape:
+class Tape:
     """Writes one episode's messages with the stamps they would have had on a robot."""
 
     def __init__(self, bag: BagWriter, profile: RobotProfile, plan: Plan, start_ns: int) -> None:
@@ -154,9 +154,19 @@ class _Tape:
         truth = self._messages.sim_state(world, self._plan.seed, stamp)
         self._write('sim/state', 'lwd_msgs/msg/SimState', truth, stamp_ns)
 
-    def command(self, action: npt.NDArray[np.float64], tick: int, stamp_ns: int) -> None:
-        """The operator's targets (A,) of one tick."""
+    def command(
+        self,
+        action: npt.NDArray[np.float64],
+        tick: int,
+        stamp_ns: int,
+        policy_version: int | None = None,
+    ) -> None:
+        """The targets (A,) of one tick: the operator's, or those of the weights of `policy_version`."""
         executed = self._executed
+        human = policy_version is None
+        executed.source = ExecutedAction.SOURCE_HUMAN if human else ExecutedAction.SOURCE_POLICY
+        executed.policy_version = policy_version or 0
+        executed.reason = 'operator' if human else 'policy'
         executed.tick = tick
         executed.position = executed.wish = doubles(action)
         executed.header.stamp = stamp_of(stamp_ns)

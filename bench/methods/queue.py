@@ -1,0 +1,60 @@
+"""In which order what is done, so that whole comparisons stand early, and what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from bench.methods.config import CompareConfig
+from bench.methods.entries import ENTRIES
+
+Key = tuple[str, str, int, int]
+"""(task, method, seed, round)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One line of the results."""
+
+    task: str
+    method: str
+    seed: int
+    round: int
+    """0: after the offline stage; then the online rounds."""
+
+    @property
+    def key(self) -> Key:
+        """What names its line."""
+        return self.task, self.method, self.seed, self.round
+
+
+def jobs(config: CompareConfig) -> Iterator[Job]:
+    """All jobs: by seed, then task; there all methods offline first, then round by round.
+
+    Raises:
+        ValueError: an unknown method, or a best-of-n without the entries it needs.
+    """
+    for name in config.methods:
+        if name not in ENTRIES:
+            raise ValueError(f'method {name!r} is not one of {", ".join(ENTRIES)}')
+        entry = ENTRIES[name]
+        for needed in (entry.policy_of, 'lwd') if entry.best_of > 1 else ():
+            before = config.methods[: config.methods.index(name)]
+            if needed not in before:
+                raise ValueError(f'{name!r} needs {needed!r} before it in methods')
+    for seed in config.seeds:
+        for task in config.tasks:
+            for round_ in range(config.rounds + 1):
+                for name in config.methods:
+                    if round_ == 0 or ENTRIES[name].acts_online:
+                        yield Job(task, name, seed, round_)
+
+
+def left(config: CompareConfig, done: Collection[Key]) -> list[Job]:
+    """Jobs without a line yet, in order."""
+    return [job for job in jobs(config) if job.key not in done]
+
+
+def evaluated(config: CompareConfig, job: Job) -> bool:
+    """Whether a job's policy is evaluated."""
+    return config.test_every_round or job.round in (0, config.rounds)

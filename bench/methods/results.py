@@ -1,0 +1,59 @@
+"""results.jsonl: one line per task, method, seed and round; and the configuration that it belongs to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.methods.config import CompareConfig
+from bench.methods.queue import Key
+
+FREE = ('folder', 'tasks', 'seeds', 'methods', 'workers', 'threads', 'test_every_round')
+"""Fields that may differ when a comparison is gone on with: they add lines, and change none."""
+
+
+class Results:
+    """Reads and appends lines."""
+
+    def __init__(self, folder: Path) -> None:
+        """Of one comparison's folder."""
+        self._folder = folder
+        self._path = folder / 'results.jsonl'
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All whole lines; one that a kill cut off is left out."""
+        text = self._path.read_text() if self._path.exists() else ''
+        whole = [line for line in text.splitlines(keepends=True) if line.endswith('\n')]
+        return [json.loads(line) for line in whole]
+
+    def done(self) -> set[Key]:
+        """Keys that have a line."""
+        return {(r['task'], r['method'], r['seed'], r['round']) for r in self.lines()}
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Append a line; what a kill left of one is dropped first."""
+        kept = ''.join(json.dumps(line) + '\n' for line in [*self.lines(), line])
+        partial = self._path.with_suffix('.partial')
+        partial.write_text(kept)
+        partial.replace(self._path)
+
+    def claim(self, config: CompareConfig) -> None:
+        """Write the configuration, or check that it is the folder's.
+
+        Raises:
+            ValueError: the folder is of another comparison; names the difference.
+        """
+        path = self._folder / 'config.json'
+        mine = {k: v for k, v in asdict(config).items() if k not in FREE}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(json.dumps(mine, indent=1) + '\n')
+        theirs = json.loads(path.read_text())
+        for name in sorted(mine.keys() | theirs.keys()):
+            if mine.get(name) != theirs.get(name):
+                raise ValueError(
+                    f'{self._folder} is of a comparison with {name} {theirs.get(name)!r}, not '
+                    f'{mine.get(name)!r}: give the same value, or another --folder'
+                )

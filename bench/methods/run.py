@@ -1,0 +1,199 @@
+"""``python -m bench.methods.run``: do what is left of a comparison, one JSON line per task, method, seed and round."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tyro
+from lwd_learner.evaluation import EvaluationError, Evaluator
+from lwd_learner.replay import Replay
+from lwd_learner.training.features import FeatureCache
+from lwd_policy_node.policy import Policy
+from lwd_sim.world import World
+
+from bench.methods.buffer import IngestFailedError, held_out_replay, offline_store, take_in
+from bench.methods.config import TEST_SEED0, CompareConfig
+from bench.methods.entries import ENTRIES
+from bench.methods.held_out import held_out_auc
+from bench.methods.learning import Method, OfflineFeatures, sft
+from bench.methods.queue import Job, evaluated, left
+from bench.methods.results import Results
+from bench.methods.rounds import act_round, grown_replay, robot_world
+
+log = logging.getLogger('methods')
+
+
+class Shared:
+    """What all methods of one task and seed use: the buffer, SFT's policy, and every image's features."""
+
+    def __init__(self, config: CompareConfig, task: str, seed: int) -> None:
+        """Make what is missing."""
+        self.task, self.seed = task, seed
+        self.folder = config.folder / 'runs' / f'{task}_{seed}'
+        self.buffer = config.folder / 'buffer' / task
+        store = offline_store(config, task)
+        self.replay = take_in(store, self.buffer, config.profile)
+        self.sft_policy = sft(config, store, self.buffer, seed, self.folder / 'sft')
+        policy = Policy.load(self.sft_policy)
+        self.features = FeatureCache(self.replay, policy)
+        self.features.fill()
+        self.held_out: Replay = held_out_replay(config, task)
+        self.held_out_features = FeatureCache(self.held_out, policy)
+        self.held_out_features.fill()
+
+    def folder_of(self, method: str) -> Path:
+        """Where a method's checkpoints and data are."""
+        return self.folder / method.replace(',', '').replace(' ', '_')
+
+
+class Comparison:
+    """Does jobs one after the other; keeps what the next one can use."""
+
+    def __init__(self, config: CompareConfig, results: Results) -> None:
+        """Nothing is opened before it is needed."""
+        self._config, self._results = config, results
+        self._shared: Shared | None = None
+        self._world: World | None = None
+        self._evaluator = Evaluator(config.profile, config.workers)
+
+    def close(self) -> None:
+        """End the workers."""
+        self._evaluator.close()
+        if self._world is not None:
+            self._world.close()
+
+    def do(self, job: Job) -> None:
+        """One job, from its data to its line."""
+        began_s, cpu_s = time.monotonic(), time.process_time()
+        shared = self._shared_of(job)
+        line: dict[str, Any] = {
+            'task': job.task,
+            'method': job.method,
+            'seed': job.seed,
+            'round': job.round,
+        }
+        entry = ENTRIES[job.method]
+        if entry.best_of > 1:
+            line |= self._best_of(job, shared)
+        else:
+            line |= self._train(job, shared)
+        line |= {
+            'wall_s': round(time.monotonic() - began_s, 1),
+            'cpu_s': round(time.process_time() - cpu_s, 1),
+            'machine': machine(),
+        }
+        self._results.add(line)
+        log.info(
+            '%s seed %d round %d %s: %s', job.task, job.seed, job.round, job.method, _short(line)
+        )
+
+    def _shared_of(self, job: Job) -> Shared:
+        if self._shared is None or (self._shared.task, self._shared.seed) != (job.task, job.seed):
+            self._shared = Shared(self._config, job.task, job.seed)
+        return self._shared
+
+    def _train(self, job: Job, shared: Shared) -> dict[str, Any]:
+        entry, folder = ENTRIES[job.method], shared.folder_of(job.method)
+        method = Method(self._config, entry, shared.sft_policy, job.seed, folder)
+        line: dict[str, Any] = {}
+        if job.round == 0:
+            line['losses'] = method.offline(shared.replay, shared.features)
+            method.save(0)
+        else:
+            method.restore(job.round - 1)
+            store = folder / 'store'
+            line['acted'] = act_round(
+                self._config,
+                self._robot(),
+                method.checkpoint(job.round - 1) / 'policy.safetensors',
+                job.task,
+                job.seed,
+                job.round,
+                store,
+            )
+            replay = grown_replay(self._config, shared.buffer, folder, store)
+            features = OfflineFeatures(replay, method.policy, shared.features)
+            line['losses'] = method.online(replay, features, job.round)
+            method.save(job.round)
+        if method.settings.method.values:
+            line['held_out'] = held_out_auc(
+                method.learner.critic_ema, shared.held_out, method.policy, shared.held_out_features
+            )
+        if evaluated(self._config, job):
+            line['test'] = self._test(job, method.checkpoint(job.round) / 'policy.safetensors')
+        return line
+
+    def _best_of(self, job: Job, shared: Shared) -> dict[str, Any]:
+        entry = ENTRIES[job.method]
+        policy, critic = (
+            shared.folder_of(of) / 'checkpoints' / 'round_0' / name
+            for of, name in (
+                (entry.policy_of, 'policy.safetensors'),
+                ('lwd', 'learner.safetensors'),
+            )
+        )
+        return {'test': self._test(job, policy, critic=critic, best_of=entry.best_of)}
+
+    def _test(self, job: Job, policy: Path, **how: Any) -> dict[str, Any]:
+        futures = self._evaluator.submit(
+            policy,
+            tasks=(job.task,),
+            episodes=self._config.test_episodes,
+            seed0=TEST_SEED0,
+            **how,
+        )
+        return Evaluator.gather(futures).summary()
+
+    def _robot(self) -> World:
+        if self._world is None:
+            self._world = robot_world(self._config)
+        return self._world
+
+
+def machine() -> str:
+    """What the figures were made on."""
+    return f'{os.cpu_count()} cores, {platform.machine()}'
+
+
+def _short(line: dict[str, Any]) -> str:
+    test = line.get('test')
+    return f'{test["k"]}/{test["n"]}' if test else f'{line["wall_s"]} s, not evaluated'
+
+
+def run(config: CompareConfig, comparison: Callable[[CompareConfig, Results], Comparison]) -> None:
+    """Do what is left.
+
+    Raises:
+        ValueError: unknown methods, or the folder is of another comparison.
+    """
+    results = Results(config.folder)
+    todo = left(config, results.done())
+    results.claim(config)
+    at_work = comparison(config, results)
+    try:
+        for job in todo:
+            at_work.do(job)
+    finally:
+        at_work.close()
+
+
+def main() -> None:
+    """Run; exit 1 on a named error."""
+    config = tyro.cli(CompareConfig, prog='methods', description=__doc__)
+    logging.basicConfig(level=logging.INFO, format='%(asctime)s %(message)s')
+    try:
+        run(config, Comparison)
+    except (EvaluationError, IngestFailedError, OSError, ValueError) as error:
+        print(f'methods: {error}', file=sys.stderr)
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()

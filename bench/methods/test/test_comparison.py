@@ -1,0 +1,157 @@
+"""The comparison's logic: what is done in which order, what is gone on with, and what the tables say."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from lwd_learner.evaluation.rollout import EVALUATION_SEED0
+from lwd_learner.training.config import TrainConfig
+
+from bench.methods.config import (
+    DEMONSTRATION_SEED0,
+    HELD_OUT_SEED0,
+    TEST_SEED0,
+    CompareConfig,
+)
+from bench.methods.entries import ENTRIES, METHOD_NAMES
+from bench.methods.held_out import auc
+from bench.methods.queue import evaluated, jobs, left
+from bench.methods.report import tables
+from bench.methods.results import Results
+from bench.methods.roll_out import Plans
+from bench.methods.rounds import scene_seeds
+from bench.methods.run import run
+
+
+def line(method: str, seed: int, k: int, round_: int = 0) -> dict:
+    return {
+        'task': 'restock',
+        'method': method,
+        'seed': seed,
+        'round': round_,
+        'machine': '2 cores',
+        'cpu_s': 1.0,
+        'test': {'k': k, 'n': 100, 'cycle_s': 3.0},
+    }
+
+
+def test_all_methods_of_the_first_task_and_seed_come_first(tmp_path):
+    config = CompareConfig(folder=tmp_path, rounds=2)
+    order = list(jobs(config))
+    assert [job.method for job in order[: len(METHOD_NAMES)]] == list(METHOD_NAMES)
+    first = [job for job in order if (job.task, job.seed) == ('restock', 0)]
+    assert order[: len(first)] == first
+    assert {job.round for job in first} == {0, 1, 2}
+    assert not any(job.round for job in first if job.method in ('sft', 'lwd, best of 8'))
+    assert len({job.key for job in order}) == len(order)
+    assert [evaluated(config, job) for job in first if job.method == 'lwd'] == [True, False, True]
+
+
+def test_what_has_a_line_is_not_done_again(tmp_path):
+    config = CompareConfig(folder=tmp_path, seeds=(0,), tasks=('restock',), rounds=0)
+    asked = []
+
+    class Counting:
+        def __init__(self, _config, results):
+            self.results = results
+
+        def do(self, job):
+            if len(asked) == 3:
+                raise KeyboardInterrupt
+            asked.append(job.method)
+            self.results.add(line(job.method, job.seed, 1))
+
+        def close(self):
+            pass
+
+    with pytest.raises(KeyboardInterrupt):
+        run(config, Counting)
+    with (tmp_path / 'results.jsonl').open('a') as file:
+        file.write('{"task": "rest')  # a kill in the middle of a line
+    assert len(left(config, Results(tmp_path).done())) == len(METHOD_NAMES) - 3
+    asked.clear()
+    with pytest.raises(KeyboardInterrupt):
+        run(config, Counting)
+    assert asked == list(METHOD_NAMES[3:6])
+    assert len(Results(tmp_path).lines()) == 6
+
+
+def test_a_folder_holds_one_comparison(tmp_path):
+    config = CompareConfig(folder=tmp_path)
+    Results(tmp_path).claim(config)
+    Results(tmp_path).claim(replace(config, seeds=(3,), methods=('sft',)))
+    with pytest.raises(ValueError, match='test_episodes 100, not 50'):
+        Results(tmp_path).claim(replace(config, test_episodes=50))
+
+
+def test_unknown_methods_and_missing_needs_are_named(tmp_path):
+    with pytest.raises(ValueError, match="'ppo' is not one of"):
+        list(jobs(CompareConfig(folder=tmp_path, methods=('ppo',))))
+    with pytest.raises(ValueError, match="needs 'sft' before it"):
+        list(jobs(CompareConfig(folder=tmp_path, methods=('lwd', 'sft, best of 8'))))
+    with pytest.raises(ValueError, match='rounds is -1'):
+        CompareConfig(folder=tmp_path, rounds=-1)
+
+
+@pytest.mark.parametrize('name', list(ENTRIES))
+def test_each_entry_is_a_configuration_of_train(name):
+    applied = ENTRIES[name].applied(TrainConfig())
+    assert applied.algorithm == ENTRIES[name].algorithm
+    for dotted, value in ENTRIES[name].flags.items():
+        held = applied
+        for part in dotted.split('.'):
+            held = getattr(held, part)
+        assert held == value
+    assert replace(applied, algorithm='lwd') == TrainConfig() or ENTRIES[name].flags
+
+
+def test_scenes_are_used_for_one_purpose(tmp_path):
+    config = CompareConfig(folder=tmp_path, demonstrations=5000, held_out=5000)
+    rounds = [scene_seeds(config, seed, r) for seed in (0, 1, 2) for r in (1, 2, 3)]
+    ranges = [
+        range(DEMONSTRATION_SEED0, DEMONSTRATION_SEED0 + config.demonstrations),
+        range(HELD_OUT_SEED0, HELD_OUT_SEED0 + config.held_out),
+        *rounds,
+        range(EVALUATION_SEED0, EVALUATION_SEED0 + 10_000_000),  # what people tune on
+        range(TEST_SEED0, TEST_SEED0 + 10_000),
+    ]
+    ordered = sorted(ranges, key=lambda r: r.start)
+    assert all(a.stop <= b.start for a, b in itertools.pairwise(ordered))
+
+
+def test_auc_counts_pairs():
+    won = np.array([True, True, False, False])
+    assert auc(np.array([3.0, 2.0, 1.0, 0.0]), won) == 1.0
+    assert auc(np.array([1.0, 0.0, 1.0, 0.5]), won) == pytest.approx((0.5 + 1 + 0 + 0) / 4)
+    assert auc(np.array([1.0, 2.0]), np.array([True, True])) is None
+
+
+def test_plans_are_used_by_time_and_forgotten_when_a_human_acts():
+    plans = Plans(replan_steps=3, latency_steps=1)
+    made = {t: np.arange(t, t + 8, dtype=float)[:, None] + 100 * t for t in (0, 3)}
+    used = []
+    for tick in range(5):
+        if plans.due(tick):
+            plans.add(tick, made[tick])
+        used.append(float(plans.action(tick)[0]))
+    assert used == [0, 1, 2, 3, 304]  # the plan of tick 3 is used from tick 4 on
+    plans.forget()
+    assert plans.due(5)
+    plans.add(5, np.full((8, 1), 7.0))
+    assert plans.action(5)[0] == 7.0
+
+
+def test_tables_pool_seeds_and_say_when_there_is_nothing():
+    assert tables([], {}) == 'No results yet.\n'
+    text = tables([line('lwd', 1, 40), line('lwd', 0, 60), line('sft', 0, 50)], {'play': 0})
+    rows = [row for row in text.splitlines() if row.startswith('| restock')]
+    assert rows[0].startswith(
+        '| restock | sft | 0 | 50/100 = 0.50 (0.40-0.60); by seed 0.50 | 3 |'
+    )
+    assert '100/200 = 0.50 (0.43-0.57); by seed 0.60, 0.40' in rows[1]
+    assert 'play 0' in text
+    json.dumps(text)
