@@ -20,9 +20,13 @@ from bench.methods.rounds import robot_world, summary
 def test_a_policy_that_stands_still_is_helped_and_ingest_tells_who_acted(tmp_path):
     config = CompareConfig(folder=tmp_path)
     world = robot_world(config)
-    home = np.tile(world.profile.home, (world.profile.horizon, 1))
+
+    def stay(_observation: object, _seed: int) -> np.ndarray:
+        """Whatever targets are in force."""
+        return np.tile(world.scene.data.ctrl[:16].copy(), (world.profile.horizon, 1))
+
     plan = Plan('still', 'robot_01', 'restock', 7, 'trained', 'rollout', Skill.expert())
-    manifest = roll_out(world, lambda *_: home, plan, 3, config.profile, tmp_path / 'still')
+    manifest = roll_out(world, stay, plan, 3, config.profile, tmp_path / 'still')
     world.close()
     assert manifest.takeovers >= 1
     assert manifest.outcome == 'success'
