@@ -31,6 +31,12 @@ class Entry:
         return self.best_of == 1 and (method.values or method.clones_offline)
 
     @property
+    def moves_offline(self) -> bool:
+        """Whether the offline stage moves the policy away from SFT's; where it does not, SFT's line says it all."""
+        method = METHODS[self.algorithm]
+        return self.best_of > 1 or method.tilts or method.clones_offline
+
+    @property
     def acts_online(self) -> bool:
         """Whether it goes on with online rounds."""
         return self.best_of == 1 and METHODS[self.algorithm].clones != 'nothing'

@@ -56,5 +56,7 @@ def left(config: CompareConfig, done: Collection[Key]) -> list[Job]:
 
 
 def evaluated(config: CompareConfig, job: Job) -> bool:
-    """Whether a job's policy is evaluated."""
-    return config.test_every_round or job.round in (0, config.rounds)
+    """Whether a job's policy is evaluated; not where it still is SFT's, and SFT has its own line."""
+    if job.round == 0:
+        return job.method == 'sft' or ENTRIES[job.method].moves_offline
+    return config.test_every_round or job.round == config.rounds

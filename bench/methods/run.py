@@ -71,8 +71,8 @@ class Comparison:
 
     def do(self, job: Job) -> None:
         """One job, from its data to its line."""
+        shared = self._shared_of(job)  # what all methods share is no method's cost
         began_s, cpu_s = time.monotonic(), time.process_time()
-        shared = self._shared_of(job)
         line: dict[str, Any] = {
             'task': job.task,
             'method': job.method,
@@ -87,7 +87,7 @@ class Comparison:
         line |= {
             'wall_s': round(time.monotonic() - began_s, 1),
             'cpu_s': round(time.process_time() - cpu_s, 1),
-            'machine': machine(),
+            'machine': machine(self._config),
         }
         self._results.add(line)
         log.info(
@@ -157,9 +157,12 @@ class Comparison:
         return self._world
 
 
-def machine() -> str:
-    """What the figures were made on."""
-    return f'{os.cpu_count()} cores, {platform.machine()}'
+def machine(config: CompareConfig) -> str:
+    """What the figures were made on, and how much of it was used."""
+    return (
+        f'{os.cpu_count()} cores ({platform.machine()}), no GPU used, torch threads '
+        f'{config.threads}, workers {config.workers}'
+    )
 
 
 def _short(line: dict[str, Any]) -> str:

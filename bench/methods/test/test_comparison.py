@@ -48,7 +48,9 @@ def test_all_methods_of_the_first_task_and_seed_come_first(tmp_path):
     assert {job.round for job in first} == {0, 1, 2}
     assert not any(job.round for job in first if job.method in ('sft', 'lwd, best of 8'))
     assert len({job.key for job in order}) == len(order)
-    assert [evaluated(config, job) for job in first if job.method == 'lwd'] == [True, False, True]
+    for method, expected in (('lwd', [True, False, True]), ('hg_dagger', [False, False, True])):
+        found = [evaluated(config, job) for job in first if job.method == method]
+        assert found == expected, method
 
 
 def test_what_has_a_line_is_not_done_again(tmp_path):
