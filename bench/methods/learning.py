@@ -13,7 +13,7 @@ import torch
 from lwd_learner.replay import DATASETS, Replay
 from lwd_learner.replay.replay import Rows
 from lwd_learner.training.checkpoint import Progress, load_learner, save_checkpoint
-from lwd_learner.training.config import OfflineConfig, SftConfig, TrainConfig
+from lwd_learner.training.config import OfflineConfig, RlConfig, SftConfig, TrainConfig
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.learner import Info, Learner
@@ -25,8 +25,6 @@ from lwd_policy_node.profile import load_profile
 from bench.methods.config import CompareConfig
 from bench.methods.entries import ENTRIES, Entry
 
-UNBOUNDED_S = 1e9
-"""Stages end by their steps alone: figures must not depend on what else the machine does."""
 MADE_FOR_A_METHOD = ('edit.', 'advantage_words')
 """What a method's policy has that SFT's has not."""
 LAST_SHARE = 0.2
@@ -35,13 +33,17 @@ LAST_SHARE = 0.2
 
 def train_config(config: CompareConfig, entry: Entry, seed: int, run_dir: Path) -> TrainConfig:
     """The entry's training run as `train` would be told it."""
+    # no stage ends by the clock (seconds 0): figures must not depend on what else the machine does
     base = TrainConfig(
         run_dir=run_dir,
         profile=config.profile,
         online_minutes=1.0,  # the rounds below are the online stage
         eval_episodes=0,
-        sft=SftConfig(head_steps=config.sft_steps, head_seconds=UNBOUNDED_S),
-        offline=OfflineConfig(steps=config.offline_updates, seconds=UNBOUNDED_S),
+        sft=SftConfig(head_steps=config.sft_steps, head_seconds=0.0),
+        offline=OfflineConfig(steps=config.offline_updates, seconds=0.0),
+        rl=RlConfig(
+            held_out_every=0
+        ),  # whole episodes of their own are kept from all learning instead
         publish=False,
         seed=seed,
         threads=config.threads,

@@ -91,16 +91,17 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
         if any('test' in line for line in of):
             out.append(
                 f'| {task} | {method} | {round_} | {pooled(of)} | {mean_of(of, "test", "cycle_s")} '
-                f'| {mean_of(of, "held_out", "auc_first_second")} '
-                f'| {mean_of(of, "held_out", "auc_later")} | {mean_of(of, "cpu_s")} |'
+                f'| {mean_of(of, "measured", "held_out/auc_first_second")} '
+                f'| {mean_of(of, "measured", "held_out/auc_later")} | {mean_of(of, "cpu_s")} |'
             )
     out += [
         '',
-        '| task | method | round | won with help | won alone | human share | Q | shift asked | learned |',
+        '| task | method | round | won with help | won alone | human share | shift asked | learned '
+        '| drift from SFT | Q gained |',
     ]
-    out.append('|---|---|---|---|---|---|---|---|---|')
+    out.append('|---|---|---|---|---|---|---|---|---|---|')
     for (task, method, round_), of in grouped(lines).items():
-        if any(line.get('losses') or line.get('acted') for line in of):
+        if any('measured' in line for line in of):
             acted = [line['acted'] for line in of if 'acted' in line]
             n = sum(a['episodes'] for a in acted)
             won, alone = (
@@ -109,9 +110,10 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
             )
             out.append(
                 f'| {task} | {method} | {round_} | {won} | {alone} '
-                f'| {mean_of(of, "acted", "human_share")} | {mean_of(of, "losses", "critic/q_mean")} '
+                f'| {mean_of(of, "acted", "human_share")} '
                 f'| {mean_of(of, "losses", "actor/shift_asked")} '
-                f'| {mean_of(of, "losses", "actor/shift_learned")} |'
+                f'| {mean_of(of, "losses", "actor/shift_learned")} '
+                f'| {mean_of(of, "measured", "action_drift")} | {mean_of(of, "measured", "q_gain")} |'
             )
     return '\n'.join(out) + '\n'
 

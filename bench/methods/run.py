@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import platform
 import sys
@@ -15,17 +16,21 @@ import tyro
 from lwd_learner.evaluation import EvaluationError, Evaluator
 from lwd_learner.replay import Replay
 from lwd_learner.training.features import FeatureCache
+from lwd_learner.training.held_out import HeldOut
+from lwd_learner.training.probe import Probe
 from lwd_policy_node.policy import Policy
 from lwd_sim.world import World
 
 from bench.methods.buffer import IngestFailedError, held_out_replay, offline_store, take_in
 from bench.methods.config import TEST_SEED0, CompareConfig
 from bench.methods.entries import ENTRIES
-from bench.methods.held_out import held_out_auc
 from bench.methods.learning import Method, OfflineFeatures, sft
 from bench.methods.queue import Job, evaluated, left
 from bench.methods.results import Results
 from bench.methods.rounds import act_round, grown_replay, robot_world
+
+ALL = 1
+"""Every episode of the held-out replay is held out."""
 
 log = logging.getLogger('methods')
 
@@ -47,6 +52,17 @@ class Shared:
         self.held_out: Replay = held_out_replay(config, task)
         self.held_out_features = FeatureCache(self.held_out, policy)
         self.held_out_features.fill()
+
+    def measure(self, method: Method) -> dict[str, float]:
+        """How far the policy is from SFT's, and the critic's AUC, on the held-out episodes; what is finite of it."""
+        replay, features, policy = self.held_out, self.held_out_features, method.policy
+        found, _ = Probe(replay, policy, features, self.sft_policy).measure(method.learner)
+        if method.settings.method.values:
+            gamma = method.settings.rl.gamma
+            found |= HeldOut(replay, policy, features, gamma, ALL).measure(
+                method.learner.critic_ema
+            )
+        return {name: value for name, value in found.items() if math.isfinite(value)}
 
     def folder_of(self, method: str) -> Path:
         """Where a method's checkpoints and data are."""
@@ -122,10 +138,7 @@ class Comparison:
             features = OfflineFeatures(replay, method.policy, shared.features)
             line['losses'] = method.online(replay, features, job.round)
             method.save(job.round)
-        if method.settings.method.values:
-            line['held_out'] = held_out_auc(
-                method.learner.critic_ema, shared.held_out, method.policy, shared.held_out_features
-            )
+        line['measured'] = shared.measure(method)
         if evaluated(self._config, job):
             line['test'] = self._test(job, method.checkpoint(job.round) / 'policy.safetensors')
         return line

@@ -18,7 +18,6 @@ from bench.methods.config import (
     CompareConfig,
 )
 from bench.methods.entries import ENTRIES, METHOD_NAMES
-from bench.methods.held_out import auc
 from bench.methods.queue import evaluated, jobs, left
 from bench.methods.report import tables
 from bench.methods.results import Results
@@ -123,13 +122,6 @@ def test_scenes_are_used_for_one_purpose(tmp_path):
     ]
     ordered = sorted(ranges, key=lambda r: r.start)
     assert all(a.stop <= b.start for a, b in itertools.pairwise(ordered))
-
-
-def test_auc_counts_pairs():
-    won = np.array([True, True, False, False])
-    assert auc(np.array([3.0, 2.0, 1.0, 0.0]), won) == 1.0
-    assert auc(np.array([1.0, 0.0, 1.0, 0.5]), won) == pytest.approx((0.5 + 1 + 0 + 0) / 4)
-    assert auc(np.array([1.0, 2.0]), np.array([True, True])) is None
 
 
 def test_plans_are_used_by_time_and_forgotten_when_a_human_acts():
