@@ -1,0 +1,76 @@
+"""What a method trains: from SFT's policy, by train's parts, the same again from a checkpoint."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lwd_learner.replay import Replay
+from lwd_learner.training.features import FeatureCache
+from lwd_learner.training.sft_stage import fit_statistics
+from lwd_policy_node.policy import Policy, preset
+
+from bench.methods.config import CompareConfig
+from bench.methods.entries import ENTRIES
+from bench.methods.learning import Method, OfflineFeatures
+
+sys.path.insert(0, str(Path(__file__).parents[3] / 'src/lwd_learner/test'))
+from replay_of_noise import PROFILE, make_replay
+
+
+@pytest.fixture(scope='module')
+def buffer(tmp_path_factory):
+    """(SFT policy's path, replay, its features); the replay has an online part."""
+    folder = tmp_path_factory.mktemp('buffer')
+    make_replay(folder / 'replay')
+    replay = Replay.open(folder / 'replay')
+    torch.manual_seed(0)
+    policy = Policy(preset('tiny', PROFILE, label_dim=6, edit=False))
+    fit_statistics(policy, replay, 0.99)
+    policy.save(folder / 'sft.safetensors')
+    return folder / 'sft.safetensors', replay, FeatureCache(replay, policy)
+
+
+def method(name: str, buffer, folder: Path) -> Method:
+    config = CompareConfig(folder=folder, offline_updates=2, round_updates=2, profile=PROFILE.name)
+    return Method(config, ENTRIES[name], buffer[0], 0, folder)
+
+
+def weights(policy: Policy) -> list[torch.Tensor]:
+    return [tensor.clone() for tensor in policy.state_dict().values()]
+
+
+@pytest.mark.parametrize('name', ['filtered_bc', 'lwd', 'recap'])
+def test_a_round_is_the_same_again_from_the_checkpoint_before_it(name, buffer, tmp_path):
+    _, replay, features = buffer
+    one = method(name, buffer, tmp_path)
+    assert one.offline(replay, features)['skipped'] == 0
+    one.save(0)
+    one.online(replay, OfflineFeatures(replay, one.policy, features), 1)
+    other = method(name, buffer, tmp_path)
+    other.restore(0)
+    before = weights(other.policy)
+    other.online(replay, OfflineFeatures(replay, other.policy, features), 1)
+    after = weights(other.policy)
+    assert all(torch.equal(a, b) for a, b in zip(weights(one.policy), after, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_every_method_starts_at_the_sft_policy(buffer, tmp_path):
+    sft = Policy.load(buffer[0]).state_dict()
+    for name in ('lwd', 'recap', 'hg_dagger'):
+        mine = method(name, buffer, tmp_path / name).policy.state_dict()
+        assert all(torch.equal(tensor, mine[key]) for key, tensor in sft.items())
+
+
+def test_features_of_the_buffer_are_taken_over_and_new_ones_encoded(buffer):
+    _, replay, features = buffer
+    policy = Policy.load(buffer[0])
+    mine = OfflineFeatures(replay, policy, features)
+    rows = replay.all_image_rows()
+    assert torch.equal(mine.take(rows), features.take(rows))
+    torch.manual_seed(1)
+    with pytest.raises(ValueError, match='do not fit'):
+        OfflineFeatures(replay, Policy(policy.config), features)

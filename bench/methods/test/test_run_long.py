@@ -1,0 +1,53 @@
+"""The whole command on a tiny comparison, from data to tables; a second run has nothing to do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench.methods.config import CompareConfig
+from bench.methods.entries import MAIN, METHOD_NAMES
+from bench.methods.report import tables
+from bench.methods.results import Results
+from bench.methods.run import Comparison, run
+
+
+@pytest.mark.long
+def test_a_tiny_comparison_from_bags_to_tables(tmp_path):
+    config = CompareConfig(
+        folder=tmp_path,
+        tasks=('restock',),
+        seeds=(0,),
+        demonstrations=8,
+        held_out=6,
+        sft_steps=5,
+        offline_updates=4,
+        rounds=1,
+        round_episodes=2,
+        round_updates=4,
+        test_episodes=1,
+    )
+    run(config, Comparison)
+    lines = Results(tmp_path).lines()
+    assert [line['method'] for line in lines[: len(MAIN)]] == list(METHOD_NAMES)
+    online = [line for line in lines if line['round'] == 1]
+    assert {line['method'] for line in online} == {
+        entry.name for entry in MAIN if entry.acts_online
+    }
+    assert all(line['acted']['episodes'] == 2 and line['test']['n'] == 1 for line in online)
+    assert all(line['test']['seeds'] == online[0]['test']['seeds'] for line in online)
+    assert tables(lines, json.loads((tmp_path / 'config.json').read_text())).count('restock') > 9
+
+    def nothing_left(*_: object) -> Comparison:
+        class Idle:
+            def do(self, job: object) -> None:
+                raise AssertionError(f'{job} was done already')
+
+            def close(self) -> None:
+                pass
+
+        return Idle()  # type: ignore[return-value]
+
+    run(config, nothing_left)
+    assert Results(tmp_path).lines() == lines
