@@ -19,7 +19,7 @@ from bench.methods.config import (
 )
 from bench.methods.entries import ENTRIES, METHOD_NAMES
 from bench.methods.queue import evaluated, jobs, left
-from bench.methods.report import tables
+from bench.methods.report import draw, tables
 from bench.methods.results import Results
 from bench.methods.roll_out import Plans
 from bench.methods.rounds import scene_seeds
@@ -149,3 +149,9 @@ def test_tables_pool_seeds_and_say_when_there_is_nothing():
     assert '100/200 = 0.50 (0.43-0.57); by seed 0.60, 0.40' in rows[1]
     assert 'play 0' in text
     json.dumps(text)
+
+
+def test_a_picture_is_drawn_of_what_was_evaluated(tmp_path):
+    lines = [line('lwd', 0, 60), line('lwd', 0, 80, 3), line('sft', 0, 0)]
+    draw([*lines, {k: v for k, v in line('iql', 0, 1).items() if k != 'test'}], tmp_path / 'a.png')
+    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
