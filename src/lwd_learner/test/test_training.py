@@ -358,6 +358,32 @@ def test_a_run_goes_through_all_stages_and_publishes(tmp_path):
         assert (tmp_path / 'train' / 'checkpoints' / stage / 'policy.safetensors').exists()
 
 
+@pytest.mark.parametrize(('algorithm', 'best_of'), [('lwd', [1, 1, 8]), ('filtered_bc', [1, 1])])
+def test_best_of_n_is_evaluated_where_a_q_was_learned(tmp_path, monkeypatch, algorithm, best_of):
+    """Not after SFT, whose critic is as random as it began, and not for methods without values."""
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    asked = []
+
+    class Asked(run_module.Evaluator):
+        def submit(self, policy, *, critic=None, best_of=1, **_):
+            assert policy.exists()
+            assert best_of == 1 or critic.name == 'learner.safetensors'
+            asked.append(best_of)
+            return []
+
+    monkeypatch.setattr(run_module, 'Evaluator', Asked)
+    config = small_config(
+        tmp_path, algorithm=algorithm, online_minutes=0, eval_episodes=2, eval_best_of=8
+    )
+    training = TrainingRun(config, None)
+    training.execute()
+    training.close()
+    assert asked == best_of
+    names = ['sft', 'offline', 'offline, best of 8']
+    assert list(training.progress.evaluations) == names[: len(best_of)]
+
+
 def test_a_stopped_run_saves_and_resume_does_not_repeat_what_is_done(tmp_path, monkeypatch):
     make_replay(tmp_path / 'train' / 'replay')
     (tmp_path / 'store').mkdir()

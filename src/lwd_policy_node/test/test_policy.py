@@ -196,3 +196,13 @@ def test_guidance_goes_from_the_plain_law_through_the_positive_one():
         chunks.append(policy.sample(features, text, torch.zeros(1, 40), noise).detach())
     torch.testing.assert_close(chunks[2] - chunks[1], chunks[1] - chunks[0], atol=1e-4, rtol=1e-3)
     assert (chunks[1] - chunks[0]).abs().max() > 1e-3
+
+
+def test_a_field_that_came_later_changes_no_digest_until_it_is_used():
+    """Robots refuse weights whose digest is not their manifest's: checkpoints of the first release must stay good."""
+    config = preset('tiny', PROFILE)
+    assert 'action_edit' not in config.to_json()
+    edited = dataclasses.replace(config, action_edit=0.2)
+    assert edited.sha256 != config.sha256
+    assert PolicyConfig.from_json(edited.to_json()) == edited
+    assert PolicyConfig.from_json(config.to_json()) == config

@@ -72,7 +72,7 @@ def main() -> None:
         Policy.config_hash_of(config.policy)  # refuse another kind of file before workers start
         result = _through_ros(config) if config.through_ros else _in_process(config)
     except (EvaluationError, PolicyError, ValueError) as error:
-        console.print(f'[red]evaluate: {error}')
+        console.print(f'evaluate: {error}', style='red', markup=False)
         sys.exit(1)
     wall_s = round(time.monotonic() - began, 2)
     if config.json:

@@ -13,6 +13,8 @@ from lwd_policy_node.profile import RobotProfile
 
 ADVANTAGE_WORDS = ('advantage: negative', 'advantage: positive')
 """What RECAP adds to an instruction."""
+LATER = frozenset({'action_edit'})
+"""Fields that checkpoints of the first release do not have."""
 TEXT_WIDTH = 384
 """Width of the sentence embeddings (all-MiniLM-L6-v2)."""
 
@@ -94,8 +96,14 @@ class PolicyConfig:
         return self.horizon * self.action_dim
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, no spaces."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(',', ':'))
+        """Canonical JSON: sorted keys, no spaces. What came later is left out at its default, so that the digest of
+        an older checkpoint stays what robots and manifests know.
+        """
+        raw = asdict(self)
+        for field in fields(self):
+            if field.name in LATER and raw[field.name] == field.default:
+                del raw[field.name]
+        return json.dumps(raw, sort_keys=True, separators=(',', ':'))
 
     @property
     def sha256(self) -> str:
