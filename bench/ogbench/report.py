@@ -159,6 +159,7 @@ def draw(runs: list[Run], path: Path) -> None:
             xlabel='updates',
             ylabel='success, %',
             ylim=(-3, 103),
+            xlim=(0, None),
         )
         right.set(title='mean Q (line) and its target (dots)', xlabel='updates')
         left.legend(fontsize=7)

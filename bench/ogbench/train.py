@@ -66,7 +66,7 @@ class TrainConfig:
     save_every: int = 1000
     """Updates between two checkpoints, a multiple of log_every."""
     evaluate_every: int = 10_000
-    """Updates between two evaluations, a multiple of save_every."""
+    """Updates between two evaluations, a multiple of save_every; the last update is always followed by one."""
     clone_every: int = 50_000
     """Updates between two evaluations of the reference, the clone of all data: what QAM must beat."""
     episodes: int = 50
@@ -164,9 +164,10 @@ class Training:
             {},
         )
         self._add('training', skipped=self._agent.skipped, **totals)
-        if update % c.evaluate_every == 0:
+        end = update == c.updates
+        if end or update % c.evaluate_every == 0:
             self._evaluate('flow')
-        if update % c.clone_every == 0:
+        if end or update % c.clone_every == 0:
             self._evaluate('reference')
         if update % c.save_every == 0:
             self._run.save(replace(self._at, tensors=self._agent.state()))

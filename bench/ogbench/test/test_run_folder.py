@@ -22,7 +22,7 @@ SHORT = TrainConfig(
     log_every=1,
     save_every=2,
     evaluate_every=4,
-    clone_every=8,
+    clone_every=4,
     episodes=5,
 )
 
@@ -73,7 +73,7 @@ def results(folder) -> list[dict]:
 def test_a_stopped_run_goes_on_exactly(tmp_path):
     whole = go(tmp_path / 'whole', SHORT)
     with pytest.raises(Stopped):
-        go(tmp_path / 'cut', SHORT, stop_at=2)  # at update 8, behind the checkpoint of update 6
+        go(tmp_path / 'cut', SHORT, stop_at=3)  # at update 8, behind the checkpoint of update 6
     with (tmp_path / 'cut' / 'results.jsonl').open('a') as file:
         file.write('{"kind": "trai')
     cut = go(tmp_path / 'cut', SHORT)
