@@ -97,6 +97,8 @@ def tables(runs: list[Run]) -> str:
                 f'| {success(line)} | {published(c["family"], line["update"])} |'
                 for line in run.evaluations(policy)
             ]
+    if len(out) == 2:
+        out = ['No run has come to an evaluation yet.']
     out += [
         '',
         '| run | updates | CPU s | wall s | CPU ms an update | skipped | Q, first -> last |',
