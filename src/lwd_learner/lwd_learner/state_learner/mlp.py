@@ -9,6 +9,7 @@ A member is ``inputs -> hidden (GELU [, LayerNorm]) x L -> outputs``, as in the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -72,6 +73,19 @@ class Tape:
     """Before the activation, (K, B, out)."""
     norm: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
     """LayerNorm's input, output before scale and shift, mean and 1 / sd."""
+
+
+def joined(tapes: Sequence[Sequence[Tape]]) -> list[Tape]:
+    """One tape of several passes of a network without norms, their batches one after the other."""
+    return [
+        Tape(torch.cat([t.x for t in layer], -2), torch.cat([t.z for t in layer], -2))
+        for layer in zip(*tapes, strict=True)
+    ]
+
+
+def rows_of(tape: Sequence[Tape], rows: slice) -> list[Tape]:
+    """The tape of a part of the batch, of a network without norms; views."""
+    return [Tape(t.x[..., rows, :], t.z[..., rows, :]) for t in tape]
 
 
 def split(flat: Tensor, shape: MlpShape) -> list[Layer]:
@@ -178,7 +192,6 @@ class Mlp:
         d: Tensor,
         weights: bool = True,
         inputs: bool = False,
-        accumulate: bool = False,
     ) -> Tensor | None:
         """Gradients of sum(d * output), d (K, B, outputs) float32.
 
@@ -187,22 +200,21 @@ class Mlp:
             d: gradient of the output.
             weights: write the gradient of all weights to `gradient`, over what it held.
             inputs: answer the gradient of the input, (B, inputs), summed over members.
-            accumulate: add to `gradient` instead.
         """
         last = self._layers[-1]
         if weights:
-            self._weigh(self.gradients[-1], tape[-1].x, d, accumulate)
+            self._weigh(self.gradients[-1], tape[-1].x, d)
         dh = torch.bmm(d, last.weight.mT).to(self.low.dtype)
         for i in reversed(range(self.shape.layers)):
             note, layer, grad = tape[i], self._low[i], self.gradients[i]
             if note.norm is not None and layer.scale is not None:
                 wanted = grad if weights else None
-                dh = self._norm_backward(note.norm, dh, layer.scale, wanted, accumulate)
+                dh = self._norm_backward(note.norm, dh, layer.scale, wanted)
             dz = torch.ops.aten.gelu_backward(dh, note.z)
             if i == 0:
                 dz = dz.float()
             if weights:
-                self._weigh(grad, note.x, dz, accumulate)
+                self._weigh(grad, note.x, dz)
             if i:
                 dh = torch.bmm(dz, layer.weight.mT)
             elif inputs:
@@ -215,26 +227,18 @@ class Mlp:
         d: Tensor,
         scale: Tensor,
         grad: Layer | None,
-        accumulate: bool,
     ) -> Tensor:
         a, y, mean, rstd = norm
         if grad is not None and grad.scale is not None and grad.shift is not None:
-            _put(grad.scale, (d * y).sum(1, keepdim=True), accumulate)
-            _put(grad.shift, d.sum(1, keepdim=True), accumulate)
+            grad.scale.copy_((d * y).sum(1, keepdim=True))
+            grad.shift.copy_(d.sum(1, keepdim=True))
         out: Tensor = torch.ops.aten.native_layer_norm_backward(
             d * scale, a, (self.shape.hidden,), mean, rstd, None, None, (True, False, False)
         )[0]
         return out
 
-    def _weigh(self, grad: Layer, x: Tensor, dz: Tensor, accumulate: bool) -> None:
+    def _weigh(self, grad: Layer, x: Tensor, dz: Tensor) -> None:
         if x.dim() == 2:
             x = x[None].expand(self.shape.members, -1, -1)
-        _put(grad.weight, torch.bmm(x.mT, dz), accumulate)
-        _put(grad.bias, dz.sum(1, keepdim=True), accumulate)
-
-
-def _put(where: Tensor, what: Tensor, accumulate: bool) -> None:
-    if accumulate:
-        where.add_(what)
-    else:
-        where.copy_(what)
+        grad.weight.copy_(torch.bmm(x.mT, dz))
+        grad.bias.copy_(dz.sum(1, keepdim=True))

@@ -2,10 +2,12 @@
 
 The update is the public code's (arXiv 2601.14234): an ensemble critic that bootstraps from the policy's next action
 (or, as LWD does, from DIVL's value), a reference flow that clones, a flow that adjoint matching tilts, Adam, averages.
-Three things make it cheap:
+Four things make it cheap:
 
 * the roll-out's passes of the flow are the loss's passes: their tapes are kept, so the loss costs only a backward;
 * an observation goes through the first layer once for all flow steps;
+* what need not go step by step does not: the adjoint's forward passes of the reference and the flow's backward pass
+  take all steps as one batch, whose products two cores share well;
 * the last step's velocity of the reference serves the roll-out and the loss.
 
 Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` and `flow` have the formulae.
@@ -23,7 +25,7 @@ from torch import Tensor
 from lwd_learner.algorithms import divl
 from lwd_learner.algorithms.flow import sigma
 from lwd_learner.state_learner.flat_adam import FlatAdam
-from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape
+from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape, joined, rows_of
 
 Info = dict[str, float]
 
@@ -259,19 +261,31 @@ class StateQam:
             path.append(x)
         adjoint = self._critic_slope(batch.observation, x) / -c.temperature
         end_norm = adjoint.norm(dim=-1).mean().item()
-        loss = torch.zeros(())
+        met = self._reference_on(path, batch.observation, base_prefix)
+        residuals = []
         for i in reversed(range(c.steps)):
-            u, s, tape = (i + 1) * h, sigma(i, c.steps), []
-            point = self._point(batch.observation, path[i], u)
-            base.forward(point, tape, base_prefix, c.observation)
+            u, s = (i + 1) * h, sigma(i, c.steps)
+            tape = rows_of(met, slice(i * size, (i + 1) * size))
             slope = base.backward(tape, adjoint[None], weights=False, inputs=True)
             assert slope is not None
             product = slope[:, c.observation : c.observation + c.action]
             adjoint = adjoint + h * (2 * product - adjoint / u)
-            residual = 2 / s * moved[i] + s * adjoint
-            loss += residual.square().sum() / size
-            self.flow.backward(tapes[i], (4 / s / size * residual)[None], accumulate=i != last)
+            residuals.append(2 / s * moved[i] + s * adjoint)
+        residual = torch.stack(residuals[::-1])
+        weights = torch.tensor([4 / sigma(i, c.steps) / size for i in range(c.steps)])
+        d = (weights[:, None, None] * residual).flatten(0, 1)
+        self.flow.backward(joined(tapes), d[None])
+        loss = residual.square().sum() / size
         return {'actor/loss': loss.item(), 'actor/grad_q_norm': end_norm}
+
+    def _reference_on(self, path: list[Tensor], observation: Tensor, prefix: Tensor) -> list[Tape]:
+        """The reference's tape at (x_i, t_i + h) of all steps, in one pass: the path is known by now."""
+        steps, tape = self.config.steps, list[Tape]()
+        points = [self._point(observation, path[i], (i + 1) / steps) for i in range(steps)]
+        self.reference_average.forward(
+            torch.cat(points), tape, prefix.repeat(1, steps, 1), self.config.observation
+        )
+        return tape
 
     def _critic_slope(self, observation: Tensor, chunk: Tensor) -> Tensor:
         """Gradient of the average critics' mean in the chunk, 0 outside the box: (B, D)."""
