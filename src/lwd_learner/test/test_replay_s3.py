@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,16 +15,15 @@ from lwd_learner.replay import (
     Sampler,
     SamplerConfig,
 )
+from lwd_recorder.store.loopback import serving
 
 LAYOUT = ReplayLayout('toy', 30.0, ('j0',), ('j0',), ('eye',))
 
-_spec = importlib.util.spec_from_file_location(
-    'recorder_fixtures', Path(__file__).parents[2] / 'lwd_recorder' / 'test' / 'conftest.py'
-)
-assert _spec is not None and _spec.loader is not None
-_fixtures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_fixtures)
-s3_bucket = _fixtures.s3_bucket
+
+@pytest.fixture(scope='module')
+def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp('seaweedfs'), 'replays') as uri:
+        yield uri
 
 
 def episode(number: int) -> EpisodeFrames:

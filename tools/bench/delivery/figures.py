@@ -19,10 +19,10 @@ from lwd_recorder.delivery import deliver
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.spool import Spool
 from lwd_recorder.store import StoreOptions, open_store
+from lwd_recorder.store.loopback import serving
 
 from tools.bench.delivery.episode import closed_episode
 from tools.bench.delivery.relay import CountingRelay
-from tools.bench.delivery.server import s3_server
 from tools.bench.figure import Figure
 
 _REPEATS = 3
@@ -51,7 +51,7 @@ def delivery_figures() -> list[Figure]:
         )
     with (
         tempfile.TemporaryDirectory(prefix='bench-delivery-', dir=runs.resolve()) as home,
-        s3_server(Path(home, 'server')) as uri,
+        serving(Path(home, 'server'), 'episodes') as uri,
     ):
         spool = Path(home, 'spool')
         manifest = closed_episode(spool, 'bench', round(size_mb * 1e6))

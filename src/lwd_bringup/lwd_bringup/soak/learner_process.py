@@ -20,7 +20,7 @@ from lwd_policy_node.weights.wire import manifest_to_message
 
 from lwd_bringup.soak.faults import Fault
 from lwd_bringup.soak.light_policy import save_light
-from lwd_bringup.soak.store import BUCKET
+from lwd_bringup.soak.options import BUCKET
 
 LOOK_S = 0.2
 AHEAD = 100_000  # an unsigned version is numbered far beyond what the learner will reach

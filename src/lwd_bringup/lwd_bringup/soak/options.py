@@ -6,6 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+BUCKET = 'soak'
+"""Of episodes and weights."""
+
 
 def default_home() -> Path:
     """``$LWD_HOME/soak``."""

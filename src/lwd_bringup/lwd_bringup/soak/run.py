@@ -14,12 +14,12 @@ from pathlib import Path
 
 from lwd_learner.replay import Replay, ReplayConfig
 from lwd_policy_node.weights import ensure_key_pair
+from lwd_recorder.store.loopback import LoopbackS3
 
 from lwd_bringup.demo.processes import Process
 from lwd_bringup.soak.account import Account, settle
 from lwd_bringup.soak.faults import Fault, PlannedFault, schedule
-from lwd_bringup.soak.options import SoakOptions
-from lwd_bringup.soak.store import StorePlace
+from lwd_bringup.soak.options import BUCKET, SoakOptions
 from lwd_bringup.soak.watch import Watch
 
 LOOK_S = 0.1
@@ -69,7 +69,7 @@ class Soak:
             (self.home / name).mkdir(parents=True)
         ensure_key_pair(self.home / 'keys')
         self.records = Records()
-        self._store = StorePlace(self.home / 'store')
+        self._store = LoopbackS3(self.home / 'store', BUCKET)
         self._environment = {
             **os.environ,
             **self._store.environment,

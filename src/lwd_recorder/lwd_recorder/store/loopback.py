@@ -1,10 +1,15 @@
-"""A SeaweedFS server on loopback whose place outlives its process."""
+"""A real S3 server (SeaweedFS) on loopback, for soaks, benchmarks and tests: its place outlives its process."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import socket
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +17,26 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-BUCKET = 'soak'
 PROBE = 'probe'  # an object that no robot writes and ingest does not look at
 PATIENCE_S = 60.0
-KEYS = (
-    '{"identities": [{"name": "soak", "credentials": [{"accessKey": "soak", "secretKey": "soak"}],'
-    ' "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]}'
+ACCESS_KEY, SECRET_KEY = 'loopback', 'of-no-worth'
+KEYS = json.dumps(
+    {
+        'identities': [
+            {
+                'name': ACCESS_KEY,
+                'credentials': [{'accessKey': ACCESS_KEY, 'secretKey': SECRET_KEY}],
+                'actions': ['Admin', 'Read', 'Write', 'List', 'Tagging'],
+            }
+        ]
+    }
 )
 
 
-class StorePlace:
-    """Folder, ports and environment of the server."""
+class LoopbackS3:
+    """Folder, ports, one bucket and the environment of its clients."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, bucket: str) -> None:
         """Choose free ports.
 
         Raises:
@@ -37,11 +49,12 @@ class StorePlace:
         (folder / 's3.json').write_text(KEYS)
         self._ports = _free_ports(4)
         self._s3: Any = None
-        self.uri = f's3://{BUCKET}'
+        self.bucket = bucket
+        self.uri = f's3://{bucket}'
         self.environment = {
             'AWS_ENDPOINT_URL': f'http://127.0.0.1:{self._ports[3]}',
-            'AWS_ACCESS_KEY_ID': 'soak',
-            'AWS_SECRET_ACCESS_KEY': 'soak',
+            'AWS_ACCESS_KEY_ID': ACCESS_KEY,
+            'AWS_SECRET_ACCESS_KEY': SECRET_KEY,
             'AWS_DEFAULT_REGION': 'us-east-1',
         }
 
@@ -58,7 +71,7 @@ class StorePlace:
     def fault(self) -> str:
         """Why the server does not store an object now; empty: it does."""
         try:
-            self._client().put_object(Bucket=BUCKET, Key=PROBE, Body=b'1')
+            self._client().put_object(Bucket=self.bucket, Key=PROBE, Body=b'1')
         except (BotoCoreError, ClientError) as error:
             return str(error)
         return ''
@@ -78,8 +91,8 @@ class StorePlace:
     def _make_bucket(self) -> str:
         client = self._client()
         try:
-            if BUCKET not in [one['Name'] for one in client.list_buckets()['Buckets']]:
-                client.create_bucket(Bucket=BUCKET)
+            if self.bucket not in [one['Name'] for one in client.list_buckets()['Buckets']]:
+                client.create_bucket(Bucket=self.bucket)
         except (BotoCoreError, ClientError) as error:
             return str(error)
         return self.fault()
@@ -98,10 +111,38 @@ class StorePlace:
         return self._s3
 
 
+@contextmanager
+def serving(folder: Path, bucket: str) -> Iterator[str]:
+    """Run a server; yields the bucket's address. AWS_* of this process and its children point to it.
+
+    Raises:
+        FileNotFoundError: SeaweedFS is not installed.
+        TimeoutError: it does not come up; its log is in `folder`.
+    """
+    place = LoopbackS3(folder, bucket)
+    before = {name: os.environ.get(name) for name in place.environment}
+    with (folder / 'weed.log').open('wb') as log:
+        server = subprocess.Popen(place.command(), stdout=log, stderr=log, cwd=folder)
+    os.environ.update(place.environment)
+    try:
+        place.make_bucket()
+        yield place.uri
+    finally:
+        server.kill()
+        server.wait()
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
 def _free_ports(count: int) -> list[int]:
     """Free ports whose gRPC twins (port + 10000), which SeaweedFS takes, are free too."""
     found: list[int] = []
-    candidate = 23000
+    candidate = (
+        21000 + os.getpid() % 20000
+    )  # so that two that look at the same time do not find the same
     while len(found) < count:
         candidate += 1
         with socket.socket() as one, socket.socket() as twin:
