@@ -25,7 +25,7 @@ test: setup  ## all tests but the long ones and the fault suite
 test-long: setup  ## the tests that take minutes
 	@$(ENV) python -m pytest -m long --timeout 3600 $(CHECKED) $(ARGS)
 
-test-faults: setup  ## kill, fill, break and disconnect recorder and uploader; needs root (mounts); 8 minutes
+test-faults: setup  ## kill, fill, break and disconnect recorder and uploader; needs root (mounts); 5 minutes
 	@$(ENV) OMP_NUM_THREADS=1 python -m pytest -m faults --timeout 900 src/lwd_recorder $(ARGS)
 
 lint: setup  ## ruff (style, imports, docstrings) and mypy --strict on the cores
