@@ -50,6 +50,7 @@ def _batches(frames: int, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
             'kind': pa.array(['rollout']).take(pa.array(np.zeros(rows, int))),
             'outcome': pa.array(['success', 'failure']).take(pa.array(number % 2)),
             'seed': pa.array(number.astype(np.uint64)),
+            'ended_wall_s': pa.array(1.8e9 + 20.0 * number),
             'label_names': pa.nulls(rows, pa.list_(pa.string())),
             't': pa.array(t),
             'stamp_s': pa.array(t / 30.0),
