@@ -34,7 +34,7 @@ MARK = '<!-- below: written by tools/pictures.py from the tasks in src/lwd_sim; 
 PICTURES = ROOT / 'docs' / 'pictures'
 CAPTIONS = PICTURES / 'captions.json'
 TITLES = {'trained': 'Done, at `trained`', 'shift': 'Done, at `shift`', 'failure': 'Gone wrong'}
-COLUMNS = 7
+COLUMNS = 7  # at least: every stage is shown
 WIDTH, HEIGHT = 210, 180  # px of one picture in a strip
 MAX_BYTES = 60_000
 ACROSS, ASIDE = (
@@ -135,7 +135,7 @@ def write_captions(said: dict[str, Any]) -> None:
 
 
 def strip(world: World, task: str, take: Take) -> Image:
-    """An onlooker's view above the head camera's, from left to right over time, (h, w, 3) RGB."""
+    """An onlooker's view above the head camera's, at `moments` from left to right, (h, w, 3) RGB."""
     world.reset(task, take.seed, take.shift)
     model, data = world.scene.model, world.scene.data
     model.vis.quality.offsamples = 4
@@ -146,7 +146,7 @@ def strip(world: World, task: str, take: Take) -> Image:
     onlooker.azimuth = LOOKS_FROM.get(task, ACROSS)
     columns = []
     with mujoco.Renderer(model, HEIGHT, WIDTH) as renderer:
-        for tick in np.linspace(0, len(take.qpos) - 1, COLUMNS).round().astype(int):
+        for tick in moments(take.done):
             data.qpos[:] = take.qpos[tick]
             mujoco.mj_forward(model, data)
             views = []
@@ -160,6 +160,18 @@ def strip(world: World, task: str, take: Take) -> Image:
             )
             columns.append(np.concatenate(views))
     return np.concatenate(columns, axis=1)
+
+
+def moments(done: list[int]) -> list[int]:
+    """Which ticks to draw: the first, the last, each at which a stage was done for the first time; between them, the
+    middle of the longest gap, until there are enough.
+    """
+    reached = [tick for tick in range(1, len(done)) if done[tick] > max(done[:tick])]
+    ticks = sorted({0, *reached, len(done) - 1})
+    while len(ticks) < min(COLUMNS, len(done)):
+        gap = int(np.argmax(np.diff(ticks)))
+        ticks.insert(gap + 1, (ticks[gap] + ticks[gap + 1]) // 2)
+    return ticks
 
 
 def caption(picture: Image, left: str, right: str) -> None:

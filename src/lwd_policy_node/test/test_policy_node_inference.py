@@ -74,9 +74,43 @@ def test_images_wait_for_the_joint_state_of_their_moment() -> None:
     _tick(assembler, 0)
     for camera in CAMERAS:
         assembler.put_image(camera, 3 * TICK_NS, b'')
-    assert assembler.newest_stamp_ns() is None
+    assert assembler.newest_stamp_ns() == 0
     assembler.put_joint_state(3 * TICK_NS, PROFILE.state_names, [3.0] * 20)
     assert assembler.newest_stamp_ns() == 3 * TICK_NS
+
+
+def test_cameras_that_run_free_meet_and_nothing_is_from_later() -> None:
+    """Three cameras a third of a period apart: each frame makes an observation of the newest ones."""
+    assembler = _assembler()
+    period_ns = round(NS / PROFILE.cameras[0].rate_hz)
+    taken = []
+    for number in range(9):
+        stamp_ns = number * period_ns // 3
+        assembler.put_image(CAMERAS[number % 3], stamp_ns, str(number).encode())
+        assembler.put_joint_state(stamp_ns - 1, PROFILE.state_names, [number - 0.5] * 20)
+        assembler.put_joint_state(stamp_ns + 1, PROFILE.state_names, [number + 0.5] * 20)
+        taken.append(assembler.take())
+    assert taken[:5] == [None] * 5  # until every camera has shown its rate
+    for number, found in enumerate(taken[5:], 5):
+        assert found is not None
+        stamp_ns, jpegs, state = found
+        assert stamp_ns == number * period_ns // 3
+        assert sorted(int(jpeg) for jpeg in jpegs.values()) == [number - 2, number - 1, number]
+        assert state[0] == number - 0.5
+
+
+def test_cameras_that_are_nearly_synchronous_stay_together() -> None:
+    """A frame that is a little later than its partner goes with it, not with the one after."""
+    assembler = _assembler()
+    for number in range(3):
+        for late, camera in enumerate(CAMERAS):
+            stamp_ns = number * 3 * TICK_NS + late * 1_000_000
+            assembler.put_image(camera, stamp_ns, str(number).encode())
+            assembler.put_joint_state(stamp_ns, PROFILE.state_names, [0.0] * 20)
+            found = assembler.take()
+            if found is not None:
+                assert len(set(found[1].values())) == 1
+    assert found is not None and set(found[1].values()) == {b'2'}
 
 
 def test_faults_name_the_stream() -> None:

@@ -1,8 +1,9 @@
 """Put the newest images and the joint state of their moment together: what the policy sees.
 
-One observation is one instant: the oldest of the cameras' newest frames, each other camera's frame
-nearest to it, and the joint state nearest to it. Until every stream reaches that instant there is
-no newer observation, so a lost frame delays and never mixes. Missing and late streams are named.
+One observation is one instant, and nothing in it is from later: the newest frame of each camera and the
+newest joint state up to that instant, as replay has them in the row of the same moment. The instant is the
+stamp of a frame at which no camera's newest frame is too old, so a lost frame delays and never mixes. Missing
+and late streams are named.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from lwd_policy_node.profile import RobotProfile
 
 FRAMES_KEPT = 4  # per camera: enough to find the partner of a frame when one camera lags
 STATES_KEPT = 64
-CAMERA_SLOP = 0.6  # of a camera period: free-running cameras are at most half a period apart
-STATE_SLOP = 1.5  # of a control period
+CAMERA_AGE = (
+    0.75  # of a camera period: three free-running cameras always meet within two thirds of one
+)
+STATE_AGE = 1.5  # of a control period
 CLOCK_JUMP_S = (
     1.0  # a stamp this much older than the newest means that the robot's clock restarted
 )
@@ -69,7 +72,8 @@ class ObservationAssembler:
         self._frames: dict[str, deque[tuple[int, bytes]]] = {
             camera.name: deque(maxlen=FRAMES_KEPT) for camera in profile.cameras
         }
-        self._slop_ns = {c.name: round(CAMERA_SLOP * NS / c.rate_hz) for c in profile.cameras}
+        self._period_ns = {c.name: round(NS / c.rate_hz) for c in profile.cameras}
+        self._max_state_age_ns = round(STATE_AGE * NS * profile.control_period_s)
         self._states: deque[tuple[int, npt.NDArray[np.float32]]] = deque(maxlen=STATES_KEPT)
         self._columns: tuple[tuple[str, ...], list[int]] = ((), [])
         self._bad: dict[str, str] = {}
@@ -133,26 +137,26 @@ class ObservationAssembler:
             self._bad[f'camera {camera}'] = reason
 
     def _newest(self) -> Taken | None:
-        stamps = [_newest_stamp(kept) for kept in self._frames.values()]
-        state_stamp = _newest_stamp(self._states)
-        if state_stamp is None or not stamps:
+        instants = {stamp_ns for kept in self._frames.values() for stamp_ns, _ in kept}
+        return next(filter(None, map(self._at, sorted(instants, reverse=True))), None)
+
+    def _at(self, stamp_ns: int) -> Taken | None:
+        """The observation of an instant; None if a stream is too old there, or its state is still on its way."""
+        if not self._states or self._states[-1][0] < stamp_ns:
             return None
-        known = [stamp for stamp in stamps if stamp is not None]
-        if len(known) < len(stamps):
-            return None
-        stamp_ns = min(known)
-        if state_stamp < stamp_ns:
-            return None  # the state of that moment is still on its way
         images = {}
         for name, kept in self._frames.items():
-            frame_stamp, jpeg = min(kept, key=lambda frame: abs(frame[0] - stamp_ns))
-            if abs(frame_stamp - stamp_ns) > self._slop_ns[name]:
+            found = _newest_up_to(kept, stamp_ns)
+            if found is None:
                 return None
-            images[name] = jpeg
-        nearest, state = min(self._states, key=lambda kept: abs(kept[0] - stamp_ns))
-        if abs(nearest - stamp_ns) > STATE_SLOP * NS * self._profile.control_period_s:
+            frame_ns, spacing_ns, images[name] = found
+            # With twice the profile's rate the next frame is on its way twice as early; one frame tells no rate.
+            if stamp_ns - frame_ns > CAMERA_AGE * min(spacing_ns, self._period_ns[name]):
+                return None
+        state = _newest_up_to(self._states, stamp_ns)
+        if state is None or stamp_ns - state[0] > self._max_state_age_ns:
             return None
-        return stamp_ns, images, state
+        return stamp_ns, images, state[2]
 
     def _columns_of(self, names: tuple[str, ...]) -> list[int]:
         if self._columns[0] != names:
@@ -192,6 +196,16 @@ def _put(kept: deque[tuple[int, T]], stamp_ns: int, item: T) -> None:
             return
         kept.clear()
     kept.append((stamp_ns, item))
+
+
+def _newest_up_to(kept: deque[tuple[int, T]], stamp_ns: int) -> tuple[int, int, T] | None:
+    """Stamp, distance from the one before (0 for the first) and item of the newest up to an instant, or None."""
+    before = [number for number, (item_ns, _) in enumerate(kept) if item_ns <= stamp_ns]
+    if not before:
+        return None
+    number = before[-1]
+    item_ns, item = kept[number]
+    return item_ns, item_ns - kept[number - 1][0] if number else 0, item
 
 
 def _newest_stamp(kept: deque[tuple[int, T]]) -> int | None:

@@ -6,6 +6,7 @@ set_mode; writes joint_command, executed_action, control_mode and /diagnostics.
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Sequence
@@ -114,6 +115,8 @@ class ArbiterNode(Node):
 
     def run(self, executor: Executor, leaving: Leaving) -> None:
         """Tick until the process is asked to leave."""
+        gc.collect()
+        gc.freeze()  # a full collection of all that was imported takes half a period
         self._loop.run(executor, leaving)
 
     # Inputs -------------------------------------------------------------------------------------
