@@ -66,6 +66,27 @@ def test_list_is_by_prefix_and_sorted(store: Store) -> None:
     assert list(store.list('nothing/')) == []
 
 
+def test_list_behind_a_key(store: Store) -> None:
+    for key in ('q/a/1', 'q/b/1', 'q/b/2', 'q/c/d/1'):
+        store.put_bytes(b'1234', key)
+    assert {one.key for one in store.list('q/', 'q/b/1')} == {'q/b/2', 'q/c/d/1'}
+    assert {one.key for one in store.list('q/', 'q/a/9')} == {
+        'q/b-c/1',
+        'q/b/1',
+        'q/b/2',
+        'q/c/d/1',
+    }
+    assert list(store.list('q/b/', 'q/b/2')) == []
+
+
+def test_folders_are_those_right_below(store: Store) -> None:
+    assert list(store.folders('f/')) == []
+    for key in ('f/a/1', 'f/b/x/2', 'f/b/y/1', 'f/1'):
+        store.put_bytes(b'1234', key)
+    assert list(store.folders('f/')) == ['a', 'b']
+    assert list(store.folders('f/b/')) == ['x', 'y']
+
+
 def test_move_takes_the_object_away(store: Store) -> None:
     store.put_bytes(b'damaged', 'robots/x/1')
     store.move('robots/x/1', 'quarantine/1/x')

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lwd_policy_node.profile import RobotProfile
-from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, is_identifier
+from lwd_recorder.manifest import EpisodeManifest, is_identifier
 from lwd_recorder.store import Store, StoredObject, StoreError
 
 from lwd_learner.ingest.align import AlignConfig
+from lwd_learner.ingest.arrivals import Arrivals
 from lwd_learner.ingest.episode import read_episode, read_manifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
 from lwd_learner.ingest.heap import give_back
@@ -27,8 +28,6 @@ from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.layout import ReplayError, ReplayLayout
 from lwd_learner.replay.lock import writer_lock
 from lwd_learner.replay.replay import Replay
-
-ROOT = 'robots/'
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +100,9 @@ class Ingest:
         self._config = config or IngestConfig()
         self._lock = writer_lock(replay.uri)
         self.journal = Journal(journal)
-        self._seen = {result.key: result.key_mtime_s for result in self.journal.results}
+        self._arrivals = Arrivals(store)
+        for result in self.journal.results:
+            self._arrivals.dealt_with(result.key, result.key_mtime_s)
         self._logged = {
             result.episode_id for result in self.journal.results if result.quarantined is None
         }
@@ -120,12 +121,7 @@ class Ingest:
         Raises:
             StoreError: the store cannot be listed.
         """
-        found = [
-            item
-            for item in self._store.list(ROOT)
-            if item.key.endswith(f'/{MANIFEST_NAME}') and self._seen.get(item.key) != item.mtime_s
-        ]
-        return sorted(found, key=lambda item: (item.mtime_s, item.key))
+        return self._arrivals.pending()
 
     def poll(
         self,
@@ -143,7 +139,7 @@ class Ingest:
 
         def done(result: IngestResult) -> None:
             self.journal.add(result)
-            self._seen[result.key] = result.key_mtime_s
+            self._arrivals.dealt_with(result.key, result.key_mtime_s)
             if result.quarantined is None:
                 self._logged.add(result.episode_id)
             results.append(result)
@@ -163,6 +159,7 @@ class Ingest:
                 except StoreError as error:
                     self.trouble = f'{item.key}: {error}'
                     log.warning('%s; it waits for the next poll', self.trouble)
+                    self._arrivals.look_at_everything()
                 for batch in waiting.values():
                     if batch.due(self._config):
                         self._commit(batch, done)

@@ -108,8 +108,14 @@ class Store(Protocol):
     def read_bytes(self, key: str) -> bytes:
         """Return a small object's bytes. Raises StoreError if there is none."""
 
-    def list(self, prefix: str = '') -> Iterator[StoredObject]:
-        """Yield every object whose key begins with `prefix`, in the keys' order within a folder."""
+    def list(self, prefix: str = '', after: str = '') -> Iterator[StoredObject]:
+        """Yield the objects whose keys begin with `prefix` and sort behind `after`, in order within a folder.
+
+        Of `q/b/1` and `q/b-c/1`, which comes first is the store's own affair: AWS sorts keys, others folder by folder.
+        """
+
+    def folders(self, prefix: str = '') -> Iterator[str]:
+        """Yield the names right below `prefix`, a folder's with its slash or '', that have objects below them."""
 
     def exists(self, key: str) -> bool:
         """Return whether there is an object under a key."""

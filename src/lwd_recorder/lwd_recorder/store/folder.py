@@ -105,11 +105,18 @@ class FolderStore:
         except OSError as error:
             raise StoreError(f'{key} of {self.uri}: {error.strerror or error}') from error
 
-    def list(self, prefix: str = '') -> Iterator[StoredObject]:
+    def list(self, prefix: str = '', after: str = '') -> Iterator[StoredObject]:
         """Yield the objects under a prefix; hidden files (puts under way) are none; see `Store.list`."""
         folder, _, rest = prefix.rpartition('/')
         start = self._path(folder) if folder else self.root
-        yield from self._walk(start, f'{folder}/' if folder else '', rest)
+        yield from self._walk(start, f'{folder}/' if folder else '', rest, after)
+
+    def folders(self, prefix: str = '') -> Iterator[str]:
+        """Yield the folders below a folder; see `Store.folders`."""
+        start = self._path(prefix.rstrip('/')) if prefix else self.root
+        for entry in _entries(start):
+            if entry.is_dir() and not entry.name.startswith('.'):
+                yield entry.name
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file under a key."""
@@ -173,24 +180,32 @@ class FolderStore:
             ) from error
         return path
 
-    def _walk(self, folder: Path, key_prefix: str, name_prefix: str) -> Iterator[StoredObject]:
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise StoreError(f'{folder}: cannot be listed: {error.strerror or error}') from error
-        for entry in entries:
+    def _walk(
+        self, folder: Path, key_prefix: str, name_prefix: str, after: str
+    ) -> Iterator[StoredObject]:
+        for entry in _entries(folder):
             if entry.name.startswith('.') or not entry.name.startswith(name_prefix):
                 continue
+            key = f'{key_prefix}{entry.name}'
             if entry.is_dir():
-                yield from self._walk(Path(entry.path), f'{key_prefix}{entry.name}/', '')
-            elif entry.is_file():
+                if f'{key}/' >= after or after.startswith(f'{key}/'):
+                    yield from self._walk(Path(entry.path), f'{key}/', '', after)
+            elif key > after and entry.is_file():
                 try:
                     status = entry.stat()
                 except FileNotFoundError:  # moved away between the listing and the look
                     continue
-                yield StoredObject(f'{key_prefix}{entry.name}', status.st_size, status.st_mtime)
+                yield StoredObject(key, status.st_size, status.st_mtime)
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return what is in a folder, by name; nothing when there is none."""
+    try:
+        return sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StoreError(f'{folder}: cannot be listed: {error.strerror or error}') from error
 
 
 @contextmanager

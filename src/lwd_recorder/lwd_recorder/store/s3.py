@@ -121,14 +121,24 @@ class S3Store:
         with self._named(key):
             return bytes(self._get(key).read())
 
-    def list(self, prefix: str = '') -> Iterator[StoredObject]:
+    def list(self, prefix: str = '', after: str = '') -> Iterator[StoredObject]:
         """Yield the objects under a prefix; see `Store.list`."""
         pages = self._client.get_paginator('list_objects_v2')
+        since = {'StartAfter': self.prefix + after} if after else {}
         with self._named(prefix):
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix, **since):
                 for entry in page.get('Contents', []):
                     key = entry['Key'][len(self.prefix) :]
                     yield StoredObject(key, int(entry['Size']), entry['LastModified'].timestamp())
+
+    def folders(self, prefix: str = '') -> Iterator[str]:
+        """Yield the common prefixes; see `Store.folders`."""
+        pages = self._client.get_paginator('list_objects_v2')
+        below = self.prefix + prefix
+        with self._named(prefix):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=below, Delimiter='/'):
+                for entry in page.get('CommonPrefixes', []):
+                    yield entry['Prefix'][len(below) : -1]
 
     def exists(self, key: str) -> bool:
         """Return whether there is an object under a key.
