@@ -113,13 +113,16 @@ class Soak:
             str(options.megabytes),
         ])  # fmt: skip
         robots = options.robot_ids()
+        # Robots have computers of their own; here they give way to the server's side.
+        python_on_robot = ['nice', '-n', '5', python]
         for robot in robots:
             ros = ['--ros-args', '-r', f'__ns:=/{robot}']
             self._launch(
-                f'recorder {robot}', [python, '-m', 'lwd_recorder.nodes.recorder_node', *ros]
+                f'recorder {robot}',
+                [*python_on_robot, '-m', 'lwd_recorder.nodes.recorder_node', *ros],
             )
             self._launch(f'uploader {robot}', [
-                python, '-m', 'lwd_recorder.nodes.uploader_node', *ros, '-p', f'store:={self._store.uri}',
+                *python_on_robot, '-m', 'lwd_recorder.nodes.uploader_node', *ros, '-p', f'store:={self._store.uri}',
                 '-p', 'backoff_max_s:=5.0',
             ])  # fmt: skip
         heard = ['learner', *(f'recorder {robot}' for robot in robots)]
@@ -129,7 +132,8 @@ class Soak:
         for index in range(0, len(robots), options.robots_per_process):
             some = robots[index : index + options.robots_per_process]
             self._launch(f'robots {some[0]}', [
-                python, '-m', 'lwd_bringup.soak.robots_process', str(self.home), str(bag), str(options.rate_hz),
+                *python_on_robot, '-m', 'lwd_bringup.soak.robots_process', str(self.home), str(bag),
+                str(options.rate_hz),
                 str(options.episode_s), str(options.seed), *some,
             ])  # fmt: skip
 

@@ -15,7 +15,7 @@ from lwd_recorder.manifest import MANIFEST_NAME
 from lwd_recorder.store import Store, StoredObject
 
 ROOT = 'robots/'
-LOOK_BACK = 16
+LOOK_BACK = 4
 """Episodes of a robot that every look sees again: what was delivered again, or overtaken by a more urgent one."""
 WHOLE_S = 60.0
 """Time between two looks at everything, s."""
