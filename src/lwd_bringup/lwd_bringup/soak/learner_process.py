@@ -7,15 +7,14 @@ checkpoint fault. What is bad stands in HOME/bad.jsonl before any robot hears of
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from lwd_learner.publish import Publisher
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights.wire import manifest_to_message
 
 from lwd_bringup.soak.faults import Fault
@@ -37,7 +36,7 @@ class SoakLearner:
         )
         self._locate = self._publisher.releases._locate
 
-    def run(self, period_s: float, stop: threading.Event) -> None:
+    def run(self, period_s: float, stop: StopSignal) -> None:
         """Publish until `stop`; what cannot be uploaded while the store is away is left out."""
         with self._publisher:
             due_s = time.monotonic()
@@ -91,9 +90,7 @@ class SoakLearner:
 
 def main() -> int:
     """Run until a signal."""
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     SoakLearner(Path(sys.argv[1]), float(sys.argv[3])).run(float(sys.argv[2]), stop)
     return 0
 

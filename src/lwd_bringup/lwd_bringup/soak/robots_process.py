@@ -6,13 +6,13 @@ HOME/orders/<cut|plug>-<robot>; HOME/orders/rest lets all of them come to rest.
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
 from pathlib import Path
 
 import rclpy
+from lwd_policy_node.stop_signal import StopSignal
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -27,9 +27,7 @@ def main() -> int:
     """Run until a signal."""
     home, bag = Path(sys.argv[1]), Path(sys.argv[2])
     rate_hz, episode_s, seed = float(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5])
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     sys.setswitchinterval(SWITCH_S)
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     executor = SingleThreadedExecutor()
@@ -47,9 +45,7 @@ def main() -> int:
     return 0
 
 
-def _drive(
-    robots: dict[str, LightRobot], orders: Path, period_s: float, stop: threading.Event
-) -> None:
+def _drive(robots: dict[str, LightRobot], orders: Path, period_s: float, stop: StopSignal) -> None:
     """One control tick of all robots a period; a tick that comes late is not made up for."""
     due_s = time.monotonic()
     look_s = 0.0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+from lwd_policy_node.stop_signal import StopSignal
 from rich.console import Console
 from rich.live import Live
 
@@ -42,9 +41,7 @@ class FleetCommand:
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     command = tyro.cli(FleetCommand, args=args, prog='ros2 run lwd_learner fleet')
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     view, tail = FleetView(), IngestTail(command.journal)
     server = None
     try:
@@ -62,7 +59,7 @@ def main(args: list[str] | None = None) -> int:
             server.shutdown()
 
 
-def _show(command: FleetCommand, view: FleetView, tail: IngestTail, stop: threading.Event) -> int:
+def _show(command: FleetCommand, view: FleetView, tail: IngestTail, stop: StopSignal) -> int:
     console = Console()
     if command.once:
         stop.wait(command.listen_s)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json as json_module
-import signal
 import sys
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from threading import Event
-from types import FrameType
 
 import tyro
 from lwd_policy_node.profile import ProfileError, load_profile
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_recorder.bag.schema import SchemaError
 from lwd_recorder.paths import default_store, lwd_home
 from lwd_recorder.store import StoreError, open_store
@@ -61,13 +59,7 @@ class IngestCommand:
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit code: 0 even if episodes were quarantined, 1 if ingest could not run."""
     command = tyro.cli(IngestCommand, args=args, prog='ros2 run lwd_learner ingest')
-    stop = Event()
-
-    def on_signal(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, on_signal)
+    stop = StopSignal()
     limit_arenas()
     writes_only = ReplayConfig(jpeg_cache_bytes=0, low_dimensional_bytes=0, index_rows=False)
     try:
@@ -101,7 +93,7 @@ def main(args: list[str] | None = None) -> int:
     return 0
 
 
-def _run(ingest: Ingest, command: IngestCommand, stop: Event) -> Counter[str]:
+def _run(ingest: Ingest, command: IngestCommand, stop: StopSignal) -> Counter[str]:
     counts: Counter[str] = Counter()
     console = Console(stderr=True)
     with Progress(

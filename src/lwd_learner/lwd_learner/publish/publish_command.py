@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights import KeyFileError, WeightsRefused
 
 from lwd_learner.publish.bfloat16 import Precision
@@ -62,9 +61,7 @@ class PublishCommand:
 def main(args: list[str] | None = None) -> int:
     """Run the command; return the exit code."""
     command = tyro.cli(PublishCommand, args=args, prog='ros2 run lwd_learner publish')
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    stop = StopSignal()
     try:
         publisher = Publisher(
             command.run_dir,
@@ -89,9 +86,7 @@ def main(args: list[str] | None = None) -> int:
         return 1
 
 
-def _serve(
-    command: PublishCommand, publisher: Publisher, version: int, stop: threading.Event
-) -> int:
+def _serve(command: PublishCommand, publisher: Publisher, version: int, stop: StopSignal) -> int:
     _tell(command, {'event': 'published', 'version': version})
     shown = 0
     waited_s = 0.0

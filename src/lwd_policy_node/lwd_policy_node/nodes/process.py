@@ -6,9 +6,7 @@ Here a signal is a flag that the node's loop looks at, and the context lives unt
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -21,6 +19,8 @@ from rclpy.exceptions import (
 from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+
+from lwd_policy_node.stop_signal import StopSignal
 
 Leaving = Callable[[], bool]
 """True once the process has been asked to leave."""
@@ -52,9 +52,7 @@ def run_node(
         The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr,
         without a traceback).
     """
-    asked = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+    asked = StopSignal()
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
     )

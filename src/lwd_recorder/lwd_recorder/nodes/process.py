@@ -10,14 +10,13 @@ others ask of the node (parameters).
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import rclpy
+from lwd_policy_node.stop_signal import StopSignal
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
@@ -57,9 +56,7 @@ def run(
     Returns:
         The exit code: 0 after a signal, 2 when it was set up wrongly.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = StopSignal()
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
     )
