@@ -9,7 +9,7 @@ take-over, no limits beyond the joints' own.
 from __future__ import annotations
 
 import math
-import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from lwd_learner.evaluation.rollout import ActFunction
 from lwd_recorder.bag import BagWriter
 from lwd_recorder.manifest import EpisodeManifest
-from lwd_sim.data.episode_bag import CLOCK_START_NS, SUCCESS_HOLD_S, Plan, Tape
+from lwd_sim.data.episode_bag import CLOCK_START_NS, SUCCESS_HOLD_S, Plan, Tape, manifest_of
 from lwd_sim.operator import Operator, Patience, Skill, TakeoverMonitor
 from lwd_sim.world import World
 
@@ -114,22 +114,8 @@ def roll_out(
         ended_by = 'simulator' if outcome == 'success' else 'timeout'
         tape.end(outcome, ended_by, end_ns)
         summary = bag.close()
-    manifest = EpisodeManifest(
-        episode_id=plan.episode_id,
-        robot_id=plan.robot_id,
-        profile=profile_name,
-        task=plan.task,
-        instruction=world.instruction,
-        kind=plan.kind,
-        seed=plan.seed,
-        outcome=outcome,
-        ended_by=ended_by,
-        started_s=CLOCK_START_NS / 1e9,
-        ended_s=end_ns / 1e9,
-        ended_wall_s=time.time(),
-        committed_wall_s=0.0,
-        files=summary.files,
-        topics=summary.topics,
+    manifest = replace(
+        manifest_of(plan, profile_name, world.instruction, outcome, ended_by, end_ns, summary),
         policy_versions=(version,),
         takeovers=takeovers,
         human_s=human_ticks * profile.control_period_s,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from lwd_policy_node.profile import RobotProfile
-from lwd_recorder.bag import BagWriter
+from lwd_recorder.bag import BagSummary, BagWriter
 from lwd_recorder.manifest import OUTCOMES, EpisodeManifest
 from rclpy.serialization import serialize_message
 from sensor_msgs.msg import JointState
@@ -86,12 +86,31 @@ def record(world: World, plan: Plan, profile_name: str, folder: Path) -> Episode
         ended_by = 'timeout' if timed_out else 'simulator' if outcome == 'success' else 'operator'
         tape.end(outcome, ended_by, end_ns)
         summary = bag.close()
-    manifest = EpisodeManifest(
+    manifest = replace(
+        manifest_of(plan, profile_name, world.instruction, outcome, ended_by, end_ns, summary),
+        human_s=(end_ns - CLOCK_START_NS) / 1e9,
+        notes=(f'scripted demonstration, made in {time.time() - began_s:.2f} s',),
+    )
+    manifest.save(folder)
+    return manifest
+
+
+def manifest_of(
+    plan: Plan,
+    profile_name: str,
+    instruction: str,
+    outcome: str,
+    ended_by: str,
+    end_ns: int,
+    summary: BagSummary,
+) -> EpisodeManifest:
+    """Return the manifest of an episode that ends now (simulated time `end_ns`), without takeovers."""
+    return EpisodeManifest(
         episode_id=plan.episode_id,
         robot_id=plan.robot_id,
         profile=profile_name,
         task=plan.task,
-        instruction=world.instruction,
+        instruction=instruction,
         kind=plan.kind,
         seed=plan.seed,
         outcome=outcome,
@@ -102,12 +121,7 @@ def record(world: World, plan: Plan, profile_name: str, folder: Path) -> Episode
         committed_wall_s=0.0,
         files=summary.files,
         topics=summary.topics,
-        takeovers=0,
-        human_s=(end_ns - CLOCK_START_NS) / 1e9,
-        notes=(f'scripted demonstration, made in {time.time() - began_s:.2f} s',),
     )
-    manifest.save(folder)
-    return manifest
 
 
 class Tape:
