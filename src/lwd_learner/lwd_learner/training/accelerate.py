@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from lwd_learner.training.learner import Learner
 
 
-def device_of(config: TrainConfig) -> torch.device:
-    """The configured device.
+def device_of(config: TrainConfig, rank: int = 0) -> torch.device:
+    """The configured device; of several GPUs that of this rank.
 
     Raises:
         ValueError: it is not there, or what was asked of it is not possible.
@@ -27,7 +27,7 @@ def device_of(config: TrainConfig) -> torch.device:
     low = config.device == 'cuda' and config.precision == 'bfloat16'
     if low and not torch.cuda.is_bf16_supported():
         raise ValueError('precision bfloat16: this GPU has none; use --precision float32')
-    return torch.device(config.device)
+    return torch.device(config.device, rank if config.device == 'cuda' else None)
 
 
 def autocast(config: TrainConfig) -> torch.autocast:

@@ -214,6 +214,10 @@ class TrainConfig:
     """Of products in RL updates (autocast); weights, losses and averages stay float32."""
     compile: bool = False
     """torch.compile of the networks; only on a GPU."""
+    num_workers: int = 1
+    """Processes that share every RL update, each with a GPU of its own (with device cpu: with cores of its own); the
+    batch sizes are those of all together, and multiples of it.
+    """
     threads: int = 0
     """torch threads of SFT and offline RL; 0 for all cores."""
     online_threads: int = 1

@@ -31,6 +31,7 @@ from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.critic import Critic
 from lwd_learner.training.optimisation import NotFinite, Snapshot, Step, cosine, set_rate
+from lwd_learner.training.ranks import Alone
 
 Info = dict[str, float]
 SMOOTHING = 0.05
@@ -42,8 +43,13 @@ log = logging.getLogger('train')
 class Learner:
     """Networks, optimisers and counters of RL on top of a policy that SFT has trained."""
 
-    def __init__(self, policy: Policy, config: TrainConfig) -> None:
+    def __init__(self, policy: Policy, config: TrainConfig, ranks: Alone | None = None) -> None:
         """Start at the policy; the critic starts at random.
+
+        Args:
+            policy: what SFT has trained.
+            config: of the run.
+            ranks: processes that share every update; None: there is but this one.
 
         Raises:
             ValueError: the configured device is not there.
@@ -51,7 +57,8 @@ class Learner:
         self.policy = policy
         self.config = config
         self.method = config.method
-        self.device = device_of(config)
+        self.ranks = ranks or Alone()
+        self.device = device_of(config, self.ranks.rank)
         rl = config.rl
         torch.manual_seed(config.seed + 2)
         critic = Critic(policy.config, rl.critic_hidden, rl.critic_heads, config.divl.atoms)
@@ -76,7 +83,7 @@ class Learner:
             for name, network in networks.items()
         }
         self.steps = {
-            name: Step(optimiser, list(networks[name].parameters()), rl.grad_clip)
+            name: Step(optimiser, list(networks[name].parameters()), rl.grad_clip, self.ranks)
             for name, optimiser in self.optimisers.items()
         }
         self._before = Snapshot(
@@ -120,8 +127,11 @@ class Learner:
         self.divl_config = self._divl(tau_base)
         self._set_rates(progress)
         self._before.take()
+        batch, clone_batch = self.ranks.divide(batch, clone_batch, tau_base, progress)
+        if self.ranks.rank:
+            self.generator.manual_seed(self._seed_of_member())
         try:
-            return self._update(batch.to(self.device), clone_batch)
+            return self.ranks.mean(self._update(batch.to(self.device), clone_batch))
         except NotFinite as error:
             self._before.restore()
             self.skipped += 1
@@ -138,6 +148,11 @@ class Learner:
         if self.method.tilts and self.policy.edit is not None and due:
             info |= self._actor_update(batch)
         return info
+
+    def _seed_of_member(self) -> int:
+        """Of its noise in this update: no other's, and the same after a resume."""
+        ranks = self.ranks
+        return (self.config.seed + 3) * 1_000_003 + self.step * ranks.count + ranks.rank
 
     def _divl(self, tau_base: float) -> divl.DivlConfig:
         config = replace(self.config.divl, tau_base=tau_base)
@@ -187,7 +202,7 @@ class Learner:
                 critic.readout(batch.features, batch.text, batch.state), batch.chunk, batch.steps
             )
         critic_loss, more = divl.critic_loss(q.float(), target)
-        self.q_error = (q.detach().float() - target).square().mean(0)
+        self.q_error = self.ranks.joined((q.detach().float() - target).square().mean(0))
         self._take('critic', critic_loss)
         divl.ema_update(ema, critic, self.config.rl.ema)
         return info | more
@@ -236,7 +251,7 @@ class Learner:
 
     def _actor_update(self, batch: TensorBatch) -> Info:
         assert self.policy.edit is not None
-        size, config = self.config.rl.actor_batch_size, self.config.qam
+        size, config = self.config.rl.actor_batch_size // self.ranks.count, self.config.qam
         base_head, edit_head = self.policy.expert.head, self.policy.edit.head
         features, text, state = batch.features[:size], batch.text[:size], batch.state[:size]
         with torch.no_grad(), autocast(self.config):
@@ -273,6 +288,7 @@ class Learner:
                 lambda x, t: base(x, t) + edit(x, t), x0, self.policy.config.flow_steps
             )
             info |= self._action_edit_update(self.policy.action_edit, prefix, flow, q)
+        info = self.ranks.mean(info)
         self._move_temperature(info)
         return info
 
@@ -290,7 +306,7 @@ class Learner:
         alpha = math.exp(self.log_alpha)
         loss = qam_edit.edit_policy_loss(action, log_pi, slope, alpha)
         self._take('action_edit', loss)
-        entropy = -log_pi.mean().item() / chunk.shape[-1]
+        entropy = self.ranks.mean({'': -log_pi.mean().item()})[''] / chunk.shape[-1]
         self.log_alpha = qam_edit.alpha_step(
             self.log_alpha, -entropy, config.action_edit_entropy, qam_edit.ALPHA_RATE
         )

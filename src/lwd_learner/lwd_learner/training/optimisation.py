@@ -8,6 +8,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
+from lwd_learner.training.ranks import Alone
+
 
 class NotFinite(ArithmeticError):
     """A loss or a gradient is not finite; the message names the network."""
@@ -17,21 +19,27 @@ class Step:
     """Backward, clip, step for one network; counts what it skipped."""
 
     def __init__(
-        self, optimiser: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], clip: float
+        self,
+        optimiser: torch.optim.Optimizer,
+        parameters: Sequence[nn.Parameter],
+        clip: float,
+        ranks: Alone | None = None,
     ) -> None:
-        """`clip` is the largest gradient norm of these parameters together."""
+        """`clip` is the largest gradient norm of these parameters together; `ranks` take the step together."""
         self._optimiser = optimiser
         self._parameters = list(parameters)
         self._clip = clip
+        self._ranks = ranks or Alone()
         self.skipped = 0
 
     def __call__(self, loss: Tensor) -> bool:
         """Take the step; False (and nothing changed) when the loss or a gradient is not finite."""
-        if not torch.isfinite(loss):
+        if not self._ranks.agree(torch.isfinite(loss)):
             self.skipped += 1
             return False
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        self._ranks.average(self._parameters)
         norm = nn.utils.clip_grad_norm_(self._parameters, self._clip)
         if not torch.isfinite(norm):
             self.skipped += 1

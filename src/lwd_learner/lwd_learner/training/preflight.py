@@ -44,6 +44,7 @@ from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.identity import differences
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.new_policy import new_policy
+from lwd_learner.training.team import check_team
 
 EPISODES = 24
 """Episodes read from a store, newest first, where the run folder holds no replay yet."""
@@ -268,6 +269,7 @@ class Preflight:
     def _step(self) -> str:
         """One step."""
         replay, policy, config = self._known(self._replay), self._known(self._policy), self.config
+        check_team(config)
         losses: list[str] = []
 
         def report(_: sft_stage.Cloning, info: dict[str, float]) -> bool:

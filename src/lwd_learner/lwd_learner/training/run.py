@@ -44,6 +44,7 @@ from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.stage_clock import StageClock
 from lwd_learner.training.stage_state import StageState
 from lwd_learner.training.status import Status
+from lwd_learner.training.team import Team
 from lwd_learner.training.terminal import Terminal
 
 LOG_EVERY_S = 10.0
@@ -108,6 +109,7 @@ class TrainingRun:
             self._refuse_drift(found)
         self.status = Status(config.run_dir, self.progress.logged, config.metrics_seconds)
         self._saved = time.monotonic()
+        self._team = Team(config) if config.num_workers > 1 else None
         self._ingest = Ingest(
             open_store(config.store), self.replay, self.profile, config.run_dir / 'ingest.jsonl'
         )
@@ -151,6 +153,8 @@ class TrainingRun:
         """Release the replay, the workers and the log files."""
         if self._evaluator is not None:
             self._evaluator.close()
+        if self._team is not None:
+            self._team.close()
         self._ingest.close()
         self.status.close()
 
@@ -183,8 +187,9 @@ class TrainingRun:
             cloning,
             lambda policy, replay, *rest: sft_stage.train_head(policy, replay, features, *rest),
         )
-        self.learner = Learner(self.policy, config)
+        self.learner = Learner(self.policy, config, self._team)
         self._end_stage('sft', 'offline')
+        self._let_begin(config.run_dir / 'checkpoints' / 'sft')
 
     def _begin(self) -> None:
         """A new policy, with the shipped vision tower where there is one."""
@@ -379,9 +384,15 @@ class TrainingRun:
         self._first_part = 'head'
         self.status.set(eval=dict(self.progress.evaluations), version=self.progress.version)
         if self.progress.stage != 'sft':
-            self.learner = Learner(self.policy, self.config)
+            self.learner = Learner(self.policy, self.config, self._team)
             load_learner(found, self.learner)
+            self._let_begin(found)
             self._freeze()
+
+    def _let_begin(self, checkpoint: Path) -> None:
+        """The processes that share the updates start where this one is."""
+        if self._team is not None:
+            self._team.begin(checkpoint)
 
     def _checkpoint(self, name: str, stage: StageState | None = None) -> Path:
         assert self.policy is not None
@@ -481,7 +492,8 @@ class TrainingRun:
         self.status.set(message=message, **fields)
 
     def _threads(self, count: int) -> None:
-        torch.set_num_threads(count or len(os.sched_getaffinity(0)))
+        count = count or len(os.sched_getaffinity(0))
+        torch.set_num_threads(max(1, count // self.config.num_workers))
 
 
 def record(config: TrainConfig) -> dict[str, object]:
