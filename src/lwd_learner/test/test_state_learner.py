@@ -82,7 +82,7 @@ def test_the_flow_gradient_is_that_of_the_readable_algorithm():
         0.05
     )  # the flows must differ for the loss to be more than the adjoint
     shape, start = agent.flow.shape, agent.generator.get_state()
-    info = agent._flow_gradient(batch)
+    info = agent._gradients(batch)
     flat = agent.flow.flat.clone().requires_grad_()
 
     def flow(x: Tensor, t: Tensor, weights: Tensor = flat) -> Tensor:
@@ -97,6 +97,8 @@ def test_the_flow_gradient_is_that_of_the_readable_algorithm():
 
     generator = torch.Generator()
     generator.set_state(start)
+    torch.randn(2, 16, 4, generator=generator)  # of the next action, and of cloning
+    torch.rand(16, 1, generator=generator)
     loss, _ = qam.actor_loss(
         flow,
         lambda x, t: flow(x, t, agent.reference_average.flat),
@@ -109,6 +111,26 @@ def test_the_flow_gradient_is_that_of_the_readable_algorithm():
     loss.backward()
     assert info['actor/loss'] == pytest.approx(loss.item(), rel=1e-4)
     torch.testing.assert_close(agent.flow.gradient, flat.grad, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize('backup', ['policy', 'divl'])
+def test_two_lanes_learn_what_one_does(backup):
+    """Half of the threads each for two chains, or all for one after the other: the same numbers come out."""
+    config, threads = dataclasses.replace(SMALL, backup=backup), torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            agent = StateQam(config, seed=5)
+            infos = [agent.update(a_batch(seed=i)) for i in range(3)]
+            found.append((agent.state(), infos))
+    finally:
+        torch.set_num_threads(threads)
+    (one, one_infos), (two, two_infos) = found
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=1e-4, atol=1e-6, msg=name)
+    for a, b in zip(one_infos, two_infos, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
 
 
 def test_the_critic_gradient_is_that_of_the_squared_error():
@@ -124,7 +146,7 @@ def test_the_critic_gradient_is_that_of_the_squared_error():
 def test_the_value_gradient_is_that_of_divl():
     agent, batch = StateQam(dataclasses.replace(SMALL, backup='divl', rho=0.0), seed=1), a_batch()
     assert agent.value is not None
-    y = agent._target(batch)
+    y = agent._target(batch, agent._draw(16))
     flat = agent.value.flat.clone().requires_grad_()
     x = torch.cat([batch.observation, batch.action], 1)
     ema_q = plain(agent.critic_average.flat, agent.critic.shape, x)[..., 0].mean(0, keepdim=True)

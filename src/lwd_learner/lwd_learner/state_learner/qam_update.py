@@ -2,13 +2,14 @@
 
 The update is the public code's (arXiv 2601.14234): an ensemble critic that bootstraps from the policy's next action
 (or, as LWD does, from DIVL's value), a reference flow that clones, a flow that adjoint matching tilts, Adam, averages.
-Four things make it cheap:
+Five things make it cheap:
 
 * the roll-out's passes of the flow are the loss's passes: their tapes are kept, so the loss costs only a backward;
 * an observation goes through the first layer once for all flow steps;
 * what need not go step by step does not: the adjoint's forward passes of the reference and the flow's backward pass
   take all steps as one batch, whose products two cores share well;
-* the last step's velocity of the reference serves the roll-out and the loss.
+* the last step's velocity of the reference serves the roll-out and the loss;
+* critic and flow have little to do with each other, so that each has a core of its own (`lanes`).
 
 Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` and `flow` have the formulae.
 """
@@ -25,6 +26,7 @@ from torch import Tensor
 from lwd_learner.algorithms import divl
 from lwd_learner.algorithms.flow import sigma
 from lwd_learner.state_learner.flat_adam import FlatAdam
+from lwd_learner.state_learner.lanes import both
 from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape, joined, rows_of
 
 Info = dict[str, float]
@@ -82,6 +84,36 @@ class StateBatch:
     """(B,) 1 where the whole chunk was executed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """All that one update draws."""
+
+    next_start: Tensor | None
+    """(B, D) of the next action; None where nothing bootstraps from one."""
+    clone_start: Tensor
+    """(B, D) of flow matching."""
+    clone_time: Tensor
+    """(B, 1) in [0, 1)."""
+    path: list[Tensor]
+    """x_0, then the noise of all steps but the last: T times (B, D)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollOut:
+    """One path of the current flow per state."""
+
+    observation: Tensor
+    """(B, S)."""
+    path: list[Tensor]
+    """x_0 .. x_T, each (B, D)."""
+    tapes: list[list[Tape]]
+    """Of the flow's passes at (x_i, t_i)."""
+    moved: list[Tensor]
+    """f - f_b at (x_i, t_i)."""
+    base_prefix: Tensor
+    """Of the observation in the reference."""
+
+
 class StateQam:
     """Networks, averages and optimisers of one agent."""
 
@@ -128,9 +160,8 @@ class StateQam:
             (B, D) in [-1, 1].
         """
         many = observation.repeat_interleave(best_of, 0)
-        chunks = self._sample(
-            self.flow if policy == 'flow' else self.reference, many, generator or self.generator
-        )
+        start = torch.randn(len(many), self.config.action, generator=generator or self.generator)
+        chunks = self._sample(self.flow if policy == 'flow' else self.reference, many, start)
         if best_of == 1:
             return chunks
         q = self.critic.forward(torch.cat([many, chunks], 1)).mean(0).view(-1, best_of)
@@ -139,9 +170,7 @@ class StateQam:
     @torch.no_grad()
     def update(self, batch: StateBatch) -> Info:
         """One update of all networks, or of none if anything is not finite."""
-        info = self._critic_gradient(batch, self._target(batch))
-        info |= self._reference_gradient(batch)
-        info |= self._flow_gradient(batch)
+        info = self._gradients(batch)
         norms = {name: o.norm() for name, o in self.optimisers.items()}
         found = dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))
         if not all(map(math.isfinite, [*found.values(), *info.values()])):
@@ -194,12 +223,41 @@ class StateQam:
         }
         return nets if self.value is None else {**nets, 'value': self.value}
 
+    def _gradients(self, batch: StateBatch) -> Info:
+        """Write the gradients of all networks, in three pairs of equally long halves."""
+        noise = self._draw(len(batch.observation))
+        y, rolled = both(
+            lambda: self._target(batch, noise), lambda: self._roll_out(batch.observation, noise)
+        )
+        (cloned, met), slope = both(
+            lambda: (self._reference_gradient(batch, noise), self._reference_on(rolled)),
+            lambda: self._critic_slope(batch.observation, rolled.path[-1]),
+        )
+        judged, moved = both(
+            lambda: self._critic_gradient(batch, y),
+            lambda: self._flow_gradient(rolled, slope, met),
+        )
+        return judged | cloned | moved
+
+    def _draw(self, size: int) -> Noise:
+        g, action = self.generator, self.config.action
+
+        def normal() -> Tensor:
+            return torch.randn(size, action, generator=g)
+
+        next_start = normal() if self.value is None else None
+        clone_start, clone_time = normal(), torch.rand(size, 1, generator=g)
+        return Noise(
+            next_start, clone_start, clone_time, [normal() for _ in range(self.config.steps)]
+        )
+
     # -- the critic ------------------------------------------------------------------------------
 
-    def _target(self, batch: StateBatch) -> Tensor:
+    def _target(self, batch: StateBatch, noise: Noise) -> Tensor:
         if self.value is not None:
             return self._divl_target(batch, self.value)
-        actions = self._sample(self.flow, batch.next_observation, self.generator)
+        assert noise.next_start is not None
+        actions = self._sample(self.flow, batch.next_observation, noise.next_start)
         q = self.critic_average.forward(torch.cat([batch.next_observation, actions], 1))[..., 0]
         v = q.mean(0) - self.config.rho * q.std(0, correction=0)
         return batch.reward + batch.discount * v
@@ -229,25 +287,25 @@ class StateQam:
 
     # -- the flows -------------------------------------------------------------------------------
 
-    def _reference_gradient(self, batch: StateBatch) -> Info:
+    def _reference_gradient(self, batch: StateBatch, noise: Noise) -> Info:
         """Flow matching of replay actions."""
-        noise, tape = self._noise(len(batch.action)), list[Tape]()
-        t = torch.rand(len(noise), 1, generator=self.generator)
-        x = torch.cat([batch.observation, (1 - t) * noise + t * batch.action, t], 1)
-        error = self.reference.forward(x, tape)[0] - (batch.action - noise)
+        start, t, tape = noise.clone_start, noise.clone_time, list[Tape]()
+        x = torch.cat([batch.observation, (1 - t) * start + t * batch.action, t], 1)
+        error = self.reference.forward(x, tape)[0] - (batch.action - start)
         error = error * batch.valid[:, None]
         self.reference.backward(tape, (2 / error.numel() * error)[None])
         return {'clone/loss': error.square().mean().item()}
 
-    def _flow_gradient(self, batch: StateBatch) -> Info:
+    def _roll_out(self, observation: Tensor, noise: Noise) -> RollOut:
+        """One memoryless path per state by the current flow; its last step is the reference's."""
         c, h, base = self.config, 1.0 / self.config.steps, self.reference_average
-        size, last = len(batch.observation), self.config.steps - 1
-        flow_prefix = self.flow.prefix(batch.observation)
-        base_prefix = base.prefix(batch.observation)
-        x = self._noise(size)
+        last = c.steps - 1
+        flow_prefix = self.flow.prefix(observation)
+        base_prefix = base.prefix(observation)
+        x = noise.path[0]
         path, tapes, moved = [x], list[list[Tape]](), list[Tensor]()
         for i in range(c.steps):
-            point = self._point(batch.observation, x, i * h)
+            point = self._point(observation, x, i * h)
             tape: list[Tape] = []
             f = self.flow.forward(point, tape, flow_prefix, c.observation)[0]
             f_b = base.forward(point, None, base_prefix, c.observation)[0]
@@ -257,11 +315,16 @@ class StateQam:
                 x = x + h * f_b
             else:
                 x = (1 - h / (i * h + h)) * x + 2 * h * f
-                x = x + math.sqrt(h) * sigma(i, c.steps) * self._noise(size)
+                x = x + math.sqrt(h) * sigma(i, c.steps) * noise.path[i + 1]
             path.append(x)
-        adjoint = self._critic_slope(batch.observation, x) / -c.temperature
+        return RollOut(observation, path, tapes, moved, base_prefix)
+
+    def _flow_gradient(self, rolled: RollOut, slope_at_end: Tensor, met: list[Tape]) -> Info:
+        """Carry the critic's slope back through the reference and let the flow's change match it."""
+        c, h, base = self.config, 1.0 / self.config.steps, self.reference_average
+        size = len(rolled.observation)
+        adjoint = slope_at_end / -c.temperature
         end_norm = adjoint.norm(dim=-1).mean().item()
-        met = self._reference_on(path, batch.observation, base_prefix)
         residuals = []
         for i in reversed(range(c.steps)):
             u, s = (i + 1) * h, sigma(i, c.steps)
@@ -270,21 +333,22 @@ class StateQam:
             assert slope is not None
             product = slope[:, c.observation : c.observation + c.action]
             adjoint = adjoint + h * (2 * product - adjoint / u)
-            residuals.append(2 / s * moved[i] + s * adjoint)
+            residuals.append(2 / s * rolled.moved[i] + s * adjoint)
         residual = torch.stack(residuals[::-1])
         weights = torch.tensor([4 / sigma(i, c.steps) / size for i in range(c.steps)])
         d = (weights[:, None, None] * residual).flatten(0, 1)
-        self.flow.backward(joined(tapes), d[None])
+        self.flow.backward(joined(rolled.tapes), d[None])
         loss = residual.square().sum() / size
         return {'actor/loss': loss.item(), 'actor/grad_q_norm': end_norm}
 
-    def _reference_on(self, path: list[Tensor], observation: Tensor, prefix: Tensor) -> list[Tape]:
+    def _reference_on(self, rolled: RollOut) -> list[Tape]:
         """The reference's tape at (x_i, t_i + h) of all steps, in one pass: the path is known by now."""
         steps, tape = self.config.steps, list[Tape]()
-        points = [self._point(observation, path[i], (i + 1) / steps) for i in range(steps)]
-        self.reference_average.forward(
-            torch.cat(points), tape, prefix.repeat(1, steps, 1), self.config.observation
-        )
+        points = [
+            self._point(rolled.observation, rolled.path[i], (i + 1) / steps) for i in range(steps)
+        ]
+        prefix = rolled.base_prefix.repeat(1, steps, 1)
+        self.reference_average.forward(torch.cat(points), tape, prefix, self.config.observation)
         return tape
 
     def _critic_slope(self, observation: Tensor, chunk: Tensor) -> Tensor:
@@ -296,8 +360,7 @@ class StateQam:
         assert slope is not None
         return slope[:, self.config.observation :] * (chunk.abs() <= 1)
 
-    def _sample(self, flow: Mlp, observation: Tensor, generator: torch.Generator) -> Tensor:
-        x = torch.randn(len(observation), self.config.action, generator=generator)
+    def _sample(self, flow: Mlp, observation: Tensor, x: Tensor) -> Tensor:
         prefix = flow.prefix(observation)
         for i in range(self.config.steps):
             point = self._point(observation, x, i / self.config.steps)
@@ -309,6 +372,3 @@ class StateQam:
 
     def _point(self, observation: Tensor, x: Tensor, t: float) -> Tensor:
         return torch.cat([observation, x, x.new_full((len(x), 1), t)], 1)
-
-    def _noise(self, size: int) -> Tensor:
-        return torch.randn(size, self.config.action, generator=self.generator)

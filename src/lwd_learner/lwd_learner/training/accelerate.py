@@ -27,7 +27,7 @@ def device_of(config: TrainConfig, rank: int = 0) -> torch.device:
     low = config.device == 'cuda' and config.precision == 'bfloat16'
     if low and not torch.cuda.is_bf16_supported():
         raise ValueError('precision bfloat16: this GPU has none; use --precision float32')
-    return torch.device(config.device, rank if config.device == 'cuda' else None)
+    return torch.device('cuda', rank) if config.device == 'cuda' else torch.device('cpu')
 
 
 def autocast(config: TrainConfig) -> torch.autocast:

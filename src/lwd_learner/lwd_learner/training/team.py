@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 import tyro
 from lwd_policy_node.policy import Policy
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from lwd_learner.training.checkpoint import load_learner
 from lwd_learner.training.config import TrainConfig
@@ -44,7 +45,7 @@ class Team(Ranks):
         """
         check_team(config)
         super().__init__(0, config.num_workers)
-        store = dist.TCPStore(HOST, 0, self.count, is_master=True, wait_for_workers=False)
+        store = TCPStore(HOST, 0, self.count, is_master=True, wait_for_workers=False)
         self._members = [self._start(config, rank, store.port) for rank in range(1, self.count)]
         _join(config, store, 0, self.count)
         log.info('%d processes share every update', self.count)
@@ -87,7 +88,7 @@ def check_team(config: TrainConfig) -> None:
             )
 
 
-def _join(config: TrainConfig, store: dist.TCPStore, rank: int, count: int) -> None:
+def _join(config: TrainConfig, store: TCPStore, rank: int, count: int) -> None:
     backend = 'cpu:gloo,cuda:nccl' if config.device == 'cuda' else 'gloo'
     os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo')
     store.set_timeout(START)
@@ -117,7 +118,7 @@ def member(config: TrainConfig, rank: int, count: int, port: int) -> Learner | N
     """Do what the leader orders until it says that it is over; answers what it has trained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
     torch.set_num_threads(max(1, (config.threads or os.cpu_count() or 1) // count))
-    store = dist.TCPStore(HOST, port, count, is_master=False)
+    store = TCPStore(HOST, port, count, is_master=False)
     _join(config, store, rank, count)
     ranks = Ranks(rank, count)
     learner: Learner | None = None
