@@ -30,7 +30,7 @@ from lwd_learner.training.config import (
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.ranks import _packed, _unpacked, _widths
 from lwd_learner.training.run import Stopped, TrainingRun
-from lwd_learner.training.team import Team, arguments
+from lwd_learner.training.team import Team, WorkerGoneError, arguments
 from replay_of_noise import PROFILE, make_replay
 
 SMALL = dataclasses.replace(
@@ -151,6 +151,16 @@ def test_what_fails_on_one_process_is_undone_on_all(two):
     alone.step += 1
     expected = alone.update(good, clone, 0.9)['critic/loss']
     assert leader.update(good, clone, 0.9)['critic/loss'] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_process_that_is_gone_is_named(two):
+    _, leader, _ = two
+    leader.ranks._members[0].kill()
+    with pytest.raises(RuntimeError) as lost:
+        for step in range(3):
+            leader.update(batch_of(16, step), batch_of(8, step), 0.9)
+    with pytest.raises(WorkerGoneError, match=r'worker 1 of 2 has ended .*-9.*--resume'):
+        leader.ranks.blame(lost.value)
 
 
 def test_a_stopped_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):

@@ -279,7 +279,12 @@ class TrainingRun:
         """One update of a RL stage, logged; now and then measured."""
         assert self.learner is not None and self._diagnostics is not None
         clone = data.clone_batch() if clones else None
-        info = self.learner.update(data.batch(), clone, tau_base, clock.progress)
+        try:
+            info = self.learner.update(data.batch(), clone, tau_base, clock.progress)
+        except RuntimeError as error:
+            if self._team is not None:
+                self._team.blame(error)
+            raise
         if self.learner.q_error is not None:
             data.report(self.learner.q_error.cpu().numpy())
         clock.done += 1

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,10 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 log = logging.getLogger('train')
 
 
+class WorkerGoneError(RuntimeError):
+    """A process that shared the updates has ended; the message names it."""
+
+
 class Team(Ranks):
     """The leader's side: the members are processes of its own."""
 
@@ -50,6 +55,22 @@ class Team(Ranks):
         _join(config, store, 0, self.count)
         log.info('%d processes share every update', self.count)
 
+    def blame(self, error: RuntimeError) -> None:
+        """Say who is to blame for what an exchange between processes raised; wait a little for it to end.
+
+        Raises:
+            WorkerGoneError: a member has ended.
+        """
+        give_up_s = time.monotonic() + 5.0
+        while time.monotonic() < give_up_s:
+            for rank, member in enumerate(self._members, 1):
+                if (code := member.poll()) is not None:
+                    raise WorkerGoneError(
+                        f'worker {rank} of {self.count} has ended (exit code {code}); what it said stands above. Go on '
+                        'from the last checkpoint with --resume'
+                    ) from error
+            time.sleep(0.1)
+
     def close(self) -> None:
         """Let the members leave, or end them."""
         ready = all(member.poll() is None for member in self._members)
@@ -61,7 +82,7 @@ class Team(Ranks):
             except subprocess.TimeoutExpired:
                 member.kill()
                 member.wait()
-        if ready:
+        if ready or not torch.cuda.is_available():  # NCCL would wait for who is gone
             dist.destroy_process_group()
 
     def _start(self, config: TrainConfig, rank: int, port: int) -> subprocess.Popen[bytes]:

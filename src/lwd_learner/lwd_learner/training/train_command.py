@@ -21,6 +21,7 @@ from lwd_learner.training.checkpoint import CheckpointError
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.preflight import Preflight, show
 from lwd_learner.training.run import Stopped, TrainingRun, record
+from lwd_learner.training.team import WorkerGoneError
 from lwd_learner.training.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run(config: TrainConfig) -> int:
             ReplayError,
             OSError,
             ValueError,
+            WorkerGoneError,
         ) as error:
             logging.error('train: %s', error)
             return 1
