@@ -17,8 +17,10 @@ from lwd_policy_node.policy import Policy, preset
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.algorithms.qam_config import QamConfig
+from lwd_learner.evaluation import Evaluator
 from lwd_learner.replay import Replay
 from lwd_learner.training import run as run_module
+from lwd_learner.training import stage_evaluation
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
@@ -365,14 +367,14 @@ def test_best_of_n_is_evaluated_where_a_q_was_learned(tmp_path, monkeypatch, alg
     (tmp_path / 'store').mkdir()
     asked = []
 
-    class Asked(run_module.Evaluator):
+    class Asked(Evaluator):
         def submit(self, policy, *, critic=None, best_of=1, **_):
             assert policy.exists()
             assert best_of == 1 or critic.name == 'learner.safetensors'
             asked.append(best_of)
             return []
 
-    monkeypatch.setattr(run_module, 'Evaluator', Asked)
+    monkeypatch.setattr(stage_evaluation, 'Evaluator', Asked)
     config = small_config(
         tmp_path, algorithm=algorithm, online_minutes=0, eval_episodes=2, eval_best_of=8
     )

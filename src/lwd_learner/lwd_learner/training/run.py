@@ -20,7 +20,6 @@ from lwd_policy_node.policy.pretrained import load_vision
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.store import open_store
 
-from lwd_learner.evaluation import Evaluator
 from lwd_learner.ingest import Ingest
 from lwd_learner.replay import Replay
 from lwd_learner.training import sft_stage
@@ -42,6 +41,7 @@ from lwd_learner.training.identity import differences, identity
 from lwd_learner.training.learner import Info, Learner
 from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.stage_clock import StageClock
+from lwd_learner.training.stage_evaluation import StageEvaluation
 from lwd_learner.training.stage_state import StageState
 from lwd_learner.training.status import Status
 from lwd_learner.training.team import Team
@@ -114,7 +114,7 @@ class TrainingRun:
             open_store(config.store), self.replay, self.profile, config.run_dir / 'ingest.jsonl'
         )
         self._quarantined = sum(r.quarantined is not None for r in self._ingest.journal.results)
-        self._evaluator: Evaluator | None = None
+        self._evaluation = StageEvaluation(config)
         self._logged_s = 0.0
         self._first_part = 'head'
         self.policy: Policy | None = None
@@ -151,8 +151,7 @@ class TrainingRun:
 
     def close(self) -> None:
         """Release the replay, the workers and the log files."""
-        if self._evaluator is not None:
-            self._evaluator.close()
+        self._evaluation.close()
         if self._team is not None:
             self._team.close()
         self._ingest.close()
@@ -434,41 +433,23 @@ class TrainingRun:
         self.status.set(version=self.progress.version)
 
     def _evaluate(self, stage: str) -> None:
-        """Success of a stage's checkpoint; where Q was learned and it is asked for, of the best of n by Q too."""
-        folder = self.config.run_dir / 'checkpoints' / stage
-        if self.config.eval_episodes == 0 or not (folder / 'policy.safetensors').exists():
-            return
-        self._evaluate_one(stage, folder, 1)
-        n = self.config.eval_best_of
-        if n > 1 and stage != 'sft' and self.config.method.values:
-            self._evaluate_one(f'{stage}, best of {n}', folder, n)
+        """Success of a stage's checkpoint."""
 
-    def _evaluate_one(self, name: str, folder: Path, best_of: int) -> None:
-        if name in self.progress.evaluations:
-            return
-        self._say(f'evaluating {name} on {self.config.eval_episodes} episodes')
-        if self._evaluator is None:
-            self._evaluator = Evaluator(self.config.profile, self.config.eval_workers)
-        futures = self._evaluator.submit(
-            folder / 'policy.safetensors',
-            tasks=self.config.tasks,
-            episodes=self.config.eval_episodes,
-            critic=folder / 'learner.safetensors' if best_of > 1 else None,
-            best_of=best_of,
-        )
-        while not all(future.done() for future in futures):
-            if self.stopping.is_set():
-                for future in futures:
-                    future.cancel()
-                self._check_stop()
+        def meanwhile() -> bool:
             self.poll()
             time.sleep(WAIT_S)
-        result = Evaluator.gather(futures)
-        log.info('%s: %s', name, result)
-        self.progress.evaluations[name] = result.summary()
-        self.status.set(
-            force=True, eval=dict(self.progress.evaluations), message=f'{name}: {result}'
-        )
+            return self.stopping.is_set()
+
+        for due in self._evaluation.due(stage, self.progress.evaluations):
+            self._say(f'evaluating {due.name} on {self.config.eval_episodes} episodes')
+            result = self._evaluation.run(due, meanwhile)
+            self._check_stop()
+            log.info('%s: %s', due.name, result)
+            assert result is not None
+            self.progress.evaluations[due.name] = result.summary()
+            self.status.set(
+                force=True, eval=dict(self.progress.evaluations), message=f'{due.name}: {result}'
+            )
 
     def _check_stop(self, state: Callable[[], StageState] | None = None) -> None:
         """Save and leave if asked to: inside a stage with its state."""
