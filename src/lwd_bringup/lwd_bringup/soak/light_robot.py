@@ -31,6 +31,8 @@ CLOSED_PATIENCE_S = (
     40.0  # for the recorder to close an episode, before the next begins all the same
 )
 PAUSE_S = 0.5
+STALL_S = 0.5  # without a control tick
+AFTER_STALL_S = 1.5  # an episode lasts at least so much longer
 SHORTEST_S = 2.0  # an episode cut short because the soak comes to an end lasts so long
 
 
@@ -72,7 +74,7 @@ class LightRobot:
         )  # the driving thread and a recorder's request may both end an episode
         self._episode = Episode()
         self._tick = 0
-        self._began_s = self._until_s = 0.0
+        self._began_s = self._until_s = self._stepped_s = 0.0
         self._status_due_s = 0.0
         self._in_use: LoadedWeights | None = None
         self._slot = PolicySlot()
@@ -118,6 +120,9 @@ class LightRobot:
     def step(self, now_s: float) -> None:
         """Publish one control tick, and move on from episode to episode."""
         with self._turning:
+            if now_s - self._stepped_s > STALL_S:  # who stood still has not just now succeeded
+                self._until_s = max(self._until_s, now_s + AFTER_STALL_S)
+            self._stepped_s = now_s
             self._turn(now_s)
         self._publish_tick()
         if self._client is not None and now_s >= self._status_due_s:

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -95,7 +95,7 @@ class Soak:
         self._watch.close()
 
     def start(self, bag: Path) -> None:
-        """Start every process and wait until recorders and the learner have been heard.
+        """Start every process and wait until all have been heard.
 
         Raises:
             TimeoutError: one was not.
@@ -108,34 +108,37 @@ class Soak:
             python, '-m', 'lwd_learner.ingest.command', '--store', self._store.uri, '--replay', str(replay),
             '--journal', str(journal), '--follow', '--json',
         ])  # fmt: skip
-        self._launch('learner', [
-            python, '-m', 'lwd_bringup.soak.learner_process', str(self.home), str(options.publish_every_s),
-            str(options.megabytes),
-        ])  # fmt: skip
         robots = options.robot_ids()
         # Robots have computers of their own; here they give way to the server's side.
         python_on_robot = ['nice', '-n', '5', python]
-        for robot in robots:
-            ros = ['--ros-args', '-r', f'__ns:=/{robot}']
-            self._launch(
-                f'recorder {robot}',
-                [*python_on_robot, '-m', 'lwd_recorder.nodes.recorder_node', *ros],
-            )
-            self._launch(f'uploader {robot}', [
-                *python_on_robot, '-m', 'lwd_recorder.nodes.uploader_node', *ros, '-p', f'store:={self._store.uri}',
-                '-p', 'backoff_max_s:=5.0',
-            ])  # fmt: skip
-        heard = ['learner', *(f'recorder {robot}' for robot in robots)]
-        self._wait(
-            'recorders and the learner', START_S, lambda: all(map(self._watch.heard_s, heard))
-        )
+        # First of all, and at rest: on one host DDS takes a new participant only to the first 32, so whom everybody
+        # has to find must be among those.
+        rest = self.home / 'orders' / 'rest'
+        rest.touch()
         for index in range(0, len(robots), options.robots_per_process):
             some = robots[index : index + options.robots_per_process]
             self._launch(f'robots {some[0]}', [
                 *python_on_robot, '-m', 'lwd_bringup.soak.robots_process', str(self.home), str(bag),
-                str(options.rate_hz),
-                str(options.episode_s), str(options.seed), *some,
+                str(options.rate_hz), str(options.episode_s), str(options.seed), *some,
             ])  # fmt: skip
+        self._wait_heard('robots', [f'robot {robot}' for robot in robots])
+        self._launch('learner', [
+            python, '-m', 'lwd_bringup.soak.learner_process', str(self.home), str(options.publish_every_s),
+            str(options.megabytes),
+        ])  # fmt: skip
+        for robot in robots:
+            self._launch(f'recorder {robot}', [
+                *python_on_robot, '-m', 'lwd_recorder.nodes.recorder_node', '--ros-args', '-r', f'__ns:=/{robot}',
+            ])  # fmt: skip
+        heard = ['learner', *(f'recorder {robot}' for robot in robots)]
+        self._wait_heard('recorders and the learner', heard)
+        for robot in robots:
+            self._launch(f'uploader {robot}', [
+                *python_on_robot, '-m', 'lwd_recorder.nodes.uploader_node', '--ros-args', '-r', f'__ns:=/{robot}',
+                '-p', f'store:={self._store.uri}', '-p', 'backoff_max_s:=5.0',
+            ])  # fmt: skip
+        self._wait_heard('uploaders', [f'uploader {robot}' for robot in robots])
+        rest.unlink()
 
     def run(self) -> None:
         """Let time pass and faults happen."""
@@ -268,6 +271,9 @@ class Soak:
             totals[name.partition(' ')[0]] += pages * os.sysconf('SC_PAGE_SIZE') / 1e6
         for kind, megabytes in totals.items():
             self.records.memory[kind].append((round(now_s, 1), round(megabytes, 1)))
+
+    def _wait_heard(self, what: str, names: Sequence[str]) -> None:
+        self._wait(what, START_S, lambda: all(map(self._watch.heard_s, names)))
 
     def _wait(self, what: str, limit_s: float, until: Callable[[], bool]) -> None:
         deadline_s = time.monotonic() + limit_s

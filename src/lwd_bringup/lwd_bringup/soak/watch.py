@@ -13,7 +13,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from lwd_msgs.msg import WeightsManifest
+from lwd_msgs.msg import RobotStatus, WeightsManifest
 
 
 class Watch:
@@ -34,6 +34,12 @@ class Watch:
         )
         self._node.create_subscription(
             WeightsManifest, '/lwd/weights', lambda _: self._hear('learner'), qos.WEIGHTS
+        )
+        self._node.create_subscription(
+            RobotStatus,
+            '/lwd/robot_status',
+            lambda status: self._hear(f'robot {status.robot_id}'),
+            qos.ROBOT_STATUS,
         )
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
