@@ -136,7 +136,7 @@ def test_two_lanes_learn_what_one_does(backup):
 def test_the_critic_gradient_is_that_of_the_squared_error():
     agent, batch = StateQam(SMALL, seed=1), a_batch()
     y = torch.rand(16)
-    agent._critic_gradient(batch, y)
+    agent._critic_gradient(batch, y, agent._judge(batch))
     flat = agent.critic.flat.clone().requires_grad_()
     x = torch.cat([batch.observation, batch.action], 1)
     (plain(flat, agent.critic.shape, x)[..., 0] - y).square().mean().backward()

@@ -36,8 +36,11 @@ class Cost:
 def cost(action: Callable[[], object], repeats: int) -> Cost:
     """Run twice to warm up, once to count, then `repeats` times."""
     action()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what runs in another thread is not counted
     with FlopCounterMode(display=False) as counter:
         action()
+    torch.set_num_threads(threads)
     walls, cpus = [], []
     for _ in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()

@@ -229,15 +229,19 @@ class StateQam:
         y, rolled = both(
             lambda: self._target(batch, noise), lambda: self._roll_out(batch.observation, noise)
         )
-        (cloned, met), slope = both(
-            lambda: (self._reference_gradient(batch, noise), self._reference_on(rolled)),
+        (cloned, met, judged), slope = both(
+            lambda: (
+                self._reference_gradient(batch, noise),
+                self._reference_on(rolled),
+                self._judge(batch),
+            ),
             lambda: self._critic_slope(batch.observation, rolled.path[-1]),
         )
-        judged, moved = both(
-            lambda: self._critic_gradient(batch, y),
+        learned, moved = both(
+            lambda: self._critic_gradient(batch, y, judged),
             lambda: self._flow_gradient(rolled, slope, met),
         )
-        return judged | cloned | moved
+        return learned | cloned | moved
 
     def _draw(self, size: int) -> Noise:
         g, action = self.generator, self.config.action
@@ -274,9 +278,17 @@ class StateQam:
             batch.reward, batch.discount, value.forward(batch.next_observation)[0], config
         )
 
-    def _critic_gradient(self, batch: StateBatch, y: Tensor) -> Info:
+    def _judge(self, batch: StateBatch) -> tuple[Tensor, list[Tape]]:
+        """Q of replay's chunks by every critic, (K, B), and the tape of it."""
         tape: list[Tape] = []
-        q = self.critic.forward(torch.cat([batch.observation, batch.action], 1), tape)[..., 0]
+        return self.critic.forward(torch.cat([batch.observation, batch.action], 1), tape)[
+            ..., 0
+        ], tape
+
+    def _critic_gradient(
+        self, batch: StateBatch, y: Tensor, judged: tuple[Tensor, list[Tape]]
+    ) -> Info:
+        q, tape = judged
         error = (q - y) * batch.valid
         self.critic.backward(tape, (2 / error.numel() * error)[..., None])
         return {
