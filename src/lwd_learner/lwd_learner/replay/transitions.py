@@ -96,11 +96,9 @@ class Transitions:
     def starts(self, dataset: str, first: int = 0) -> Rows:
         """Local rows >= first where a transition may start: new images, and at least one step to take."""
         index = self.replay.index(dataset)
-        rows = np.arange(first, len(index))
-        return rows[
-            index.new_image.data[first : len(index)]
-            & (index.limit.data[first : len(index)] > rows)
-        ]
+        stop = len(index)  # once: another thread may append meanwhile
+        rows = np.arange(first, stop)
+        return rows[index.new_image.data[first:stop] & (index.limit.data[first:stop] > rows)]
 
     def read(self, starts: Rows) -> Batch:
         """The transitions that start at these global rows, in their order."""
