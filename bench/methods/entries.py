@@ -77,6 +77,7 @@ MAIN = (
 
 ABLATIONS = (
     Entry('lwd, frozen reference', 'lwd', {'reference': 'frozen'}),
+    Entry('lwd, early reference', 'lwd', {'reference': 'refreshed_offline'}),
     Entry('lwd, constant tau', 'lwd', {'divl.statistic': 'constant'}),
     Entry('lwd, n = 1', 'lwd', {'offline.n_step': 1}),
     Entry('lwd, n = 10', 'lwd', {'offline.n_step': 10}),
@@ -85,7 +86,9 @@ ABLATIONS = (
     Entry('lwd, lambda 2', 'lwd', {'qam.temperature': 2.0}),
     Entry('lwd, lambda dual', 'lwd', {'qam.trust_region': 'dual'}),
 )
-"""Of LWD; its defaults are an adaptive tau, n = 3, the current flow's paths, lambda by the shift. Expectile: iql."""
+"""Of LWD; its defaults are a reference cloned further online only, an adaptive tau, n = 3, the current flow's paths,
+lambda by the shift. Expectile: iql.
+"""
 
 ENTRIES = {entry.name: entry for entry in (*MAIN, *ABLATIONS)}
 METHOD_NAMES = tuple(entry.name for entry in MAIN)

@@ -140,9 +140,9 @@ class Method:
         """The offline stage; answers means of its last updates."""
         if not self.entry.trains_offline:
             return {}
-        limits, method = self.settings.offline, self.settings.method
+        limits = self.settings.offline
         data = self._data(replay, features, limits.n_step, 0.0, 10)
-        clones = data.clone_batch if method.clones_offline else None
+        clones = data.clone_batch if self.settings.clones_offline else None
         return self._updates(data, clones, limits.tau_base, self.config.offline_updates)
 
     def online(self, replay: Replay, features: FeatureCache, round_: int) -> Info:

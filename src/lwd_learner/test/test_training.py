@@ -127,6 +127,21 @@ def test_each_algorithm_changes_what_it_should(
     assert all(np.isfinite(value) for value in info.values())
 
 
+@pytest.mark.parametrize(
+    ('changes', 'offline', 'online'),
+    [
+        ({'algorithm': 'lwd', 'reference': 'frozen'}, False, False),
+        ({'algorithm': 'lwd', 'reference': 'refreshed'}, False, True),
+        ({'algorithm': 'lwd', 'reference': 'refreshed_offline'}, True, True),
+        ({'algorithm': 'filtered_bc', 'reference': 'frozen'}, True, True),  # it has no reference
+        ({'algorithm': 'sft', 'reference': 'refreshed_offline'}, False, False),
+    ],
+)
+def test_in_which_stages_the_flow_goes_on_cloning(tmp_path, changes, offline, online):
+    config = small_config(tmp_path, **changes)
+    assert (config.clones_offline, config.clones_online) == (offline, online)
+
+
 def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):
     _, data = parts
     config = small_config(tmp_path, algorithm='recap')

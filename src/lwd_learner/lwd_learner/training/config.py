@@ -182,9 +182,9 @@ class TrainConfig:
     """LWD (DIVL + QAM); expectile IQL + QAM; or a control without a tilt: LWD's refreshed reference alone, cloning of
     successes and rescues, of demonstrations and human segments, of everything by its advantage, or SFT and no more.
     """
-    reference: Literal['refreshed', 'frozen'] = 'refreshed'
-    """QAM's reference: cloned further on online successes and rescues, or the SFT checkpoint for
-    good (paper).
+    reference: Literal['refreshed', 'refreshed_offline', 'frozen'] = 'refreshed'
+    """QAM's reference: cloned further on successes and rescues online, or from the offline stage on, or the SFT
+    checkpoint for good (paper).
     """
     sft: SftConfig = field(default_factory=SftConfig)
     """Behaviour cloning."""
@@ -245,6 +245,12 @@ class TrainConfig:
     def method(self) -> Method:
         """What `algorithm` trains, and on what."""
         return METHODS[self.algorithm]
+
+    @property
+    def clones_offline(self) -> bool:
+        """Whether the flow goes on cloning in the offline stage."""
+        early = self.method.tilts and self.reference == 'refreshed_offline'
+        return self.method.clones_offline or early
 
     @property
     def clones_online(self) -> bool:

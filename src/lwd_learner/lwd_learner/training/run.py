@@ -228,7 +228,7 @@ class TrainingRun:
             return StageState('offline', {'clock': clock.state(), 'data': data.state()})
 
         while not (clock.over or self.stopping.is_set()):
-            self._update('offline', data, config.method.clones_offline, limits.tau_base, clock)
+            self._update('offline', data, config.clones_offline, limits.tau_base, clock)
             self._checkpoint_if_due(state)
         self._check_stop(state)
         self._end_stage('offline', 'online' if config.online_minutes > 0 else 'final')
