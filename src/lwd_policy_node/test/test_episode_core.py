@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from lwd_policy_node.episode import (
     EpisodeRecord,
     JournalEntry,
     Outcome,
+    RecordingWatch,
     Scene,
     SceneSequence,
     WeightsSwap,
@@ -174,3 +176,22 @@ def test_weights_are_being_swapped_from_the_boundary_until_they_are_in_use() -> 
     assert swap.under_way(65.0) == 0
     swap.gone_back_from(3)
     assert (swap.under_way(60.1), swap.active, swap.standby) == (0, 2, 0)
+
+
+def test_an_episode_that_the_recorder_does_not_acknowledge_is_named() -> None:
+    watch = RecordingWatch(timeout_s=3.0)
+    assert watch.trouble('', 0.0) == ''
+    assert watch.trouble('a', 10.0) == '' and watch.trouble('a', 12.9) == ''
+    assert 'a is not being recorded' in watch.trouble('a', 13.0)
+    watch.acknowledged('a')
+    assert watch.trouble('a', 13.1) == ''
+    watch.acknowledged('')  # the recorder died, or its disk is full
+    assert watch.trouble('a', 16.0) == '' and 'records nothing' in watch.trouble('a', 16.2)
+    assert watch.trouble('', 30.0) == '', 'nothing runs'
+    watch.acknowledged('a')
+    assert watch.trouble('b', 31.0) == '', 'every episode has its time'
+    assert 'records a' in watch.trouble('b', 34.0)
+
+
+def test_nobody_misses_a_recorder_that_is_not_wanted() -> None:
+    assert RecordingWatch(math.inf).trouble('a', 0.0) == RecordingWatch(math.inf).trouble('a', 1e9)

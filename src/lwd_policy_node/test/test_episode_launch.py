@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lwd_policy_node.nodes import qos
 from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
@@ -127,6 +128,32 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     bench.stop(sim, signal.SIGKILL)
     bench.wait('the abort', lambda: episodes[-1].outcome == Episode.OUTCOME_ABORTED)
     assert episodes[-1].ended_by == 'simulator'
+
+
+def test_an_episode_that_is_not_recorded_is_reported(make_bench: MakeBench) -> None:
+    """No acknowledgement, or none any more: status and diagnostics say so, and the episode goes on."""
+    bench = make_bench(128, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+    found = bench.collect(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    bench.start('echo_sim')
+    bench.start('episode_node', recording_timeout_s=0.5, time_limit_s=600.0)
+    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
+    request = StartEpisode.Request(task='restock', seed=1)
+    name = bench.call(StartEpisode, 'episode/start', request).episode_id
+    bench.wait('the report', lambda: reports and reports[-1].unrecorded)
+
+    def said(level: bytes) -> bool:
+        return any(s.level == level and name in s.message for array in found for s in array.status)
+
+    bench.wait('the diagnostic', lambda: said(DiagnosticStatus.ERROR))
+    recorder = bench.node.create_publisher(String, 'recorder/recording', qos.RECORDER_STATE)
+    recorder.publish(String(data=name))
+    bench.wait('all clear', lambda: not reports[-1].unrecorded and said(DiagnosticStatus.OK))
+    bench.node.destroy_publisher(recorder)
+    bench.wait('the report', lambda: reports[-1].unrecorded)
+    assert episodes[-1].state == Episode.RUNNING
 
 
 def test_no_episode_starts_while_weights_are_being_swapped(make_bench: MakeBench) -> None:

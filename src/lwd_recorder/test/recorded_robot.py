@@ -61,6 +61,10 @@ class RobotDriver:
         ]  # fmt: skip
         self.closed: list[str] = []
         self.backlog: list[int] = []
+        self.recording: list[str] = []
+        self.node.create_subscription(
+            String, 'recorder/recording', lambda m: self.recording.append(m.data), LATCHED
+        )
         self.node.create_subscription(
             String, 'recorder/closed', lambda m: self.closed.append(m.data), LATCHED
         )

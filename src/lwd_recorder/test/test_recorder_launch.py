@@ -105,10 +105,12 @@ def test_every_message_of_three_episodes_arrives(
     recorder = start('recorder_node', 132)
     uploader = start('uploader_node', 132)
     driver.wait_for_recorder()
+    assert driver.recording == [''], 'a new recorder says that it records nothing'
     names = ['g1_01-a', 'g1_01-b', 'g1_01-c']
     for name in names:
         driver.begin(name)
         driver.run(90)
+        driver.wait_for(lambda name=name: driver.recording[-1] == name, 'acknowledgement')
         driver.end()
     driver.wait_for(lambda: driver.closed[-1:] == names[-1:], 'recorder/closed')
     driver.wait_for(lambda: len(episodes_in(tmp_path / 'store')) == 3, 'delivery')
@@ -120,6 +122,7 @@ def test_every_message_of_three_episodes_arrives(
     leaves(uploader, tmp_path)
     last = EpisodeManifest.load(episodes_in(tmp_path / 'store').pop('g1_01-last'))
     assert (last.outcome, last.ended_by) == ('aborted', 'shutdown')
+    driver.wait_for(lambda: driver.recording[-1] == '', 'word that nothing is recorded')
 
     assert driver.closed == names
     found = episodes_in(tmp_path / 'store')

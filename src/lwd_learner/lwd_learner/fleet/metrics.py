@@ -15,6 +15,7 @@ GAUGES: dict[str, tuple[str, Callable[[Any], float | None]]] = {
     'weights_version': ('version of the weights in use', lambda row: row.version),
     'weights_standby_version': ('version that waits; 0 = none', lambda row: row.standby),
     'upload_backlog_episodes': ('episodes not uploaded yet', lambda row: row.backlog),
+    'unrecorded': ('1 if an episode runs that is not recorded', lambda row: float(row.unrecorded)),
     'disk_free_bytes': ("free space of the spool's disk", lambda row: row.disk_free_gb * 1e9),
     'published_to_loaded_seconds': ('median of the last', lambda row: row.loaded_s),
     'ended_to_sampleable_seconds': ('median of the last', lambda row: row.sampleable_s),

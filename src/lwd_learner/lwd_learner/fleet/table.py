@@ -17,11 +17,12 @@ def table_of(rows: list[RobotRow]) -> Table:
         if rows
         else 'no robot heard yet: same ROS_DOMAIN_ID, same discovery?'
     )
-    refused = '\n'.join(f'{row.robot} refused {row.refused}' for row in rows if row.refused)
+    notes = [f'{row.robot} refused {row.refused}' for row in rows if row.refused]
+    notes += [f'{row.robot}: its recorder does not record' for row in rows if row.unrecorded]
     table = Table(
         title=title,
         title_justify='left',
-        caption=refused or None,
+        caption='\n'.join(notes) or None,
         caption_justify='left',
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),

@@ -31,6 +31,7 @@ class RobotRow:
     successes: int
     interventions: int
     backlog: int  # episodes not uploaded yet
+    unrecorded: bool  # its recorder does not record the episode under way
     disk_free_gb: float
     loaded_s: float | None  # median, published to loaded
     sampleable_s: float | None  # median, episode end to sampleable
@@ -98,6 +99,7 @@ class FleetView:
             successes=report.successes,
             interventions=report.takeovers,
             backlog=report.backlog,
+            unrecorded=report.unrecorded,
             disk_free_gb=round(report.disk_free_bytes / 1e9, 1),
             loaded_s=_median(self._loaded[robot]),
             sampleable_s=_median(self._sampleable[robot]),

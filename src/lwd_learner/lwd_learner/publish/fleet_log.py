@@ -52,6 +52,7 @@ class RobotReport:
     successes: int
     takeovers: int
     backlog: int
+    unrecorded: bool  # an episode runs that its recorder does not record
     disk_free_bytes: float
     last_episode_s: float
 

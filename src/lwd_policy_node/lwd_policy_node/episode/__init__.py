@@ -3,6 +3,7 @@
 from lwd_policy_node.episode.journal import EpisodeJournal, JournalEntry
 from lwd_policy_node.episode.machine import EpisodeError, EpisodeMachine
 from lwd_policy_node.episode.record import EpisodeRecord, Outcome, new_episode_id
+from lwd_policy_node.episode.recording_watch import RecordingWatch
 from lwd_policy_node.episode.sequence import Scene, SceneSequence, first_seed
 from lwd_policy_node.episode.swap import WeightsSwap
 
@@ -13,6 +14,7 @@ __all__ = [
     'EpisodeRecord',
     'JournalEntry',
     'Outcome',
+    'RecordingWatch',
     'Scene',
     'SceneSequence',
     'WeightsSwap',

@@ -7,6 +7,7 @@ in the old one belongs to it.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -28,6 +29,7 @@ from lwd_policy_node.episode import (
     EpisodeRecord,
     JournalEntry,
     Outcome,
+    RecordingWatch,
     SceneSequence,
     WeightsSwap,
     first_seed,
@@ -44,6 +46,7 @@ from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset
 from lwd_policy_node.nodes.wire import seconds
 
 WALL_TICK_S = 0.05  # how often waits are looked at
+LOOK_FOR_RECORDER_S = 1.0  # how often it is asked whether there is a recorder
 DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
 
 
@@ -66,6 +69,10 @@ class EpisodeNode(Node):
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
         self._swap = WeightsSwap(values['swap_timeout_s'])
         spool = Path(values['spool'] or home / 'spool')
+        self._recording = RecordingWatch(
+            values['recording_timeout_s'] if values['wait_for_recorder'] else math.inf
+        )
+        self._look_for_recorder_s = 0.0
         self._status = RobotStatusReporter(self, self._robot_id, self._machine, self._swap, spool)
         self._journal = EpisodeJournal(journal)
         entry, wrong = self._journal.read()
@@ -81,6 +88,12 @@ class EpisodeNode(Node):
             String,
             'recorder/closed',
             lambda message: self._sequence.closed(message.data),
+            qos.RECORDER_STATE,
+        )
+        self.create_subscription(
+            String,
+            'recorder/recording',
+            lambda message: self._recording.acknowledged(message.data),
             qos.RECORDER_STATE,
         )
         group = ReentrantCallbackGroup()
@@ -238,6 +251,7 @@ class EpisodeNode(Node):
     def _on_wall_tick(self) -> None:
         self._sim.poll()
         wall_s = time.monotonic()
+        self._watch_recording(wall_s)
         if self._scene.pending is not None:
             if self._scene.is_overdue():
                 self._fail('the simulator did not answer in time')
@@ -267,6 +281,19 @@ class EpisodeNode(Node):
             ended = None
         if ended is not None:
             self._finish(ended)
+
+    def _watch_recording(self, wall_s: float) -> None:
+        running = self._machine.running
+        if running and wall_s >= self._look_for_recorder_s:
+            self._look_for_recorder_s = wall_s + LOOK_FOR_RECORDER_S
+            if not self.count_publishers(
+                'recorder/recording'
+            ):  # what a dead one said holds no more
+                self._recording.acknowledged('')
+        trouble = self._recording.trouble(running.episode_id if running else '', wall_s)
+        self._status.recording_trouble = trouble
+        if trouble:
+            self.get_logger().error(trouble, throttle_duration_sec=10.0)
 
     def _policy_ready(self, wall_s: float) -> bool:
         """Weights are active, or waiting for them is over."""

@@ -46,7 +46,8 @@ PARAMETERS = (
         'wait_for_recorder',
         bool,
         True,
-        'In auto mode, wait for the recorder: to be ready before the first episode, then until it closed the last one.',
+        'A recorder belongs to the robot: in auto mode wait until it is ready, then until it closed the last episode; '
+        'say so if it does not record the one under way.',
     ),
     Parameter(
         'recorder_timeout_s',
@@ -54,6 +55,14 @@ PARAMETERS = (
         5.0,
         'Longest wait for the recorder (wall clock, s).',
         0.0,
+        600.0,
+    ),
+    Parameter(
+        'recording_timeout_s',
+        float,
+        3.0,
+        'An episode that the recorder has not acknowledged for this long (wall clock, s) is reported as not recorded.',
+        0.1,
         600.0,
     ),
     Parameter(

@@ -1,4 +1,4 @@
-"""One robot at a glance: gather what its nodes say and publish `/lwd/robot_status` at 1 Hz."""
+"""One robot at a glance: gather what its nodes say; publish `/lwd/robot_status` and a diagnostic at 1 Hz."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from std_msgs.msg import UInt32
@@ -34,6 +35,10 @@ class RobotStatusReporter:
         node.create_subscription(
             WeightsStatus, '/lwd/weights_status', self._on_weights, qos.WEIGHTS_STATUS
         )
+        self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+        self._clock = node.get_clock()
+        self.recording_trouble = ''
+        """Why the episode under way is not recorded; empty: it is, or none runs. Written by the node."""
         self._recorder_heard = False
         node.create_subscription(UInt32, 'recorder/backlog', self._on_backlog, qos.RECORDER_STATE)
         node.create_timer(PERIOD_S, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -79,7 +84,24 @@ class RobotStatusReporter:
         status.episodes = self._machine.ended
         status.successes = self._machine.successes
         status.disk_free_bytes = float(_free_bytes(self._spool))
+        status.unrecorded = bool(self.recording_trouble)
         self._out.publish(status)
+        self._diagnose()
+
+    def _diagnose(self) -> None:
+        trouble = self.recording_trouble
+        running = self._status.episode_id if self._machine.running else 'no episode runs'
+        message = DiagnosticArray()
+        message.header.stamp = self._clock.now().to_msg()
+        message.status = [
+            DiagnosticStatus(
+                level=DiagnosticStatus.ERROR if trouble else DiagnosticStatus.OK,
+                name=f'{self._status.robot_id}/episode_node: episode',
+                hardware_id=self._status.robot_id,
+                message=trouble or running,
+            )
+        ]
+        self._diagnostics.publish(message)
 
 
 def _free_bytes(path: Path) -> int:

@@ -12,7 +12,7 @@ LATCHED = QoSProfile(
     reliability=QoSReliabilityPolicy.RELIABLE,
     durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
 )
-"""recorder/closed, recorder/backlog: late readers get the last one."""
+"""recorder/recording, recorder/closed, recorder/backlog: late readers get the last one."""
 
 DIAGNOSTICS = QoSProfile(
     history=QoSHistoryPolicy.KEEP_LAST,

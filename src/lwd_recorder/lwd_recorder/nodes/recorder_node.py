@@ -1,8 +1,9 @@
 """recorder_node: one durable bag per episode, in the spool.
 
 Log time is the receive time on the robot clock (to one beat), publish time the header stamp. Publishes the
-latched topics `recorder/closed` (id of the last closed episode) and `recorder/backlog` (closed episodes that
-are not in the store; first published when the robot's clock is known, so it also says: ready). Calls
+latched topics `recorder/recording` (id of the episode under way, empty between episodes), `recorder/closed` (id of the
+last closed episode) and `recorder/backlog` (closed episodes that are not in the store; first published when the robot's
+clock is known, so it also says: ready). Calls
 `episode/end` for an episode that began before the recorder did, e.g. after a crash: nobody is to work for a
 recording that does not exist.
 """
@@ -78,6 +79,8 @@ class RecorderNode(Node):
             )
         self._recorder.attach(Attachment('versions.json', 'application/json', software_versions()))
         self._survey = ParameterSurvey(self, f'/{robot_id}', self._attach_parameters)
+        self._recording = self.create_publisher(String, 'recorder/recording', qos.LATCHED)
+        self._acknowledged: str | None = None
         self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
         self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.LATCHED)
         self._end_episode = self.create_client(EndEpisode, 'episode/end')
@@ -99,6 +102,7 @@ class RecorderNode(Node):
         self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.shutdown():
             self._announce(notice)
+        self._acknowledge()
         self._recorder.close()
 
     def beat(self) -> None:
@@ -108,6 +112,7 @@ class RecorderNode(Node):
         self._inputs.drain(self._take, self._recorder.on_lost)
         for notice in self._recorder.poll(self._now_ns):
             self._announce(notice)
+        self._acknowledge()
         self._abort_missed()
         self._survey.poll(self._recorder.episode_id)
         stopped = {name for name, _ in self._recorder.stopped()}
@@ -184,6 +189,12 @@ class RecorderNode(Node):
         if notice.closed:
             self._publish_backlog()
             self._closed.publish(String(data=notice.closed))
+
+    def _acknowledge(self) -> None:
+        """Say which episode is recorded, whenever that changes."""
+        if self._recorder.episode_id != self._acknowledged:
+            self._acknowledged = self._recorder.episode_id
+            self._recording.publish(String(data=self._acknowledged))
 
     def _abort_missed(self) -> None:
         """Ask once, as soon as the episode node is there to hear it."""
