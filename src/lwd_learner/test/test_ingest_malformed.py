@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from lwd_learner.ingest import Ingest, IngestConfig, StreamLimits
 from lwd_learner.ingest.bag_messages import plain_definition
 from lwd_learner.replay import Replay
+from lwd_policy_node.inference.observation import decode_images
 from lwd_recorder.bag.schema import message_definition
 
 sys.path.append(str(Path(__file__).parent))  # tests are imported by path
@@ -118,6 +120,27 @@ def test_images_are_re_encoded_to_training_size_when_asked(
     assert small == len(profile.cameras)
     image = simplejpeg.decode_jpeg(replay.jpegs(rows)[0][1])
     assert abs(image[12:, 8:].reshape(-1, 3).astype(int) - [21, 80, 128]).max() < 12
+
+
+def test_images_are_stored_as_a_policy_sees_them_where_the_profile_says_how(
+    tmp_path: Path, store, send, profile, hand_made
+):
+    """What training sees is what the robot's policy sees, but for being compressed once more."""
+    send(hand_made())
+    seen = dataclasses.replace(profile, policy_image=(40, 32))
+    replays = []
+    for name, robot in (('whole', profile), ('seen', seen)):
+        replays.append(Replay.create(tmp_path / name, robot))
+        ingest = Ingest(store, replays[-1], robot, tmp_path / f'{name}.jsonl')
+        assert [r.quarantined for r in ingest.poll()] == [None]
+    whole, small = replays
+    row = whole.all_image_rows('online')[:1]
+    names = [camera.name for camera in profile.cameras]
+    on_robot = decode_images(seen, dict(zip(names, whole.jpegs(row)[0], strict=True)))
+    stored = dict(zip(names, small.images(row)[0], strict=True))
+    for name in names:
+        assert stored[name].shape == on_robot[name].shape == (32, 40, 3)
+        assert abs(stored[name].astype(int) - on_robot[name]).mean() < 3
 
 
 def test_definitions_are_compared_by_their_fields():

@@ -5,12 +5,13 @@ is named.
 from __future__ import annotations
 
 import dataclasses
+from importlib import resources
 
 import numpy as np
 import pytest
 import torch
 from lwd_policy_node.policy import Policy, PolicyConfig, PolicyError, preset
-from lwd_policy_node.profile import load_profile
+from lwd_policy_node.profile import ProfileError, load_profile
 
 PROFILE = load_profile('g1_laptop')
 CONFIG = preset('tiny', PROFILE, label_dim=6)
@@ -176,9 +177,27 @@ def test_an_unknown_preset_is_refused_with_the_known_names():
         preset('huge', PROFILE)
 
 
+def test_a_robot_whose_cameras_differ_in_size_has_a_policy_that_sees_one_size():
+    profile = load_profile('g1')
+    config = preset('tiny', profile)
+    assert config.image_size == (224, 224)
+    images = {c.name: np.full((c.height, c.width, 3), 40, np.uint8) for c in profile.cameras}
+    stacked = Policy(config)._stack(Obs(images, np.zeros(1, np.float32)))
+    assert stacked.shape == (3, 224, 224, 3) and (stacked == 40).all()
+
+
 def test_cameras_of_different_sizes_are_refused_with_what_to_do():
-    with pytest.raises(PolicyError, match=r'g1: .*480, 848.*800, 1280.*copy of the profile'):
-        preset('tiny', load_profile('g1'))
+    profile = dataclasses.replace(load_profile('g1'), policy_image=None)
+    with pytest.raises(ProfileError, match=r'g1: .*848, 480.*1280, 800.*policy_image'):
+        preset('tiny', profile)
+
+
+def test_a_policy_image_that_is_none_is_refused(tmp_path):
+    text = (resources.files('lwd_policy_node.profile') / 'robots' / 'g1.yaml').read_text()
+    path = tmp_path / 'mine.yaml'
+    path.write_text(text.replace('height: 224', 'height: 0'))
+    with pytest.raises(ProfileError, match='policy_image is 224x0'):
+        load_profile(path)
 
 
 def test_guidance_goes_from_the_plain_law_through_the_positive_one():

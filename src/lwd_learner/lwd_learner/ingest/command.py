@@ -45,7 +45,8 @@ class IngestCommand:
     profile: str = 'g1_laptop'
     """Robot profile, by name or path of a YAML."""
     training_size: tuple[int, int] | None = None
-    """Re-encode images to this width and height; by default the robot's JPEGs are stored as they are."""
+    """Re-encode images to this width and height; by default to the profile's `policy_image`, and where it has none the
+    robot's JPEGs are stored as they are."""
     verify_every: int = 30
     """Decode one in so many images of a camera; 1 for all (14 times real time at 640x480), 0 for none."""
     follow: bool = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import simplejpeg
+from lwd_policy_node.image_size import decoded
 from lwd_policy_node.profile import Camera
 
 from lwd_learner.ingest.errors import DamagedEpisodeError
@@ -45,18 +45,14 @@ def check_jpeg(camera: str, jpeg: bytes | memoryview, size: tuple[int, int], who
 def smaller(
     camera: Camera, jpeg: bytes | memoryview, width: int, height: int, quality: int
 ) -> bytes:
-    """The picture at training size, re-encoded: decoded at the nearest larger power of two, then averaged down.
+    """The picture at training size, re-encoded.
 
     Raises:
         DamagedEpisodeError: it does not decode.
     """
     try:
-        image = simplejpeg.decode_jpeg(
-            jpeg, min_height=height, min_width=width, fastdct=True, fastupsample=True
-        )
+        image = decoded(jpeg, width, height)
     except ValueError as error:
         raise DamagedEpisodeError(f'{camera.name}: an image is no valid JPEG: {error}') from error
-    if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
     out: bytes = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality)
     return out

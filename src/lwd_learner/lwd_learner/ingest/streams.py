@@ -42,7 +42,8 @@ class StreamLimits:
     """Each image's markers, header and size are checked; one in so many of a camera is decoded too. 1 decodes all (14
     times real time at 640x480), 0 none."""
     training_size: tuple[int, int] | None = None
-    """(width, height) to re-encode images to; None stores the robot's bytes as they are."""
+    """(width, height) to re-encode images to; None: what the profile says that a policy sees, and where it says
+    nothing the robot's bytes as they are."""
     training_quality: int = 90
     """JPEG quality of re-encoded images."""
 
@@ -224,6 +225,7 @@ class Decoder:
     def _image_handler(self, camera: Camera) -> Callable[[bytes | memoryview], None]:
         stream, spool = self.streams.images[camera.name], self.streams.spools[camera.name]
         limits, size = self._limits, (camera.width, camera.height)
+        stored = limits.training_size or self._profile.policy_image or size
 
         def handle(data: bytes | memoryview) -> None:
             cdr = CdrReader(data)
@@ -235,8 +237,8 @@ class Decoder:
                 raise DamagedEpisodeError(f'{camera.name}: an image of {len(jpeg)} bytes')
             whole = limits.verify_every > 0 and len(stream) % limits.verify_every == 0
             check_jpeg(camera.name, jpeg, size, whole)
-            if limits.training_size is not None:
-                jpeg = smaller(camera, jpeg, *limits.training_size, limits.training_quality)
+            if stored != size:
+                jpeg = smaller(camera, jpeg, *stored, limits.training_quality)
             stream.add(stamp, spool.append(memoryview(jpeg)))
 
         return handle

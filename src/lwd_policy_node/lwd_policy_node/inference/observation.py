@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from lwd_policy_node.image_size import decoded
 from lwd_policy_node.profile import RobotProfile
 
 FRAMES_KEPT = 4  # per camera: enough to find the partner of a frame when one camera lags
@@ -170,7 +171,7 @@ class ObservationAssembler:
 def decode_images(
     profile: RobotProfile, jpegs: Mapping[str, bytes]
 ) -> dict[str, npt.NDArray[np.uint8]]:
-    """Decode JPEGs into RGB (h, w, 3) of the profile's sizes.
+    """Decode JPEGs of the profile's sizes into RGB (h, w, 3) of the size that a policy sees.
 
     Raises:
         StreamError: not a JPEG, or of another size; the text begins with the camera's name.
@@ -178,12 +179,17 @@ def decode_images(
     images = {}
     for camera in profile.cameras:
         try:
-            image = simplejpeg.decode_jpeg(jpegs[camera.name], colorspace='RGB')
+            jpeg = jpegs[camera.name]
+            height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+            if profile.policy_image in (None, (width, height)):
+                image = simplejpeg.decode_jpeg(jpeg, colorspace='RGB')
+            else:
+                image = decoded(jpeg, *profile.policy_image)
         except ValueError as error:
             raise StreamError(f'{camera.name}: not a JPEG image: {error}') from error
-        if image.shape != (camera.height, camera.width, 3):
+        if (width, height) != (camera.width, camera.height):
             raise StreamError(
-                f'{camera.name}: {image.shape[1]}x{image.shape[0]} pixels, the profile '
+                f'{camera.name}: {width}x{height} pixels, the profile '
                 f'{profile.name} says {camera.width}x{camera.height}'
             )
         images[camera.name] = image

@@ -158,17 +158,13 @@ def preset(
         edit: with the edit head that QAM trains.
 
     Raises:
-        PolicyError: no such preset, or the cameras differ in size.
+        PolicyError: no such preset.
+        ProfileError: the cameras differ in size, and the profile does not say what a policy sees.
     """
     if name not in PRESETS:
         raise PolicyError(f'no policy preset {name!r}; known: {", ".join(PRESETS)}')
     sized = PRESETS[name] | ({} if edit else {'edit_hidden': 0})
-    sizes = {(camera.height, camera.width) for camera in profile.cameras}
-    if len(sizes) != 1:
-        raise PolicyError(
-            f'{profile.name}: preset {name} needs cameras of one size, found {sorted(sizes)} (height, width); let the '
-            'driver publish one size and use a copy of the profile that says so'
-        )
+    width, height = profile.policy_image_size
     columns = profile.action_columns_in_state()
     relative = tuple(
         -1 if joint.name.startswith('gripper') else column
@@ -178,7 +174,7 @@ def preset(
         preset=name,
         profile=profile.name,
         cameras=tuple(camera.name for camera in profile.cameras),
-        image_size=sizes.pop(),
+        image_size=(height, width),
         state_dim=len(profile.state_columns),
         action_dim=len(profile.joints),
         horizon=profile.horizon,

@@ -14,6 +14,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from lwd_policy_node.image_size import fitted
 from lwd_policy_node.policy.config import (
     ADVANTAGE_WORDS,
     TEXT_WIDTH,
@@ -161,16 +162,16 @@ class Policy(nn.Module):
         return x if mask is None else torch.where(mask, known, x)
 
     def _stack(self, obs: Observation) -> npt.NDArray[np.uint8]:
-        shape = (*self.config.image_size, 3)
+        height, width = self.config.image_size
         frames = []
         for camera in self.config.cameras:
             frame = obs.images.get(camera)
-            if frame is None or frame.shape != shape:
-                found = 'no image' if frame is None else f'an image of shape {frame.shape}'
+            if frame is None or frame.ndim != 3 or frame.shape[2] != 3 or frame.dtype != np.uint8:
+                found = 'no image' if frame is None else f'{frame.dtype} of shape {frame.shape}'
                 raise PolicyError(
-                    f'camera {camera}: the policy needs {shape}, the observation has {found}'
+                    f'camera {camera}: the policy needs uint8 of shape (h, w, 3), the observation has {found}'
                 )
-            frames.append(frame)
+            frames.append(fitted(frame, width, height))
         return np.stack(frames)
 
     def _frozen(

@@ -54,6 +54,26 @@ class RobotProfile:
     joints: tuple[Joint, ...]
     state_names: tuple[str, ...]  # measured joints, in the order of `state_columns`
     cameras: tuple[Camera, ...]
+    policy_image: tuple[int, int] | None = (
+        None  # (width, height) of every image that a policy sees; None: the cameras'
+    )
+
+    @property
+    def policy_image_size(self) -> tuple[int, int]:
+        """(width, height) of every image that a policy sees, whatever the cameras deliver.
+
+        Raises:
+            ProfileError: it is not given, and the cameras differ in size.
+        """
+        if self.policy_image is not None:
+            return self.policy_image
+        sizes = {(camera.width, camera.height) for camera in self.cameras}
+        if len(sizes) != 1:
+            raise ProfileError(
+                f'{self.name}: cameras of {len(sizes)} sizes, {sorted(sizes)} (width, height): say in the profile what '
+                'a policy sees of them, e.g. policy_image: {width: 224, height: 224}'
+            )
+        return sizes.pop()
 
     @property
     def joint_names(self) -> tuple[str, ...]:
@@ -125,8 +145,13 @@ def _read(name_or_path: str) -> tuple[str, str]:
 def _parse(raw: dict[str, Any]) -> RobotProfile:
     joints = tuple(Joint(**item) for item in raw.pop('joints'))
     cameras = tuple(Camera(**item) for item in raw.pop('cameras'))
+    image = raw.pop('policy_image', None)
     profile = RobotProfile(
-        joints=joints, cameras=cameras, state_names=tuple(raw.pop('state_names')), **raw
+        joints=joints,
+        cameras=cameras,
+        state_names=tuple(raw.pop('state_names')),
+        policy_image=_size(**image) if image is not None else None,
+        **raw,
     )
     missing = set(profile.joint_names) - set(profile.state_names)
     if missing:
@@ -137,3 +162,11 @@ def _parse(raw: dict[str, Any]) -> RobotProfile:
                 f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]'
             )
     return profile
+
+
+def _size(width: int, height: int) -> tuple[int, int]:
+    if not all(isinstance(side, int) and side >= 16 for side in (width, height)):
+        raise ValueError(
+            f'policy_image is {width}x{height}; both must be whole numbers from 16 on'
+        )
+    return width, height

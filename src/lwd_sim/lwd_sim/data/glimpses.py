@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import mujoco
 import numpy as np
 import numpy.typing as npt
+from lwd_policy_node.image_size import fitted
 from lwd_policy_node.profile import RobotProfile, load_profile
 
 from lwd_sim.operator import Operator, Skill
@@ -117,7 +118,14 @@ def _glimpse(
             world.reset(task, seed)
             _disturb(world, bank, rng)
             seen = world.observe()
-            images.append(np.stack([seen.images[camera.name] for camera in world.profile.cameras]))
+            images.append(
+                np.stack(
+                    [
+                        fitted(seen.images[camera.name], *world.profile.policy_image_size)
+                        for camera in world.profile.cameras
+                    ]
+                )
+            )
             labels.append(np.concatenate([world.label(), _from_hands(world)]))
             texts.append(seen.instruction)
     return np.stack(images), np.stack(labels), texts
