@@ -381,14 +381,44 @@ def test_clean_action_velocity_is_finite_at_t_one():
     )
 
 
+class SmallNet(torch.nn.Module):
+    """(x, t) of (..., 3) -> (..., 2). Every flow step has scales and offsets of its own: without them the late steps,
+    whose loss weighs fifty times that of the early ones, decide what the shared layers learn, and the early ones, which
+    decide the mode, stay noisy (total variation .01 to .05 from run to run).
+    """
+
+    def __init__(self, steps: int, hidden: int = 128) -> None:
+        super().__init__()
+        self.steps, self.hidden = steps, hidden
+        self.layers = torch.nn.ModuleList(
+            [
+                torch.nn.Linear(2, hidden),
+                torch.nn.Linear(hidden, hidden),
+                torch.nn.Linear(hidden, 2),
+            ]
+        )
+        self.of_step = torch.nn.Embedding(steps, 4 * hidden + 2)
+        torch.nn.init.zeros_(self.of_step.weight)
+
+    def forward(self, z: Tensor) -> Tensor:
+        step = (z[..., 2] * self.steps).round().long().clamp(max=self.steps - 1)
+        *sizes, last = [self.hidden] * 4 + [2]
+        scale1, offset1, scale2, offset2, scale3 = self.of_step(step).split([*sizes, last], -1)
+        h = torch.nn.functional.silu(self.layers[0](z[..., :2]) * (1 + scale1) + offset1)
+        h = torch.nn.functional.silu(self.layers[1](h) * (1 + scale2) + offset2)
+        out: Tensor = self.layers[2](h) * (1 + scale3)
+        return out
+
+
 @pytest.mark.long
 def test_four_mode_mixture_gets_the_right_weights_from_a_small_net():
-    """Answer 4: centres (+-.5, +-.5), sd .15, Q = a_1 + .5 a_2: weights .455/.167/.102/.276 within
-    a total variation of .025, and .005 for counting 20,000 samples.
+    """Answer 4: centres (+-.5, +-.5), sd .15, Q = a_1 + .5 a_2, weights .455/.167/.102/.276: after 3,000 steps a small
+    net is .025 away in total variation. That is T = 10's own error, not the net's: five nets came to .022 to .027.
     """
     torch.manual_seed(0)
     centres = torch.tensor([[0.5, 0.5], [-0.5, 0.5], [-0.5, -0.5], [0.5, -0.5]])
     s2 = 0.15**2
+    steps = 3000
 
     def base(x: Tensor, t: Tensor) -> Tensor:
         v = ((1 - t) ** 2 + t**2 * s2)[..., None]
@@ -397,30 +427,28 @@ def test_four_mode_mixture_gets_the_right_weights_from_a_small_net():
         t1 = t[..., None]
         return (weight * (centres + (t1 * s2 - (1 - t1)) / v * offset)).sum(-2)
 
-    net = torch.nn.Sequential(
-        torch.nn.Linear(3, 128),
-        torch.nn.SiLU(),
-        torch.nn.Linear(128, 128),
-        torch.nn.SiLU(),
-        torch.nn.Linear(128, 2),
-    )
+    net = SmallNet(10)
+    average = torch.optim.swa_utils.AveragedModel(net)
 
-    def flow(x: Tensor, t: Tensor) -> Tensor:
+    def flow(x: Tensor, t: Tensor, net: torch.nn.Module = net) -> Tensor:
         return base(x, t).detach() + net(torch.cat([x, t.expand(*x.shape[:-1], 1)], -1))
 
-    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3)
+    optimiser = torch.optim.Adam(net.parameters(), lr=3e-3)
     config = QamConfig(steps=10, discretisation='euler', box=1e9)
     q = linear_q(torch.tensor([1.0, 0.5]))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 3000)
-    for _ in range(3000):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    for step in range(steps):
         loss, _ = qam.actor_loss(flow, base, q, torch.randn(256, 2), config, temperature=1.0)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
+        if step >= steps // 3:
+            average.update_parameters(net)
     with torch.no_grad():
-        ends = flows.sample_ode(flow, torch.randn(20_000, 2), 10)
+        start = torch.randn(100_000, 2)
+        ends = flows.sample_ode(lambda x, t: flow(x, t, average), start, 10)
     mode = (ends[:, None] - centres).square().sum(-1).argmin(-1)
     share = torch.bincount(mode, minlength=4) / len(mode)
-    variation = 0.5 * (share - torch.tensor([0.455, 0.167, 0.102, 0.276])).abs().sum()
-    assert variation < 0.03
+    variation = 0.5 * (share - torch.tensor([0.455, 0.167, 0.102, 0.276])).abs().sum().item()
+    assert variation == pytest.approx(0.025, abs=0.005)
