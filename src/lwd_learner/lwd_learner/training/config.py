@@ -209,7 +209,7 @@ class TrainConfig:
     seed: int = 0
     """Of weights, batches and noise."""
     device: Literal['cpu', 'cuda'] = 'cpu'
-    """Where RL's updates are computed; SFT and features are computed on the CPU."""
+    """Where networks are trained and images encoded."""
     precision: Literal['float32', 'bfloat16'] = 'float32'
     """Of products in RL updates (autocast); weights, losses and averages stay float32."""
     compile: bool = False

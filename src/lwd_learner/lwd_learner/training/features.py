@@ -1,5 +1,5 @@
 """Features of the frozen vision encoder, kept in memory per image row so that no image is decoded
-twice.
+twice. They are made where the encoder is, and kept in the memory of the host.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def encoder_hash(policy: Policy) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(policy.encoder.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().contiguous().numpy().tobytes())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
 
 
@@ -89,5 +89,9 @@ class FeatureCache:
     def _encode_block(self, name: str, local: Rows) -> Tensor:
         words = self._replay.instructions
         sentences = [words[i] for i in self._replay.index(name).instruction.data[local].tolist()]
+        encoder = self._policy.encoder
+        device = next(encoder.parameters()).device
         images = image_tensor(self._replay.images(self._replay.global_rows(name, local)))
-        return self._policy.encoder(images, self._policy.sentences.embed(sentences))  # type: ignore[no-any-return]
+        text = self._policy.sentences.embed(sentences)
+        features: Tensor = encoder(images.to(device), text.to(device))
+        return features.cpu()

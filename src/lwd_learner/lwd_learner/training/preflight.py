@@ -33,6 +33,7 @@ from lwd_learner.replay import DATASETS, Replay, ReplayError, Transitions
 from lwd_learner.replay.layout import SOURCE_HUMAN
 from lwd_learner.replay.segments import CUT, FAILURE, SUCCESS
 from lwd_learner.training import sft_stage
+from lwd_learner.training.accelerate import device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     latest_checkpoint,
@@ -278,13 +279,14 @@ class Preflight:
                 raise Wrong(f'the loss of cloning is {info["sft/loss"]}')
             return True
 
+        device = device_of(config)
         once = dataclasses.replace(config.sft, steps=1, seconds=0, head_steps=1, head_seconds=0)
         if not self._shipped:
-            cloning = sft_stage.images_cloning(policy, replay, once, config.seed)
+            cloning = sft_stage.images_cloning(policy, replay, once, config.seed, device)
             sft_stage.train_images(policy, replay, once, cloning, report)
-        cloning = sft_stage.head_cloning(policy, replay, once, config.seed)
+        cloning = sft_stage.head_cloning(policy, replay, once, config.seed, device)
         sft_stage.train_head(policy, replay, FeatureCache(replay, policy), once, cloning, report)
-        policy.encoder.requires_grad_(False)
+        policy.encoder.to(device).requires_grad_(False)
         features = FeatureCache(replay, policy)
         learner = Learner(policy, config)
         share = config.online.online_share if replay.episodes('online') else 0.0

@@ -23,6 +23,7 @@ from lwd_recorder.store import open_store
 from lwd_learner.ingest import Ingest
 from lwd_learner.replay import Replay
 from lwd_learner.training import sft_stage
+from lwd_learner.training.accelerate import device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
@@ -88,6 +89,7 @@ class TrainingRun:
             terminal: shows progress; None: the log does.
 
         Raises:
+            ValueError: the configured device is not there.
             CheckpointError: the folder holds another run and `resume` was not asked for, or one that was made from
                 another configuration, replay or code.
         """
@@ -102,6 +104,7 @@ class TrainingRun:
                 'or another --run-dir'
             )
         self._found = found
+        self._device = device_of(config)
         self._announcer, self._terminal = announcer, terminal
         self.progress, self._under_way = load_progress(found) if found else (Progress(), None)
         self.replay = Replay.create(config.run_dir / 'replay', self.profile)
@@ -176,12 +179,16 @@ class TrainingRun:
         assert self.policy is not None
         part = self._under_way.part if self._under_way else self._first_part
         if part == 'images':
-            cloning = sft_stage.images_cloning(self.policy, self.replay, config.sft, config.seed)
+            cloning = sft_stage.images_cloning(
+                self.policy, self.replay, config.sft, config.seed, self._device
+            )
             self._clone(cloning, sft_stage.train_images)
         self._freeze()
         features = self.features
         assert features is not None
-        cloning = sft_stage.head_cloning(self.policy, self.replay, config.sft, config.seed)
+        cloning = sft_stage.head_cloning(
+            self.policy, self.replay, config.sft, config.seed, self._device
+        )
         self._clone(
             cloning,
             lambda policy, replay, *rest: sft_stage.train_head(policy, replay, features, *rest),
@@ -358,7 +365,7 @@ class TrainingRun:
     def _freeze(self) -> None:
         """The encoder is final: cache its features of everything."""
         assert self.policy is not None
-        self.policy.encoder.requires_grad_(False)
+        self.policy.encoder.to(self._device).requires_grad_(False)
         self._say('encoding every image once')
         self.features = FeatureCache(self.replay, self.policy)
         self.features.fill()

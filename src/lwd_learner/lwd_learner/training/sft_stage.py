@@ -33,6 +33,8 @@ Report = Callable[['Cloning', dict[str, float]], bool]
 HEAD_BATCH = 256
 """Observations of a step of the expert alone: they cost little, for their images are encoded already."""
 
+CPU = torch.device('cpu')
+
 LARGEST_SCALE_M = 0.05
 """Largest unit of a label's error: which side of the table an item is on must not drown where on it."""
 
@@ -58,7 +60,7 @@ class LabelScale:
         """Huber loss in units of the labels' spread."""
         if labels.shape[1] == 0:
             return predicted.sum() * 0.0
-        target = (torch.from_numpy(labels) - self.mean) / self.scale
+        target = ((torch.from_numpy(labels) - self.mean) / self.scale).to(predicted.device)
         known = torch.isfinite(target)
         error = torch.where(known, predicted - target.nan_to_num(), 0.0)
         huber = functional.huber_loss(error, torch.zeros_like(error), reduction='sum', delta=HUBER)
@@ -108,16 +110,17 @@ class Cloning:
         lr: float,
         seed: int,
         clock: StageClock,
+        device: torch.device = CPU,
     ) -> None:
-        """Begin at the modules as they are; `lr` is the peak rate."""
-        self.part, self.sampler, self.clock = part, sampler, clock
+        """Begin at the modules as they are, and keep them on `device`; `lr` is the peak rate."""
+        self.part, self.sampler, self.clock, self.device = part, sampler, clock, device
         self.lr = lr
-        self.parameters = [p for module in modules for p in module.parameters()]
+        self.parameters = [p for module in modules for p in module.to(device).parameters()]
         self.optimiser = torch.optim.AdamW(
             self.parameters, lr=lr, weight_decay=config.weight_decay
         )
         self.averaged = Averaged(modules)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
         self.rng = np.random.default_rng(seed)
         self._step = Step(self.optimiser, self.parameters, 1.0)
 
@@ -128,7 +131,8 @@ class Cloning:
 
     def noisy(self, state: Tensor, config: SftConfig) -> Tensor:
         """Normalised states with the noise of training."""
-        return state + config.state_noise * torch.randn(state.shape, generator=self.generator)
+        noise = torch.randn(state.shape, generator=self.generator, device=self.device)
+        return state + config.state_noise * noise
 
     def step(self, loss: Tensor, warmup: float) -> None:
         """Take one step at the rate that the clock asks for, and average."""
@@ -166,7 +170,9 @@ class Cloning:
         load_optimiser(self.optimiser, tensors, 'optimiser.')
 
 
-def images_cloning(policy: Policy, replay: Replay, config: SftConfig, seed: int) -> Cloning:
+def images_cloning(
+    policy: Policy, replay: Replay, config: SftConfig, seed: int, device: torch.device = CPU
+) -> Cloning:
     """Encoder and expert, on all offline episodes."""
     horizon = policy.config.horizon
     sampler = Sampler(
@@ -174,17 +180,20 @@ def images_cloning(policy: Policy, replay: Replay, config: SftConfig, seed: int)
     )
     clock = StageClock(config.steps, config.seconds)
     modules = [policy.encoder, policy.expert]
-    return Cloning('images', modules, sampler, config, config.lr, seed, clock)
+    return Cloning('images', modules, sampler, config, config.lr, seed, clock, device)
 
 
-def head_cloning(policy: Policy, replay: Replay, config: SftConfig, seed: int) -> Cloning:
+def head_cloning(
+    policy: Policy, replay: Replay, config: SftConfig, seed: int, device: torch.device = CPU
+) -> Cloning:
     """The expert alone, on successful offline episodes."""
     horizon = policy.config.horizon
     sampler = Sampler(
         replay, SamplerConfig(HEAD_BATCH, horizon=horizon, seed=seed + 1), successful
     )
     clock = StageClock(config.head_steps, config.head_seconds)
-    return Cloning('head', [policy.expert], sampler, config, 0.5 * config.lr, seed + 1, clock)
+    modules = [policy.expert]
+    return Cloning('head', modules, sampler, config, 0.5 * config.lr, seed + 1, clock, device)
 
 
 def train_images(
@@ -195,27 +204,27 @@ def train_images(
         'offline'
     ]  # what came later has no say in the scale
     scale = LabelScale(replay.index('offline').label.data[:known])
+    device = cloning.device
     while not cloning.clock.over:
         batch = cloning.sampler.sample()
         images = image_tensor(
             shift_images(replay.images(batch.row), config.image_shift_px, cloning.rng)
-        )
+        ).to(device)
         raw_state = torch.from_numpy(batch.state)
-        state = cloning.noisy(policy.norm.state(raw_state), config)
-        text = sentences_of(replay, policy, batch.instruction_id)
+        state = cloning.noisy(policy.norm.state(raw_state).to(device), config)
+        text = sentences_of(replay, policy, batch.instruction_id).to(device)
         features = policy.encoder(images, text)
         prefix = policy.expert.encode(features, text, state)
         context = policy.expert.head.c_in(prefix)
-        chunk = policy.norm.chunk(torch.from_numpy(batch.action), raw_state)
-        entries = (
-            torch.from_numpy(batch.mask).repeat_interleave(policy.config.action_dim, 1).float()
-        )
+        chunk = policy.norm.chunk(torch.from_numpy(batch.action), raw_state).to(device)
+        steps = torch.from_numpy(batch.mask).to(device)
+        entries = steps.repeat_interleave(policy.config.action_dim, 1).float()
         loss, info = flow_matching_loss(
             _head(policy, context),
             chunk,
             entries,
             cloning.generator,
-            weight=torch.from_numpy(batch.success).float(),
+            weight=torch.from_numpy(batch.success).float().to(device),
             draws=config.draws,
         )
         labels = scale.loss(
@@ -237,7 +246,7 @@ def train_head(
 ) -> None:
     """Train the expert alone on cached features of successful offline episodes."""
     while not cloning.clock.over:
-        batch = to_tensors(cloning.sampler.sample(), replay, policy, features)
+        batch = to_tensors(cloning.sampler.sample(), replay, policy, features).to(cloning.device)
         state = cloning.noisy(batch.state, config)
         context = policy.expert.head.c_in(policy.expert.encode(batch.features, batch.text, state))
         loss, info = flow_matching_loss(
