@@ -13,30 +13,20 @@ import pytest
 import torch
 import torch.distributed.tensor  # with annotations of torch.Generator, which is replaced below
 from lwd_learner.algorithms.qam_config import QamConfig
-from lwd_learner.replay import Replay
 from lwd_learner.training import learner as learner_module
 from lwd_learner.training import sft_stage
-from lwd_learner.training.config import RlConfig, SftConfig, TrainConfig
+from lwd_learner.training.config import SftConfig
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.learner import Learner
-from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.policy import Policy
 from torch.fx.experimental import _config as fx_config
 
 sys.path.append(str(Path(__file__).parent))  # tests are imported by path
 
-from replay_of_noise import PROFILE, make_replay
+from small_learner import SMALL, small_config, small_world
 
 META = torch.device('meta')
-SMALL = dataclasses.replace(
-    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
-)
-
-
-@pytest.fixture
-def replay(tmp_path: Path) -> Replay:
-    make_replay(tmp_path / 'replay')
-    return Replay.open(tmp_path / 'replay')
 
 
 @pytest.fixture
@@ -79,9 +69,8 @@ def test_meta_tensors_do_not_mix_with_the_cpu() -> None:
         torch.ones(3) + torch.ones(3, device=META)
 
 
-def test_sft_keeps_to_its_device(replay: Replay, numbers: None) -> None:
-    policy = Policy(SMALL)
-    sft_stage.fit_statistics(policy, replay, 0.99)
+def test_sft_keeps_to_its_device(tmp_path: Path, numbers: None) -> None:
+    replay, policy, _ = small_world(tmp_path)
     features = FeatureCache(replay, Policy(SMALL))
     features.fill()
     config = SftConfig(steps=2, seconds=0, head_steps=2, head_seconds=0, batch_size=8)
@@ -112,12 +101,10 @@ def test_sft_keeps_to_its_device(replay: Replay, numbers: None) -> None:
     ],
 )
 def test_an_update_keeps_to_its_device(
-    replay: Replay, numbers: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: dict
+    tmp_path: Path, numbers: None, monkeypatch: pytest.MonkeyPatch, changes: dict
 ) -> None:
-    rl = RlConfig(
-        batch_size=16, critic_hidden=16, clone_batch_size=8, actor_batch_size=4, actor_every=1
-    )
-    config = dataclasses.replace(TrainConfig(run_dir=tmp_path, rl=rl), **changes)
+    replay, *_ = small_world(tmp_path)
+    config = small_config(tmp_path, **changes)
     shape = dataclasses.replace(SMALL, action_edit=config.qam.action_edit)
     if config.method.conditions:
         shape = dataclasses.replace(shape, edit_hidden=0, guidance=1.5)

@@ -14,56 +14,33 @@ import torch
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
-from lwd_learner.replay import Replay, Sampler, SamplerConfig
+from lwd_learner.replay import Sampler, SamplerConfig
 from lwd_learner.training.config import (
     OfflineConfig,
     OnlineConfig,
-    RlConfig,
     SftConfig,
     TrainConfig,
 )
 from lwd_learner.training.data import StageData
 from lwd_learner.training.diagnostics import Diagnostics
-from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.held_out import HeldOut, auc, seen
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.run import TrainingRun
-from lwd_learner.training.sft_stage import fit_statistics
 from lwd_learner.training.terminal import Terminal
-from lwd_policy_node.policy import Policy, preset
-from replay_of_noise import PROFILE, make_replay
+from replay_of_noise import make_replay
+from small_learner import SMALL_RL, small_config, small_world
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-SMALL = dataclasses.replace(
-    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
-)
 
 
 def config_of(folder: Path, **changes: object) -> TrainConfig:
-    config = TrainConfig(
-        run_dir=folder / 'train',
-        store=str(folder / 'store'),
-        rl=RlConfig(
-            batch_size=16,
-            critic_hidden=16,
-            clone_batch_size=8,
-            actor_batch_size=4,
-            actor_every=1,
-            held_out_every=2,
-        ),
-    )
-    return dataclasses.replace(config, **changes)
+    rl = dataclasses.replace(SMALL_RL, held_out_every=2)
+    return small_config(folder, **{'rl': rl} | changes)
 
 
 @pytest.fixture
 def world(tmp_path):
     """(replay, policy, features) of six offline and four online episodes."""
-    make_replay(tmp_path / 'replay')
-    replay = Replay.open(tmp_path / 'replay')
-    torch.manual_seed(0)
-    policy = Policy(SMALL)
-    fit_statistics(policy, replay, 0.99)
-    return replay, policy, FeatureCache(replay, policy)
+    return small_world(tmp_path)
 
 
 def test_auc_is_the_share_of_pairs_in_the_right_order():

@@ -14,7 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 import tyro
-from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.policy import Policy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.training import team as team_module
@@ -22,8 +22,6 @@ from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.checkpoint import Progress, save_checkpoint
 from lwd_learner.training.config import (
     OfflineConfig,
-    OnlineConfig,
-    RlConfig,
     SftConfig,
     TrainConfig,
 )
@@ -31,11 +29,9 @@ from lwd_learner.training.learner import Learner
 from lwd_learner.training.ranks import _packed, _unpacked, _widths
 from lwd_learner.training.run import Stopped, TrainingRun
 from lwd_learner.training.team import Team, WorkerGoneError, arguments
-from replay_of_noise import PROFILE, make_replay
+from replay_of_noise import make_replay
+from small_learner import SMALL, small_config
 
-SMALL = dataclasses.replace(
-    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
-)
 MEMBER = """
 import os, sys
 import safetensors.torch, tyro
@@ -54,22 +50,14 @@ safetensors.torch.save_file({k: v.contiguous().clone() for k, v in kept.items()}
 
 
 def config_of(folder: Path, **changes: object) -> TrainConfig:
-    config = TrainConfig(
-        run_dir=folder / 'train',
-        store=str(folder / 'store'),
-        online_minutes=0.0,
-        eval_episodes=0,
-        sft=SftConfig(steps=3, batch_size=8, head_steps=2),
-        rl=RlConfig(
-            batch_size=16, critic_hidden=16, clone_batch_size=8, actor_batch_size=4, actor_every=1
-        ),
-        offline=OfflineConfig(steps=3, seconds=0),
-        online=OnlineConfig(nice=0),
-        threads=2,
-        publish=False,
-        num_workers=2,
-    )
-    return dataclasses.replace(config, **changes)
+    two = {
+        'online_minutes': 0.0,
+        'offline': OfflineConfig(steps=3, seconds=0),
+        'threads': 2,
+        'publish': False,
+        'num_workers': 2,
+    }
+    return small_config(folder, **two | changes)
 
 
 def batch_of(rows: int, seed: int) -> TensorBatch:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lwd_policy_node.policy import Policy, preset
+from lwd_policy_node.policy import Policy
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.algorithms.qam_config import QamConfig
@@ -29,11 +29,7 @@ from lwd_learner.training.checkpoint import (
     save_checkpoint,
 )
 from lwd_learner.training.config import (
-    OfflineConfig,
-    OnlineConfig,
     RlConfig,
-    SftConfig,
-    TrainConfig,
 )
 from lwd_learner.training.critic import Critic, load_critic
 from lwd_learner.training.data import StageData
@@ -42,40 +38,15 @@ from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.optimisation import Step
 from lwd_learner.training.run import Stopped, TrainingRun
-from lwd_learner.training.sft_stage import LabelScale, fit_statistics, shift_images
-from replay_of_noise import PROFILE, make_replay
-
-SMALL = dataclasses.replace(
-    preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
-)
-
-
-def small_config(folder: Path, **changes: object) -> TrainConfig:
-    config = TrainConfig(
-        run_dir=folder / 'train',
-        store=str(folder / 'store'),
-        online_minutes=0.03,
-        eval_episodes=0,
-        sft=SftConfig(steps=3, batch_size=8, head_steps=2),
-        rl=RlConfig(
-            batch_size=16, critic_hidden=16, clone_batch_size=8, actor_batch_size=4, actor_every=1
-        ),
-        offline=OfflineConfig(steps=3),
-        online=OnlineConfig(publish_steps=1, publish_seconds=0.2, wait_for_episodes=1, nice=0),
-        threads=1,
-    )
-    return dataclasses.replace(config, **changes)
+from lwd_learner.training.sft_stage import LabelScale, shift_images
+from replay_of_noise import make_replay
+from small_learner import SMALL, small_config, small_world
 
 
 @pytest.fixture
 def parts(tmp_path):
     """(learner factory, stage data) over a small replay."""
-    make_replay(tmp_path / 'replay')
-    replay = Replay.open(tmp_path / 'replay')
-    torch.manual_seed(0)
-    policy = Policy(SMALL)
-    fit_statistics(policy, replay, 0.99)
-    features = FeatureCache(replay, policy)
+    replay, policy, features = small_world(tmp_path)
 
     def learner(**changes: object) -> Learner:
         return Learner(copy.deepcopy(policy), small_config(tmp_path, **changes))
