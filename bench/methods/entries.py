@@ -84,6 +84,8 @@ ABLATIONS = (
     Entry('lwd, path reference', 'lwd', {'qam.path': 'reference'}),
     Entry('lwd, path replay', 'lwd', {'qam.path': 'replay'}),
     Entry('lwd, lambda 2', 'lwd', {'qam.temperature': 2.0}),
+    Entry('lwd, shift .05', 'lwd', {'qam.shift': 0.05}),
+    Entry('lwd, 8 heads', 'lwd', {'rl.critic_heads': 8}),
     Entry('lwd, lambda dual', 'lwd', {'qam.trust_region': 'dual'}),
 )
 """Of LWD; its defaults are a reference cloned further online only, an adaptive tau, n = 3, the current flow's paths,
