@@ -78,6 +78,11 @@ MAIN = (
 ABLATIONS = (
     Entry('lwd, frozen reference', 'lwd', {'reference': 'frozen'}),
     Entry('lwd, early reference', 'lwd', {'reference': 'refreshed_offline'}),
+    Entry(
+        'lwd, early reference, shift .05',
+        'lwd',
+        {'reference': 'refreshed_offline', 'qam.shift': 0.05},
+    ),
     Entry('lwd, constant tau', 'lwd', {'divl.statistic': 'constant'}),
     Entry('lwd, n = 1', 'lwd', {'offline.n_step': 1}),
     Entry('lwd, n = 10', 'lwd', {'offline.n_step': 10}),
