@@ -12,7 +12,7 @@ import tyro
 from lwd_learner.evaluation import wilson
 
 from bench.methods.config import default_folder
-from bench.methods.entries import ENTRIES
+from bench.methods.entries import ENTRIES, METHOD_NAMES
 from bench.methods.results import Results
 
 MARKS = ('<!-- methods: begin -->', '<!-- methods: end -->')
@@ -119,7 +119,10 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
 
 
 def draw(lines: list[Line], path: Path) -> None:
-    """Success over rounds, a panel per task, a curve per method, intervals of all seeds' episodes together."""
+    """Success over rounds, a panel per task, a curve per method, intervals of all seeds' episodes together.
+
+    Ablations that stayed offline are left to the table.
+    """
     import matplotlib
 
     matplotlib.use('Agg')
@@ -127,11 +130,13 @@ def draw(lines: list[Line], path: Path) -> None:
 
     tasks = sorted({line['task'] for line in lines if 'test' in line})
     figure, axes = pyplot.subplots(
-        1, len(tasks), figsize=(5 * len(tasks), 4), squeeze=False, layout='constrained'
+        1, len(tasks), figsize=(5 * len(tasks), 4.6), squeeze=False, layout='constrained'
     )
     groups = grouped([line for line in lines if 'test' in line])
     for panel, task in zip(axes[0], tasks, strict=True):
-        methods = list(dict.fromkeys(m for t, m, _ in groups if t == task))
+        online = {m for t, m, round_ in groups if t == task and round_ > 0}
+        shown = online.union(METHOD_NAMES)
+        methods = [m for m in dict.fromkeys(m for t, m, _ in groups if t == task) if m in shown]
         for number, method in enumerate(methods):
             rounds = [r for t, m, r in groups if (t, m) == (task, method)]
             value, below, above = [], [], []
@@ -145,7 +150,8 @@ def draw(lines: list[Line], path: Path) -> None:
             at = [r + 0.04 * number for r in rounds]
             panel.errorbar(at, value, (below, above), fmt='o-', label=method, capsize=2, ms=4)
         panel.set(title=task, xlabel='online round (0: offline)', ylabel='success', ylim=(0, 1.03))
-        panel.legend(fontsize=7)
+        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.legend(fontsize=7, ncols=3, loc='upper center', bbox_to_anchor=(0.5, -0.13))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=90)
 
