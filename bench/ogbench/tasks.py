@@ -17,8 +17,9 @@ class Task:
     """Reward -1 until success instead of -(parts of the goal not yet reached)."""
     inverse_temperature: float
     """1 / lambda of QAM."""
-    lowest_return: float
-    """Below every discounted return at a discount of .99: the lower end of DIVL's support."""
+    v_min: float
+    """Lower end of DIVL's support: a tenth below the lowest return at a discount of .99, so that errors on both sides of it
+    count."""
 
     @property
     def environment(self) -> str:
@@ -27,9 +28,9 @@ class Task:
 
 
 TASKS = {
-    'cube-double': Task('cube-double', 2, False, 1.0, -200.0),
-    'scene': Task('scene', 2, True, 1.0, -100.0),
-    'puzzle-3x3': Task('puzzle-3x3', 4, True, 3.0, -100.0),
+    'cube-double': Task('cube-double', 2, False, 1.0, -220.0),
+    'scene': Task('scene', 2, True, 1.0, -110.0),
+    'puzzle-3x3': Task('puzzle-3x3', 4, True, 3.0, -110.0),
 }
 """By family."""
 

@@ -57,6 +57,8 @@ class TrainConfig:
     """Chunks of a batch."""
     tau_base: float = 0.6
     """DIVL's quantile level of a certain V."""
+    quantile: Literal['interpolated', 'first_atom'] = 'interpolated'
+    """DIVL's quantile between atoms or, as the paper, at one."""
     precision: Literal['float32', 'bfloat16'] = 'bfloat16'
     """Of the hidden layers' products."""
     threads: int = 1
@@ -114,7 +116,9 @@ def agent_config(config: TrainConfig, observation: int, action: int) -> StateQam
         temperature=1 / task.inverse_temperature,
         backup='divl' if config.method == 'divl' else 'policy',
         precision=config.precision,
-        divl=DivlConfig(v_min=task.lowest_return, v_max=0.0, tau_base=config.tau_base),
+        divl=DivlConfig(
+            v_min=task.v_min, v_max=0.0, tau_base=config.tau_base, quantile=config.quantile
+        ),
     )
 
 

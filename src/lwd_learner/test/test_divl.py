@@ -18,6 +18,7 @@ from lwd_learner.replay import Replay, Transitions
 from toy_replay import LAYOUT, episode
 
 CONFIG = divl.DivlConfig()
+FIRST_ATOM = divl.DivlConfig(quantile='first_atom')
 ATOM = 0.006  # (1.1 + 0.1) / 200
 
 
@@ -41,12 +42,65 @@ def test_projection_keeps_the_mean_and_clips_to_the_support():
     assert ((p > 0).sum(-1) <= 2).all()
 
 
-def test_quantile_is_the_first_atom_whose_cumulative_mass_reaches_tau():
+def test_the_papers_quantile_is_the_first_atom_whose_cumulative_mass_reaches_tau():
     p = torch.zeros(4, 201)
     p[:, 50], p[:, 100] = 0.4, 0.6
     z = divl.support(CONFIG)
-    found = divl.quantile(_logits_of(p), torch.tensor([0.05, 0.4, 0.41, 0.95]), CONFIG)
+    found = divl.quantile(_logits_of(p), torch.tensor([0.05, 0.4, 0.41, 0.95]), FIRST_ATOM)
     torch.testing.assert_close(found, z[[50, 50, 100, 100]])
+
+
+@pytest.mark.parametrize('tau', [0.3, 0.5, 0.6, 0.9])
+def test_a_v_certain_of_one_value_answers_it_at_every_level_between_atoms_too(tau):
+    values = torch.linspace(-0.1, 1.1, 1777)
+    found = divl.quantile(
+        _logits_of(divl.project(values, CONFIG)), torch.full_like(values, tau), CONFIG
+    )
+    # exact where tau falls between the middles of the value's two atoms; beside that the atoms' own mass bends it
+    assert (found - values).abs().max() < 0.35 * ATOM
+    assert (found - values).abs().mean() < 0.16 * ATOM
+    first = divl.quantile(
+        _logits_of(divl.project(values, CONFIG)), torch.full_like(values, tau), FIRST_ATOM
+    )
+    assert (first - values).abs().mean() > 0.2 * ATOM
+
+
+def test_the_interpolated_quantile_rises_with_tau_over_a_spread_v():
+    torch.manual_seed(0)
+    logits = (torch.randn(1, 201) * 0.3).expand(90, -1)
+    tau = torch.linspace(0.05, 0.95, 90)
+    found = divl.quantile(logits, tau, CONFIG)
+    assert (found.diff() > 0).all()
+    torch.testing.assert_close(
+        found, divl.quantile(logits, tau, FIRST_ATOM), atol=1.5 * ATOM, rtol=0
+    )
+
+
+@pytest.mark.parametrize(
+    ('config', 'error', 'distinct'),
+    [
+        # values of step rewards -1 at a discount of .99, a chunk of five steps: atoms half a unit apart
+        (divl.DivlConfig(v_min=-110.0, v_max=0.0), (0.0, 0.02), (199, 199)),
+        (divl.DivlConfig(v_min=-110.0, v_max=0.0, quantile='first_atom'), (4.0, 7.0), (0, 70)),
+    ],
+)
+def test_values_of_a_long_chain_are_exact_with_the_interpolated_quantile_only(
+    config, error, distinct
+):
+    """States of a chain, 200 chunks long, with V the projection of Q: what DIVL comes to where nothing is uncertain."""
+    discount = 0.99**5
+    reward = torch.full((200,), -(1 - discount) / (1 - 0.99))
+    exact = -100 * (1 - discount ** torch.arange(1, 201))
+    q, discounts = torch.full((200,), -1.0), torch.full((200,), discount)
+    discounts[0] = 0.0
+    for _ in range(2000):
+        v = _logits_of(divl.project(q, config))
+        y = divl.q_target(reward, discounts, v.roll(1, 0), config)
+        q = q + 0.5 * (y - q)
+    worst = (q - exact).abs().max().item()
+    assert error[0] <= worst <= error[1]
+    told_apart = int((q.diff() < -1e-4).sum())
+    assert distinct[0] <= told_apart <= distinct[1]
 
 
 def test_tau_falls_with_entropy_and_stays_inside_its_clips():
@@ -101,8 +155,11 @@ def test_ema_moves_by_its_rate():
     torch.testing.assert_close(target.weight, 0.995 * before + 0.005 * source.weight)
 
 
+@pytest.mark.parametrize('quantile', ['interpolated', 'first_atom'])
 @pytest.mark.parametrize('statistic', ['constant', 'adaptive'])
-def test_on_a_bandit_the_quantile_of_v_is_the_empirical_quantile_within_one_atom(statistic):
+def test_on_a_bandit_the_quantile_of_v_is_the_empirical_quantile_within_one_atom(
+    statistic, quantile
+):
     """V trained on scalar critic values of replay actions models their distribution: section 6,
     answer 6.
     """
@@ -117,7 +174,7 @@ def test_on_a_bandit_the_quantile_of_v_is_the_empirical_quantile_within_one_atom
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-    config = divl.DivlConfig(statistic=statistic)
+    config = divl.DivlConfig(statistic=statistic, quantile=quantile)
     level = divl.adaptive_tau(logits.detach(), config).item() if statistic == 'adaptive' else 0.6
     expected = float(np.quantile(q_of_replay.numpy(), level))
     assert divl.state_value(logits.detach(), config).item() == pytest.approx(expected, abs=ATOM)
