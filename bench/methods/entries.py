@@ -22,7 +22,9 @@ class Entry:
     best_of: int = 1
     """Samples per plan, of which the one with the largest Q is executed; above 1 nothing is trained."""
     policy_of: str = ''
-    """For best_of: the entry whose policy acts; the critic is LWD's."""
+    """For best_of: the entry whose policy acts."""
+    critic_of: str = ''
+    """For best_of: the entry whose critic chooses."""
 
     @property
     def trains_offline(self) -> bool:
@@ -62,12 +64,22 @@ def _with(config: Any, path: list[str], value: Any) -> Any:
     return replace(config, **{path[0]: value})
 
 
+LATE = {'reference': 'refreshed', 'qam.shift': 0.15, 'divl.quantile': 'first_atom'}
+"""LWD's defaults when the first comparison was made: a reference that clones online only, thrice the shift, the paper's
+quantile."""
+
+
+def late(name: str = '', **flags: Any) -> Entry:
+    """LWD as it was, and one thing different."""
+    full = f'late lwd, {name}' if name else 'late lwd'
+    return Entry(full, 'lwd', LATE | {k.replace('__', '.'): v for k, v in flags.items()})
+
+
 MAIN = (
     Entry('sft', 'sft'),
     Entry('filtered_bc', 'filtered_bc'),
     Entry('lwd', 'lwd'),
-    Entry('sft, best of 8', 'sft', best_of=8, policy_of='sft'),
-    Entry('lwd, best of 8', 'lwd', best_of=8, policy_of='lwd'),
+    Entry('lwd, best of 8', 'lwd', best_of=8, policy_of='lwd', critic_of='lwd'),
     Entry('recap', 'recap'),
     Entry('hg_dagger', 'hg_dagger'),
     Entry('refresh_only', 'refresh_only'),
@@ -77,25 +89,24 @@ MAIN = (
 
 ABLATIONS = (
     Entry('lwd, frozen reference', 'lwd', {'reference': 'frozen'}),
-    Entry('lwd, early reference', 'lwd', {'reference': 'refreshed_offline'}),
-    Entry(
-        'lwd, early reference, shift .05',
-        'lwd',
-        {'reference': 'refreshed_offline', 'qam.shift': 0.05},
-    ),
-    Entry('lwd, constant tau', 'lwd', {'divl.statistic': 'constant'}),
-    Entry('lwd, n = 1', 'lwd', {'offline.n_step': 1}),
-    Entry('lwd, n = 10', 'lwd', {'offline.n_step': 10}),
-    Entry('lwd, path reference', 'lwd', {'qam.path': 'reference'}),
-    Entry('lwd, path replay', 'lwd', {'qam.path': 'replay'}),
-    Entry('lwd, lambda 2', 'lwd', {'qam.temperature': 2.0}),
-    Entry('lwd, shift .05', 'lwd', {'qam.shift': 0.05}),
-    Entry('lwd, 8 heads', 'lwd', {'rl.critic_heads': 8}),
-    Entry('lwd, lambda dual', 'lwd', {'qam.trust_region': 'dual'}),
+    Entry('lwd, first atom', 'lwd', {'divl.quantile': 'first_atom'}),
+    Entry('lwd, first atom, shift .15', 'lwd', {'divl.quantile': 'first_atom', 'qam.shift': 0.15}),
+    late(),
+    Entry('sft, best of 8', 'sft', best_of=8, policy_of='sft', critic_of='late lwd'),
+    Entry('late lwd, best of 8', 'lwd', best_of=8, policy_of='late lwd', critic_of='late lwd'),
+    Entry('late iql', 'iql', LATE),
+    late('constant tau', divl__statistic='constant'),
+    late('n = 1', offline__n_step=1),
+    late('n = 10', offline__n_step=10),
+    late('path reference', qam__path='reference'),
+    late('path replay', qam__path='replay'),
+    late('lambda 2', qam__temperature=2.0),
+    late('shift .05', qam__shift=0.05),
+    late('8 heads', rl__critic_heads=8),
+    late('lambda dual', qam__trust_region='dual'),
 )
-"""Of LWD; its defaults are a reference cloned further online only, an adaptive tau, n = 3, the current flow's paths,
-lambda by the shift. Expectile: iql.
-"""
+"""Of LWD as it is (a reference cloned further from the offline stage on, shift .05, DIVL's quantile between atoms), and
+as it was; both have an adaptive tau, n = 3, the current flow's paths, lambda by the shift. Expectile: iql."""
 
 ENTRIES = {entry.name: entry for entry in (*MAIN, *ABLATIONS)}
 METHOD_NAMES = tuple(entry.name for entry in MAIN)

@@ -38,16 +38,24 @@ def jobs(config: CompareConfig) -> Iterator[Job]:
         if name not in ENTRIES:
             raise ValueError(f'method {name!r} is not one of {", ".join(ENTRIES)}')
         entry = ENTRIES[name]
-        for needed in (entry.policy_of, 'lwd') if entry.best_of > 1 else ():
-            before = config.methods[: config.methods.index(name)]
-            if needed not in before:
+        before = config.methods[: config.methods.index(name)]
+        for needed in (entry.policy_of, entry.critic_of):
+            if needed and needed not in before:
                 raise ValueError(f'{name!r} needs {needed!r} before it in methods')
     for seed in config.seeds:
         for task in config.tasks:
             for round_ in range(config.rounds + 1):
                 for name in config.methods:
-                    if round_ == 0 or ENTRIES[name].acts_online:
-                        yield Job(task, name, seed, round_)
+                    job = Job(task, name, seed, round_)
+                    if _exists(config, job):
+                        yield job
+
+
+def _exists(config: CompareConfig, job: Job) -> bool:
+    entry = ENTRIES[job.method]
+    if entry.best_of > 1 and not evaluated(config, job):  # it has nothing else to do
+        return False
+    return job.round == 0 or ENTRIES[entry.policy_of or job.method].acts_online
 
 
 def left(config: CompareConfig, done: Collection[Key]) -> list[Job]:

@@ -146,10 +146,10 @@ class Comparison:
     def _best_of(self, job: Job, shared: Shared) -> dict[str, Any]:
         entry = ENTRIES[job.method]
         policy, critic = (
-            shared.folder_of(of) / 'checkpoints' / 'round_0' / name
+            shared.folder_of(of) / 'checkpoints' / f'round_{job.round}' / name
             for of, name in (
                 (entry.policy_of, 'policy.safetensors'),
-                ('lwd', 'learner.safetensors'),
+                (entry.critic_of, 'learner.safetensors'),
             )
         )
         return {'test': self._test(job, policy, critic=critic, best_of=entry.best_of)}

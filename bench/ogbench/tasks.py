@@ -18,8 +18,8 @@ class Task:
     inverse_temperature: float
     """1 / lambda of QAM."""
     v_min: float
-    """Lower end of DIVL's support: a tenth below the lowest return at a discount of .99, so that errors on both sides of it
-    count."""
+    """Lower end of DIVL's support: a tenth below the lowest return at a discount of .99, for errors on both sides of
+    it to count."""
 
     @property
     def environment(self) -> str:

@@ -45,7 +45,9 @@ def test_all_methods_of_the_first_task_and_seed_come_first(tmp_path):
     first = [job for job in order if (job.task, job.seed) == ('restock', 0)]
     assert order[: len(first)] == first
     assert {job.round for job in first} == {0, 1, 2}
-    assert not any(job.round for job in first if job.method in ('sft', 'lwd, best of 8'))
+    assert not any(job.round for job in first if job.method == 'sft')
+    best = [job for job in first if job.method == 'lwd, best of 8']
+    assert [job.round for job in best] == [0, 2]  # where its policy is evaluated
     assert len({job.key for job in order}) == len(order)
     for method, expected in (('lwd', [True, False, True]), ('hg_dagger', [False, False, True])):
         found = [evaluated(config, job) for job in first if job.method == method]
@@ -93,7 +95,7 @@ def test_unknown_methods_and_missing_needs_are_named(tmp_path):
     with pytest.raises(ValueError, match="'ppo' is not one of"):
         list(jobs(CompareConfig(folder=tmp_path, methods=('ppo',))))
     with pytest.raises(ValueError, match="needs 'sft' before it"):
-        list(jobs(CompareConfig(folder=tmp_path, methods=('lwd', 'sft, best of 8'))))
+        list(jobs(CompareConfig(folder=tmp_path, methods=('late lwd', 'sft, best of 8'))))
     with pytest.raises(ValueError, match='rounds is -1'):
         CompareConfig(folder=tmp_path, rounds=-1)
 

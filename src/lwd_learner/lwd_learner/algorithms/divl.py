@@ -100,7 +100,9 @@ def quantile(logits: Tensor, tau: Tensor, config: DivlConfig) -> Tensor:
         # A rounding allowance keeps a mass that is exactly tau from slipping to the next atom.
         index = (p.cumsum(-1) < (tau - 1e-6)[:, None]).sum(-1).clamp(max=config.atoms - 1)
         return support(config, logits.device)[index]
-    p = torch.nn.functional.pad(p, (1, 1))  # empty atoms, so that the outer ones have two neighbours
+    p = torch.nn.functional.pad(
+        p, (1, 1)
+    )  # empty atoms, so that the outer ones have two neighbours
     middle = p.cumsum(-1) - p / 2
     right = (middle < tau[:, None]).sum(-1, keepdim=True).clamp(1, config.atoms + 1)
     below, above = middle.gather(1, right - 1)[:, 0], middle.gather(1, right)[:, 0]

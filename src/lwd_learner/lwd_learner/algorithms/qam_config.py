@@ -18,7 +18,7 @@ class QamConfig:
     """lambda. None: set by the trust region below (a fixed value does not transfer between critics)."""
     trust_region: Literal['shift', 'dual'] = 'shift'
     """What sets lambda: the change asked for (`shift`), or the path-space KL (`dual`, TRQAM)."""
-    shift: float = 0.15
+    shift: float = 0.05
     """The change asked of the predicted chunk at t = 0, as a share of the chunk's norm; lambda's start for `dual`."""
     kl_budget: float = 1.0
     """Path KL to the reference that `dual` allows, nats per chunk."""

@@ -182,8 +182,8 @@ class TrainConfig:
     """LWD (DIVL + QAM); expectile IQL + QAM; or a control without a tilt: LWD's refreshed reference alone, cloning of
     successes and rescues, of demonstrations and human segments, of everything by its advantage, or SFT and no more.
     """
-    reference: Literal['refreshed', 'refreshed_offline', 'frozen'] = 'refreshed'
-    """QAM's reference: cloned further on successes and rescues online, or from the offline stage on, or the SFT
+    reference: Literal['refreshed', 'refreshed_offline', 'frozen'] = 'refreshed_offline'
+    """QAM's reference: cloned further on successes and rescues online only, or from the offline stage on, or the SFT
     checkpoint for good (paper).
     """
     sft: SftConfig = field(default_factory=SftConfig)
