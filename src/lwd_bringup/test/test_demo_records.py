@@ -37,7 +37,9 @@ def test_report_counts_each_episode_once_and_names_the_missing(tmp_path: Path) -
             {'episode_id': 'demonstration-1', **row},
         ],
     )
+    (tmp_path / 'status.json').write_text(json.dumps({'short': {'sft': 'sft had 9 of 99 steps'}}))
     report = make_report(fleet, Records(tmp_path), 1.0, [])
+    assert report['notes'] == ['sft had 9 of 99 steps']
     assert report['episodes_started'] == 3
     assert report['episodes_delivered'] == 2
     assert report['episodes_duplicated'] == 0

@@ -179,3 +179,16 @@ def test_a_clock_ends_by_steps_or_by_time_and_leaves_pauses_out():
     assert StageClock(0, 0.0).over
     with pytest.raises(ValueError, match='needs a bound'):
         StageClock(None, 0.0)
+
+
+def test_a_stage_that_its_time_ended_long_before_its_steps_says_so():
+    clock = StageClock(2000, 80.0)
+    clock.load({'done': 176, 'elapsed_s': 40.0})
+    assert clock.shortfall == ''  # it may still come to them
+    clock.load({'done': 176, 'elapsed_s': 80.0})
+    assert clock.shortfall == 'had 176 of 2000 steps when its 80 s were over'
+    clock.load({'done': 1500, 'elapsed_s': 80.0})
+    assert clock.shortfall == ''
+    by_time = StageClock(None, 10.0)
+    by_time.load({'done': 3, 'elapsed_s': 10.0})
+    assert by_time.shortfall == ''

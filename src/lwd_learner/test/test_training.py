@@ -346,6 +346,24 @@ def test_a_run_goes_through_all_stages_and_publishes(tmp_path):
         assert (tmp_path / 'train' / 'checkpoints' / stage / 'policy.safetensors').exists()
 
 
+def test_stages_that_their_time_cuts_short_are_reported(tmp_path, caplog):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    config = small_config(tmp_path, online_minutes=0)
+    config = dataclasses.replace(
+        config,
+        sft=dataclasses.replace(config.sft, head_steps=100_000, head_seconds=0.2),
+        offline=dataclasses.replace(config.offline, steps=100_000, seconds=0.2),
+    )
+    training = TrainingRun(config, None)
+    training.execute()
+    training.close()
+    status = json.loads((tmp_path / 'train' / 'status.json').read_text())
+    for stage, flag in (('sft', '--sft.head-seconds'), ('offline', '--offline.seconds')):
+        assert f'{stage} had ' in status['short'][stage]
+        assert f'of 100000 steps when its 0.2 s were over: a busy machine? {flag} 0' in caplog.text
+
+
 @pytest.mark.parametrize(('algorithm', 'best_of'), [('lwd', [1, 1, 8]), ('filtered_bc', [1, 1])])
 def test_best_of_n_is_evaluated_where_a_q_was_learned(tmp_path, monkeypatch, algorithm, best_of):
     """Not after SFT, whose critic is as random as it began, and not for methods without values."""

@@ -53,7 +53,7 @@ def make_report(fleet: Fleet, records: Records, wall_s: float, notes: list[str])
         'published_to_loaded_s': spread(loaded_s(records.weights.rows)),
         'wall_s': round(wall_s, 1),
         'machine': machine(),
-        'notes': list(notes),
+        'notes': [*notes, *status.get('short', {}).values()],
     }
 
 

@@ -18,7 +18,9 @@ import torch
 from lwd_policy_node.policy import Policy
 from lwd_recorder.durable import fsync_folder, write_atomically
 
-from lwd_learner.training.identity import Identity
+from lwd_learner.replay import Replay
+from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.identity import Identity, differences
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.stage_state import (
     StageState,
@@ -52,6 +54,8 @@ class Progress:
     """Results by stage."""
     critic: dict[str, Any] = field(default_factory=dict)
     """The critic on held-out episodes, at the end of each stage."""
+    short: dict[str, str] = field(default_factory=dict)
+    """Stages that time ended long before their steps were done, a sentence each."""
 
 
 def save_checkpoint(
@@ -148,6 +152,14 @@ def load_identity(folder: Path) -> Identity | None:
     path = folder / 'identity.json'
     found: Identity | None = json.loads(path.read_text()) if path.exists() else None
     return found
+
+
+def drift(folder: Path, config: TrainConfig, replay: Replay) -> list[str]:
+    """Why the run of this checkpoint could not go on exactly, one line each."""
+    saved = load_identity(folder)
+    if saved is None:
+        return [f'{folder} does not say what it was made from']
+    return differences(saved, config, replay)
 
 
 def load_learner(folder: Path, learner: Learner) -> None:

@@ -6,6 +6,7 @@ Nothing here draws from a generator of the training, so measuring changes nothin
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.held_out import HeldOut
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.probe import Probe
+
+log = logging.getLogger('train')
 
 
 class Diagnostics:
@@ -72,6 +75,20 @@ class Diagnostics:
             self._board.add_scalar(f'{stage}/{name}', value, logged)
         self._draw(drawn, stage, logged)
         return info
+
+    def critic(self, learner: Learner, stage: str, logged: int) -> dict[str, float]:
+        """Measure at the end of a stage; answers, and logs, how well the critic judges held-out episodes."""
+        found = self.measure(learner, stage, learner.step, logged)
+        critic = {k.removeprefix('held_out/'): v for k, v in found.items() if 'held_out/' in k}
+        if 'auc_later' in critic or 'auc_first_second' in critic:
+            log.info(
+                '%s: critic on %d held-out episodes: AUC %.2f in the first second, %.2f later',
+                stage,
+                critic['episodes'],
+                critic.get('auc_first_second', math.nan),
+                critic.get('auc_later', math.nan),
+            )
+        return critic
 
     def _draw(self, drawn: Mapping[str, Tensor], stage: str, logged: int) -> None:
         for name, values in drawn.items():

@@ -36,13 +36,12 @@ from lwd_learner.training import sft_stage
 from lwd_learner.training.accelerate import device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
+    drift,
     latest_checkpoint,
-    load_identity,
 )
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
-from lwd_learner.training.identity import differences
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.team import check_team
@@ -106,10 +105,7 @@ class Preflight:
             raise Wrong(
                 f'{config.run_dir} holds a run ({found.name}): give --resume, or another --run-dir'
             )
-        saved = load_identity(found)
-        changed = (
-            differences(saved, config, Replay.open(config.run_dir / 'replay')) if saved else []
-        )
+        changed = drift(found, config, Replay.open(config.run_dir / 'replay'))
         if changed and not config.allow_drift:
             raise Wrong(f'{found.name} cannot be resumed exactly: {"; ".join(changed)}')
         return f'would go on from {found.name}'

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import os
 import threading
 import time
@@ -27,8 +26,8 @@ from lwd_learner.training.accelerate import device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
+    drift,
     latest_checkpoint,
-    load_identity,
     load_learner,
     load_progress,
     save_checkpoint,
@@ -38,7 +37,7 @@ from lwd_learner.training.data import StageData
 from lwd_learner.training.diagnostics import Diagnostics
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
-from lwd_learner.training.identity import differences, identity
+from lwd_learner.training.identity import identity
 from lwd_learner.training.learner import Info, Learner
 from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.stage_clock import StageClock
@@ -223,6 +222,7 @@ class TrainingRun:
 
         train(self.policy, self.replay, self.config.sft, cloning, report)
         self._check_stop(cloning.state)
+        self._warn_if_short('sft', cloning.clock, f'--sft.{cloning.seconds_flag}')
 
     def _offline(self) -> None:
         assert self.learner is not None
@@ -238,6 +238,7 @@ class TrainingRun:
             self._update('offline', data, config.clones_offline, limits.tau_base, clock)
             self._checkpoint_if_due(state)
         self._check_stop(state)
+        self._warn_if_short('offline', clock, '--offline.seconds')
         self._end_stage('offline', 'online' if config.online_minutes > 0 else 'final')
 
     def _online(self) -> None:
@@ -297,22 +298,19 @@ class TrainingRun:
         self._log(stage, clock.done, clock.total, info | data.weights())
         self._diagnostics.measure_if_due(self.learner, stage, clock.done, self.status.logged)
 
+    def _warn_if_short(self, stage: str, clock: StageClock, flag: str) -> None:
+        """Say so when the machine was too slow, or too busy, for what a stage is meant to do in its time."""
+        if clock.shortfall:
+            advice = f'a busy machine? {flag} 0 leaves it to the steps'
+            self.progress.short[stage] = f'{stage} {clock.shortfall}: {advice}'
+            self.status.set(short=dict(self.progress.short))
+            log.warning('%s', self.progress.short[stage])
+
     def _end_stage(self, stage: str, then: str) -> None:
         if self._diagnostics is not None and self.learner is not None:
-            found = self._diagnostics.measure(
-                self.learner, stage, self.learner.step, self.status.logged
-            )
-            critic = {k.removeprefix('held_out/'): v for k, v in found.items() if 'held_out/' in k}
+            critic = self._diagnostics.critic(self.learner, stage, self.status.logged)
             self.progress.critic[stage] = critic
             self.status.set(critic=dict(self.progress.critic))
-            if 'auc_later' in critic or 'auc_first_second' in critic:
-                log.info(
-                    '%s: critic on %d held-out episodes: AUC %.2f in the first second, %.2f later',
-                    stage,
-                    critic['episodes'],
-                    critic.get('auc_first_second', math.nan),
-                    critic.get('auc_later', math.nan),
-                )
         self.progress.stage = then
         self._publish(stage, self._checkpoint(stage))
 
@@ -372,12 +370,7 @@ class TrainingRun:
 
     def _refuse_drift(self, found: Path) -> None:
         """Raise CheckpointError if the run would go on as another one; with allow_drift say how."""
-        saved = load_identity(found)
-        changed = (
-            [f'{found} does not say what it was made from']
-            if saved is None
-            else differences(saved, self.config, self.replay)
-        )
+        changed = drift(found, self.config, self.replay)
         if not changed:
             return
         if not self.config.allow_drift:

@@ -125,6 +125,11 @@ class Cloning:
         self._step = Step(self.optimiser, self.parameters, 1.0)
 
     @property
+    def seconds_flag(self) -> str:
+        """Field of SftConfig that bounds its time, as on the command line."""
+        return 'seconds' if self.part == 'images' else 'head-seconds'
+
+    @property
     def skipped(self) -> int:
         """Steps left out because something was not finite."""
         return self._step.skipped

@@ -9,6 +9,9 @@ from __future__ import annotations
 import time
 from typing import Any
 
+SHORT = 0.5
+"""A stage that had less than this share of its steps when its time was up is worth a warning."""
+
 
 class StageClock:
     """Counts the steps and the wall time of one stage, over interruptions."""
@@ -56,6 +59,13 @@ class StageClock:
             return self._steps or 0
         by_time = int(self.done * max(1.0, self._seconds / max(self.elapsed_s, 1e-3)))
         return by_time if self._steps is None else min(self._steps, by_time)
+
+    @property
+    def shortfall(self) -> str:
+        """A sentence if time ended the stage long before its steps were done, as on a busy machine; otherwise empty."""
+        if not self.over or self._steps is None or self.done >= SHORT * self._steps:
+            return ''
+        return f'had {self.done} of {self._steps} steps when its {self._seconds:g} s were over'
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps."""

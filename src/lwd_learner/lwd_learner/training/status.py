@@ -60,11 +60,12 @@ class Status:
             'success_by_version': {},
             'eval': {},
             'critic': {},
+            'short': {},
             'wall_s': 0.0,
         }
         if self._path.exists():
             before = json.loads(self._path.read_text())
-            for key in ('version', 'eval', 'critic', 'success_by_version'):
+            for key in ('version', 'eval', 'critic', 'short', 'success_by_version'):
                 self.fields[key] = before.get(key, self.fields[key])
 
     def set(self, force: bool = False, **fields: Any) -> None:
