@@ -35,8 +35,8 @@ class Entry:
     @property
     def moves_offline(self) -> bool:
         """Whether the offline stage moves the policy away from SFT's; where it does not, SFT's line says it all."""
-        method = METHODS[self.algorithm]
-        return self.best_of > 1 or method.tilts or method.clones_offline
+        config = self.applied(TrainConfig())
+        return self.best_of > 1 or config.method.tilts or config.clones_offline
 
     @property
     def acts_online(self) -> bool:
@@ -95,6 +95,7 @@ ABLATIONS = (
     Entry('sft, best of 8', 'sft', best_of=8, policy_of='sft', critic_of='late lwd'),
     Entry('late lwd, best of 8', 'lwd', best_of=8, policy_of='late lwd', critic_of='late lwd'),
     Entry('late iql', 'iql', LATE),
+    Entry('late refresh_only', 'refresh_only', LATE),
     late('constant tau', divl__statistic='constant'),
     late('n = 1', offline__n_step=1),
     late('n = 10', offline__n_step=10),

@@ -104,6 +104,8 @@ def test_each_algorithm_changes_what_it_should(
         ({'algorithm': 'lwd', 'reference': 'frozen'}, False, False),
         ({'algorithm': 'lwd', 'reference': 'refreshed'}, False, True),
         ({'algorithm': 'lwd', 'reference': 'refreshed_offline'}, True, True),
+        ({'algorithm': 'refresh_only', 'reference': 'refreshed'}, False, True),
+        ({'algorithm': 'refresh_only', 'reference': 'refreshed_offline'}, True, True),
         ({'algorithm': 'filtered_bc', 'reference': 'frozen'}, True, True),  # it has no reference
         ({'algorithm': 'sft', 'reference': 'refreshed_offline'}, False, False),
     ],

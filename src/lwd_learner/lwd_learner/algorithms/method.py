@@ -27,3 +27,8 @@ class Method:
     """V is an expectile of Q instead of a distribution."""
     conditions: bool = False
     """The flow is told whether a chunk was better than expected."""
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether ``--reference`` says when the flow goes on cloning: LWD, IQL, and their control without a tilt."""
+        return self.values and self.clones == 'successes'

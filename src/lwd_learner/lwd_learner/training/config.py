@@ -249,7 +249,7 @@ class TrainConfig:
     @property
     def clones_offline(self) -> bool:
         """Whether the flow goes on cloning in the offline stage."""
-        early = self.method.tilts and self.reference == 'refreshed_offline'
+        early = self.method.has_reference and self.reference == 'refreshed_offline'
         return self.method.clones_offline or early
 
     @property

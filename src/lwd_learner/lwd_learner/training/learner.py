@@ -3,9 +3,8 @@ offline and online.
 
 Networks that act or judge on frozen features:
 
-* the **reference** f_b, the action expert. `refreshed`: it keeps cloning successes and human
-  rescues online, and its weight average acts; `refreshed_offline`: from the offline stage on; `frozen`: it stays the
-  SFT checkpoint;
+* the **reference** f_b, the action expert. `refreshed_offline`: it keeps cloning successes and human
+  rescues, and its weight average acts; `refreshed`: online only; `frozen`: it stays the SFT checkpoint;
 * the **edit head**: f = f_b + edit, trained by adjoint matching to tilt f_b towards Q within a
   trust region. It starts at zero, so RL starts exactly at the reference, and a moving reference
   carries the policy with it;
