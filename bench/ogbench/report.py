@@ -1,6 +1,8 @@
 """``python -m bench.ogbench.report``: curves as a picture, and the tables of docs/benchmarks.md.
 
-Reads the results of all runs; writes only what they hold. The tables stand between two marks of the document.
+Reads the results of all runs, and writes only what they hold: a copy beside this file first, a line in ten of the
+training's, so that tables and picture can be made again without the runs. The tables stand between two marks of the
+document.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from bench.ogbench.run_folder import read_results
 from bench.ogbench.tasks import PUBLISHED, PUBLISHED_EVERY, TASKS
 
 METHODS = {'qam': 'QAM', 'divl': 'DIVL + QAM'}
+KEPT_EVERY = 1000
+"""Updates between two of the training's lines that are kept."""
 MARKS = ('<!-- ogbench: begin -->', '<!-- ogbench: end -->')
 
 
@@ -26,6 +30,8 @@ class ReportConfig:
 
     runs: Path | None = None
     """Folder of runs; by default runs/ogbench/runs."""
+    measured: Path = Path(__file__).parent / 'measured'
+    """Where their results are kept; tables and picture are of all that is there."""
     document: Path = Path('docs/benchmarks.md')
     """Document whose tables are replaced."""
     picture: Path = Path('docs/pictures/ogbench.png')
@@ -36,6 +42,8 @@ class ReportConfig:
 class Run:
     """One finished or unfinished run."""
 
+    folder: str
+    """Its folder's name."""
     config: dict[str, Any]
     """As it was given."""
     lines: list[dict[str, Any]]
@@ -45,7 +53,8 @@ class Run:
     def name(self) -> str:
         """Method and networks, as in the tables."""
         size = {'public': '10 x 512x4', 'small': '2 x 256x4'}[self.config['size']]
-        return f'{METHODS[self.config["method"]]}, {size}'
+        paper = self.config['method'] == 'divl' and self.config['quantile'] == 'first_atom'
+        return f'{METHODS[self.config["method"]]}{", first atom" if paper else ""}, {size}'
 
     def evaluations(self, policy: str) -> list[dict[str, Any]]:
         """Evaluations of the flow or the reference, in order."""
@@ -59,7 +68,9 @@ class Run:
 def main() -> None:
     """Write picture and tables."""
     config = tyro.cli(ReportConfig, prog='report', description=__doc__)
-    runs = read_runs(config.runs or root() / 'runs')
+    for run in read_runs(config.runs or root() / 'runs'):
+        keep(run, config.measured)
+    runs = read_runs(config.measured)
     draw(runs, config.picture)
     before, rest = config.document.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
@@ -69,9 +80,26 @@ def main() -> None:
 def read_runs(folder: Path) -> list[Run]:
     """All runs below a folder."""
     return [
-        Run(json.loads(path.read_text()), read_results(path.parent))
+        Run(path.parent.name, json.loads(path.read_text()), read_results(path.parent))
         for path in sorted(folder.glob('*/config.json'))
     ]
+
+
+def keep(run: Run, measured: Path) -> None:
+    """Copy a run's configuration and results, of the training's lines every KEPT_EVERY updates and the first."""
+    folder = measured / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'config.json').write_text(json.dumps(run.config, indent=1) + '\n')
+    first = run.lines[0]['update'] if run.lines else 0
+    lines = [
+        line
+        for line in run.lines
+        if line['kind'] != 'training'
+        or line['update'] % KEPT_EVERY == 0
+        or line['update'] == first
+    ]
+    text = ''.join(json.dumps(line, default=float) + '\n' for line in lines)
+    (folder / 'results.jsonl').write_text(text)
 
 
 def published(family: str, update: int) -> str:

@@ -91,7 +91,8 @@ class TrainConfig:
 def main() -> None:
     """Train until `updates`."""
     config = tyro.cli(TrainConfig, prog='train', description=__doc__)
-    name = f'{config.family}-{config.method}-{config.size}-seed{config.seed}'
+    atom = '-first_atom' if (config.method, config.quantile) == ('divl', 'first_atom') else ''
+    name = f'{config.family}-{config.method}{atom}-{config.size}-seed{config.seed}'
     folder = config.folder or root() / 'runs' / name
     record = {k: v for k, v in asdict(config).items() if k not in ('updates', 'folder', 'threads')}
     run = RunFolder(folder, record)
