@@ -53,8 +53,11 @@ class Run:
     def name(self) -> str:
         """Method and networks, as in the tables."""
         size = {'public': '10 x 512x4', 'small': '2 x 256x4'}[self.config['size']]
-        paper = self.config['method'] == 'divl' and self.config['quantile'] == 'first_atom'
-        return f'{METHODS[self.config["method"]]}{", first atom" if paper else ""}, {size}'
+        method = METHODS[self.config['method']]
+        if self.config['method'] == 'divl':
+            atom = ', first atom' if self.config['quantile'] == 'first_atom' else ''
+            method = f'{method}, tau {self.config["tau_base"]}{atom}'
+        return f'{method}, {size}'
 
     def evaluations(self, policy: str) -> list[dict[str, Any]]:
         """Evaluations of the flow or the reference, in order."""

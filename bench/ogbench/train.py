@@ -74,7 +74,7 @@ class TrainConfig:
     episodes: int = 50
     """Of an evaluation."""
     folder: Path | None = None
-    """By default runs/ogbench/runs/FAMILY-METHOD-SIZE-seedSEED."""
+    """By default runs/ogbench/runs/FAMILY-METHOD-SIZE-seedSEED, METHOD with its tau for divl."""
 
     def __post_init__(self) -> None:
         """Refuse intervals that would make a resumed run's lines differ."""
@@ -91,9 +91,7 @@ class TrainConfig:
 def main() -> None:
     """Train until `updates`."""
     config = tyro.cli(TrainConfig, prog='train', description=__doc__)
-    atom = '-first_atom' if (config.method, config.quantile) == ('divl', 'first_atom') else ''
-    name = f'{config.family}-{config.method}{atom}-{config.size}-seed{config.seed}'
-    folder = config.folder or root() / 'runs' / name
+    folder = config.folder or root() / 'runs' / name_of(config)
     record = {k: v for k, v in asdict(config).items() if k not in ('updates', 'folder', 'threads')}
     run = RunFolder(folder, record)
     torch.set_num_threads(config.threads)
@@ -103,6 +101,14 @@ def main() -> None:
     widths = (steps.observation.shape[1], steps.action.shape[1] * config.horizon)
     agent = StateQam(agent_config(config, *widths), config.seed)
     Training(config, run, agent, chunks, Evaluator(task, config.horizon)).go_on()
+
+
+def name_of(config: TrainConfig) -> str:
+    """A folder for each combination of what the report compares."""
+    method: str = config.method
+    if method == 'divl':
+        method += f'-{config.tau_base}' + ('-first_atom' * (config.quantile == 'first_atom'))
+    return f'{config.family}-{method}-{config.size}-seed{config.seed}'
 
 
 def agent_config(config: TrainConfig, observation: int, action: int) -> StateQamConfig:
