@@ -88,6 +88,13 @@ MAIN = (
 """In the order in which they run."""
 
 ABLATIONS = (
+    Entry(
+        'filtered_bc, best of 8',
+        'filtered_bc',
+        best_of=8,
+        policy_of='filtered_bc',
+        critic_of='lwd',
+    ),
     Entry('lwd, frozen reference', 'lwd', {'reference': 'frozen'}),
     Entry('lwd, first atom', 'lwd', {'divl.quantile': 'first_atom'}),
     Entry('lwd, first atom, shift .15', 'lwd', {'divl.quantile': 'first_atom', 'qam.shift': 0.15}),
