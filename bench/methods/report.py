@@ -121,7 +121,7 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
 def draw(lines: list[Line], path: Path) -> None:
     """Success over rounds, a panel per task, a curve per method, intervals of all seeds' episodes together.
 
-    Ablations that stayed offline are left to the table.
+    Ablations are dashed; those that stayed offline are left to the table.
     """
     import matplotlib
 
@@ -148,7 +148,11 @@ def draw(lines: list[Line], path: Path) -> None:
                 below.append(k / n - low)
                 above.append(high - k / n)
             at = [r + 0.04 * number for r in rounds]
-            panel.errorbar(at, value, (below, above), fmt='o-', label=method, capsize=2, ms=4)
+            style = 'o-' if method in METHOD_NAMES else 's--'
+            colour = f'C{list(ENTRIES).index(method) % 10}'
+            panel.errorbar(
+                at, value, (below, above), fmt=style, color=colour, label=method, capsize=2, ms=4
+            )
         panel.set(title=task, xlabel='online round (0: offline)', ylabel='success', ylim=(0, 1.03))
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.legend(fontsize=7, ncols=3, loc='upper center', bbox_to_anchor=(0.5, -0.13))
