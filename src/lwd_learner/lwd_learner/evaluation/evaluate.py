@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lwd_policy_node.pool_worker import begin_worker
 
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0, EpisodeResult, run_episode
 from lwd_learner.evaluation.wilson import wilson
@@ -120,9 +121,7 @@ class _Job:
 
 
 def _start(profile: str) -> None:
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent stops its workers
+    begin_worker()
     global _worker
     _worker = _Worker(profile)
 

@@ -16,6 +16,7 @@ import mujoco
 import numpy as np
 import numpy.typing as npt
 from lwd_policy_node.image_size import fitted
+from lwd_policy_node.pool_worker import begin_worker
 from lwd_policy_node.profile import RobotProfile, load_profile
 
 from lwd_sim.operator import Operator, Skill
@@ -104,6 +105,7 @@ _worker: tuple[World, str, npt.NDArray[np.float64]]
 
 def _open(profile_name: str, task: str, bank: npt.NDArray[np.float64]) -> None:
     global _worker
+    begin_worker()
     _worker = World(load_profile(profile_name)), task, bank
 
 

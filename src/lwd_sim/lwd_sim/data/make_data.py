@@ -8,7 +8,6 @@ import math
 import multiprocessing
 import os
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from lwd_policy_node.pool_worker import begin_worker
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.delivery.deliver import deliver
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest
@@ -215,7 +215,7 @@ _worker: tuple[World, Options]
 
 def _open_world(options: Options) -> None:
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    begin_worker()
     _worker = World(load_profile(options.profile)), options
 
 
