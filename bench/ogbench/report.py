@@ -57,7 +57,8 @@ class Run:
         if self.config['method'] == 'divl':
             atom = ', first atom' if self.config['quantile'] == 'first_atom' else ''
             method = f'{method}, tau {self.config["tau_base"]}{atom}'
-        return f'{method}, {size}'
+        chunks = f', n {self.config["n"]}' if self.config['n'] > 1 else ''
+        return f'{method}{chunks}, {size}'
 
     def evaluations(self, policy: str) -> list[dict[str, Any]]:
         """Evaluations of the flow or the reference, in order."""

@@ -108,6 +108,8 @@ def name_of(config: TrainConfig) -> str:
     method: str = config.method
     if method == 'divl':
         method += f'-{config.tau_base}' + ('-first_atom' * (config.quantile == 'first_atom'))
+    if config.n > 1:
+        method += f'-n{config.n}'
     return f'{config.family}-{method}-{config.size}-seed{config.seed}'
 
 

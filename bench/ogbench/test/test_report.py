@@ -20,6 +20,7 @@ def runs(tmp_path):
         'method': 'divl',
         'quantile': 'interpolated',
         'tau_base': 0.9,
+        'n': 10,
         'size': 'small',
         'seed': 0,
         'transitions': 1_000_000,
@@ -46,7 +47,7 @@ def test_tables_are_made_of_what_was_kept_without_the_runs(tmp_path, runs, monke
     report.main()
     written = document.read_text()
     assert (
-        '| scene 2 | DIVL + QAM, tau 0.9, 2 x 256x4 | 1,000,000 | 0 | 50,000 | 45 % (26-66) | 80 |'
+        '| scene 2 | DIVL + QAM, tau 0.9, n 10, 2 x 256x4 | 1,000,000 | 0 | 50,000 | 45 % (26-66) | 80 |'
         in written
     )
     assert '| 50,000 | 2,500 | 5,000 | 50 | 0 | -0.1 -> -50.0 |' in written
