@@ -181,7 +181,9 @@ def draw(runs: list[Run], path: Path) -> None:
                     left.fill_between(at, low, high, color=colour, alpha=0.15)
             lines = run.training()
             at = [line['update'] for line in lines]
-            for key, style in (('critic/q_mean', '-'), ('critic/target_mean', ':')):
+            lost = len(lines) < 3  # only its ends are known: no curve between them
+            styles = ('o', ' ') if lost else ('-', ':')
+            for key, style in zip(('critic/q_mean', 'critic/target_mean'), styles, strict=True):
                 right.plot(at, [line[key] for line in lines], style, color=colour, linewidth=1)
         end = max((line['update'] for run in of_family for line in run.lines), default=0)
         marks = [(i + 1) * PUBLISHED_EVERY for i in range(len(PUBLISHED[family]))]
