@@ -45,7 +45,7 @@ class DivlConfig:
     """What Q bootstraps from: the adaptive quantile, a quantile at tau_base, V's mean, or (`iql`) V as the expectile of
     level tau_base."""
     quantile: Literal['interpolated', 'first_atom'] = 'interpolated'
-    """Between atoms, so that a V certain of one value answers that value; or, as the paper, an atom."""
+    """Between atoms, so that a V certain of one value answers nearly that; or, as the paper, an atom."""
 
     @property
     def spacing(self) -> float:
