@@ -16,6 +16,7 @@ import torch
 import tyro
 from lwd_learner.algorithms.divl import DivlConfig
 from lwd_learner.evaluation.wilson import wilson
+from lwd_learner.heap import keep_freed
 from lwd_learner.state_learner.qam_update import StateQam, StateQamConfig
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -94,6 +95,7 @@ def main() -> None:
     folder = config.folder or root() / 'runs' / name_of(config)
     record = {k: v for k, v in asdict(config).items() if k not in ('updates', 'folder', 'threads')}
     run = RunFolder(folder, record)
+    keep_freed()
     torch.set_num_threads(config.threads)
     task = TASKS[config.family]
     steps = load_steps(data_folder(config.family), config.transitions, task)

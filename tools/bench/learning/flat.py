@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from lwd_learner.heap import keep_freed
 from lwd_learner.state_learner.mlp import Precision
 from lwd_learner.state_learner.qam_update import StateBatch, StateQam, StateQamConfig
 
@@ -13,6 +14,7 @@ BATCH, OBSERVATION, ACTION, HORIZON = 256, 28, 5, 5
 
 def qam_update(precision: Precision, repeats: int) -> Cost:
     """Critic K = 10 of 512 x 4, cloning, adjoint matching with T = 10, Adam, averages; batch 256."""
+    keep_freed()  # as bench/ogbench does
     agent = StateQam(
         StateQamConfig(observation=OBSERVATION, action=ACTION * HORIZON, precision=precision)
     )

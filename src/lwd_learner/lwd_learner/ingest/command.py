@@ -17,7 +17,7 @@ from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from lwd_learner.ingest.heap import limit_arenas
+from lwd_learner.heap import limit_arenas
 from lwd_learner.ingest.ingest import Ingest, IngestConfig
 from lwd_learner.ingest.journal import IngestResult
 from lwd_learner.ingest.streams import StreamLimits

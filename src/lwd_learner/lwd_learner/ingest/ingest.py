@@ -16,11 +16,11 @@ from lwd_policy_node.profile import RobotProfile
 from lwd_recorder.manifest import EpisodeManifest, is_identifier
 from lwd_recorder.store import Store, StoredObject, StoreError
 
+from lwd_learner.heap import give_back
 from lwd_learner.ingest.align import AlignConfig
 from lwd_learner.ingest.arrivals import Arrivals
 from lwd_learner.ingest.episode import read_episode, read_manifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
-from lwd_learner.ingest.heap import give_back
 from lwd_learner.ingest.journal import IngestResult, Journal
 from lwd_learner.ingest.quarantine import quarantine
 from lwd_learner.ingest.streams import StreamLimits

@@ -25,10 +25,9 @@ class FlatAdam:
         """Moments and count; the optimiser's own tensors, not copies."""
         return {'mean': self.mean, 'square': self.square, 'count': self.count}
 
-    def norm(self) -> Tensor:
-        """Norm of the gradient, a scalar tensor."""
-        norm: Tensor = torch.linalg.vector_norm(self._net.gradient)
-        return norm
+    def norm(self) -> float:
+        """Norm of the gradient."""
+        return float(torch.linalg.vector_norm(self._net.gradient))
 
     def step(self, norm: float, clip: float) -> None:
         """Take a step along the gradient, scaled down to the norm `clip` if it is longer."""

@@ -75,12 +75,19 @@ class Tape:
     """LayerNorm's input, output before scale and shift, mean and 1 / sd."""
 
 
-def joined(tapes: Sequence[Sequence[Tape]]) -> list[Tape]:
-    """One tape of several passes of a network without norms, their batches one after the other."""
-    return [
-        Tape(torch.cat([t.x for t in layer], -2), torch.cat([t.z for t in layer], -2))
-        for layer in zip(*tapes, strict=True)
+def blank_tape(shape: MlpShape, rows: int, precision: Precision) -> list[Tape]:
+    """Room for the tape of one network without norms; `forward` writes into it, or into a part of its rows."""
+    low = getattr(torch, precision)
+
+    def room(width: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(1, rows, width, dtype=dtype)
+
+    first = Tape(room(shape.inputs, torch.float32), room(shape.hidden, low))
+    inner = [
+        Tape(room(shape.hidden, low), room(shape.hidden, low)) for _ in range(shape.layers - 1)
     ]
+    last = room(shape.hidden, torch.float32)
+    return [first, *inner, Tape(last, last)]
 
 
 def rows_of(tape: Sequence[Tape], rows: slice) -> list[Tape]:
@@ -151,25 +158,29 @@ class Mlp:
 
         Args:
             x: input.
-            tape: a list in which to leave what `backward` needs.
+            tape: where to leave what `backward` needs: an empty list, or rows of a `blank_tape`.
             prefix: of the first `known` columns, if they were seen before: only the others are multiplied.
             known: how many.
         """
-        k, first = self.shape.members, self._layers[0]
+        k, first, low = self.shape.members, self._layers[0], self.low.dtype
+        room = tape or None
         if prefix is None:
-            z = torch.matmul(x, first.weight).add_(first.bias).to(self.low.dtype)
+            z = torch.matmul(x, first.weight).add_(first.bias)
         else:
-            z = torch.matmul(x[:, known:], first.weight[:, known:]).add_(prefix).to(self.low.dtype)
-        h = x
+            z = torch.matmul(x[:, known:], first.weight[:, known:]).add_(prefix)
+        z = room[0].z.copy_(z) if room else z.to(low)
+        h = room[0].x.copy_(x) if room else x
         for i in range(self.shape.layers):
             layer = self._low[i]
             if i:
                 z = (
-                    torch.addmm(layer.bias[0], h[0], layer.weight[0])[None]
+                    torch.addmm(layer.bias[0], h[0], layer.weight[0], out=room and room[i].z[0])[
+                        None
+                    ]
                     if k == 1
                     else torch.baddbmm(layer.bias, h, layer.weight)
                 )
-            a = torch.nn.functional.gelu(z)
+            a = _gelu(z, room[i + 1].x if room and i + 1 < self.shape.layers else None)
             norm = None
             if layer.scale is not None and layer.shift is not None:
                 y, mean, rstd = torch.native_layer_norm(
@@ -177,12 +188,12 @@ class Mlp:
                 )
                 norm = (a, y, mean, rstd)
                 a = torch.addcmul(layer.shift, y, layer.scale)
-            if tape is not None:
+            if tape is not None and not room:
                 tape.append(Tape(h, z, norm))
             h = a
         last = self._layers[-1]
-        h = h.float()
-        if tape is not None:
+        h = room[-1].x.copy_(h) if room else h.float()
+        if tape is not None and not room:
             tape.append(Tape(h, h))
         return torch.baddbmm(last.bias, h, last.weight)
 
@@ -204,7 +215,8 @@ class Mlp:
         last = self._layers[-1]
         if weights:
             self._weigh(self.gradients[-1], tape[-1].x, d)
-        dh = torch.bmm(d, last.weight.mT).to(self.low.dtype)
+        one = self.shape.outputs == 1  # then a product of matrices is a slow outer product
+        dh = (d * last.weight.mT if one else torch.bmm(d, last.weight.mT)).to(self.low.dtype)
         for i in reversed(range(self.shape.layers)):
             note, layer, grad = tape[i], self._low[i], self.gradients[i]
             if note.norm is not None and layer.scale is not None:
@@ -242,3 +254,7 @@ class Mlp:
             x = x[None].expand(self.shape.members, -1, -1)
         grad.weight.copy_(torch.bmm(x.mT, dz))
         grad.bias.copy_(dz.sum(1, keepdim=True))
+
+
+def _gelu(z: Tensor, out: Tensor | None) -> Tensor:
+    return torch.nn.functional.gelu(z) if out is None else torch.ops.aten.gelu.out(z, out=out)

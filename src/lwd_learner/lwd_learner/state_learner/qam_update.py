@@ -4,7 +4,7 @@ The update is the public code's (arXiv 2601.14234): an ensemble critic that boot
 (or, as LWD does, from DIVL's value), a reference flow that clones, a flow that adjoint matching tilts, Adam, averages.
 Five things make it cheap:
 
-* the roll-out's passes of the flow are the loss's passes: their tapes are kept, so the loss costs only a backward;
+* the roll-out's passes of the flow are the loss's passes: their tape is kept, so the loss costs only a backward;
 * an observation goes through the first layer once for all flow steps;
 * what need not go step by step does not: the adjoint's forward passes of the reference and the flow's backward pass
   take all steps as one batch, whose products two cores share well;
@@ -27,7 +27,7 @@ from lwd_learner.algorithms import divl
 from lwd_learner.algorithms.flow import sigma
 from lwd_learner.state_learner.flat_adam import FlatAdam
 from lwd_learner.state_learner.lanes import both
-from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape, joined, rows_of
+from lwd_learner.state_learner.mlp import Mlp, MlpShape, Precision, Tape, blank_tape, rows_of
 
 Info = dict[str, float]
 
@@ -106,8 +106,8 @@ class RollOut:
     """(B, S)."""
     path: list[Tensor]
     """x_0 .. x_T, each (B, D)."""
-    tapes: list[list[Tape]]
-    """Of the flow's passes at (x_i, t_i)."""
+    tape: list[Tape]
+    """Of the flow's passes at (x_i, t_i), one behind the other."""
     moved: list[Tensor]
     """f - f_b at (x_i, t_i)."""
     base_prefix: Tensor
@@ -171,13 +171,15 @@ class StateQam:
     def update(self, batch: StateBatch) -> Info:
         """One update of all networks, or of none if anything is not finite."""
         info = self._gradients(batch)
-        norms = {name: o.norm() for name, o in self.optimisers.items()}
-        found = dict(zip(norms, torch.stack(list(norms.values())).tolist(), strict=True))
-        if not all(map(math.isfinite, [*found.values(), *info.values()])):
+        if not all(map(math.isfinite, info.values())):
             self.skipped += 1
             return info
-        for name, optimiser in self.optimisers.items():
-            optimiser.step(found[name], self.config.clip)
+
+        def step(names: list[str]) -> None:
+            for name in names:
+                self.optimisers[name].step(info[f'{name}/gradient_norm'], self.config.clip)
+
+        both(lambda: step(['critic']), lambda: step(self._all_but('critic')))
         return info
 
     def state(self) -> dict[str, Tensor]:
@@ -224,7 +226,7 @@ class StateQam:
         return nets if self.value is None else {**nets, 'value': self.value}
 
     def _gradients(self, batch: StateBatch) -> Info:
-        """Write the gradients of all networks, in three pairs of equally long halves."""
+        """Write the gradients of all networks, in three pairs of about equally long halves; answer their norms too."""
         noise = self._draw(len(batch.observation))
         y, rolled = both(
             lambda: self._target(batch, noise), lambda: self._roll_out(batch.observation, noise)
@@ -238,10 +240,16 @@ class StateQam:
             lambda: self._critic_slope(batch.observation, rolled.path[-1]),
         )
         learned, moved = both(
-            lambda: self._critic_gradient(batch, y, judged),
-            lambda: self._flow_gradient(rolled, slope, met),
+            lambda: self._critic_gradient(batch, y, judged) | self._norms(self._all_but('flow')),
+            lambda: self._flow_gradient(rolled, slope, met) | self._norms(['flow']),
         )
         return learned | cloned | moved
+
+    def _norms(self, names: list[str]) -> Info:
+        return {f'{name}/gradient_norm': self.optimisers[name].norm() for name in names}
+
+    def _all_but(self, name: str) -> list[str]:
+        return [other for other in self.optimisers if other != name]
 
     def _draw(self, size: int) -> Noise:
         g, action = self.generator, self.config.action
@@ -315,13 +323,13 @@ class StateQam:
         flow_prefix = self.flow.prefix(observation)
         base_prefix = base.prefix(observation)
         x = noise.path[0]
-        path, tapes, moved = [x], list[list[Tape]](), list[Tensor]()
+        path, moved, size = [x], list[Tensor](), len(observation)
+        tape = blank_tape(self.flow.shape, c.steps * size, c.precision)
         for i in range(c.steps):
             point = self._point(observation, x, i * h)
-            tape: list[Tape] = []
-            f = self.flow.forward(point, tape, flow_prefix, c.observation)[0]
+            part = rows_of(tape, slice(i * size, (i + 1) * size))
+            f = self.flow.forward(point, part, flow_prefix, c.observation)[0]
             f_b = base.forward(point, None, base_prefix, c.observation)[0]
-            tapes.append(tape)
             moved.append(f - f_b)
             if i == last:
                 x = x + h * f_b
@@ -329,7 +337,7 @@ class StateQam:
                 x = (1 - h / (i * h + h)) * x + 2 * h * f
                 x = x + math.sqrt(h) * sigma(i, c.steps) * noise.path[i + 1]
             path.append(x)
-        return RollOut(observation, path, tapes, moved, base_prefix)
+        return RollOut(observation, path, tape, moved, base_prefix)
 
     def _flow_gradient(self, rolled: RollOut, slope_at_end: Tensor, met: list[Tape]) -> Info:
         """Carry the critic's slope back through the reference and let the flow's change match it."""
@@ -349,7 +357,7 @@ class StateQam:
         residual = torch.stack(residuals[::-1])
         weights = torch.tensor([4 / sigma(i, c.steps) / size for i in range(c.steps)])
         d = (weights[:, None, None] * residual).flatten(0, 1)
-        self.flow.backward(joined(rolled.tapes), d[None])
+        self.flow.backward(rolled.tape, d[None])
         loss = residual.square().sum() / size
         return {'actor/loss': loss.item(), 'actor/grad_q_norm': end_norm}
 
