@@ -7,6 +7,7 @@ products that know nothing of each other lose nothing.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -30,7 +31,8 @@ def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[Firs
 @functools.cache
 def _lanes(threads: int) -> ThreadPoolExecutor:
     pool = ThreadPoolExecutor(2, 'lane', torch.set_num_threads, (threads // 2,))
-    for future in [pool.submit(torch.get_num_threads) for _ in range(2)]:
+    both_there = threading.Barrier(2)  # else the pool may start the second thread in the middle of an update
+    for future in [pool.submit(both_there.wait) for _ in range(2)]:
         future.result()
     torch.set_num_threads(threads)  # what threads to come begin with
     return pool
