@@ -75,11 +75,17 @@ def late(name: str = '', **flags: Any) -> Entry:
     return Entry(full, 'lwd', LATE | {k.replace('__', '.'): v for k, v in flags.items()})
 
 
+def best_of_8(policy_of: str, critic_of: str = '') -> Entry:
+    """An entry's policy with the best of 8 samples by a critic, its own if none is named."""
+    algorithm = policy_of.removeprefix('late ').split(',')[0]
+    return Entry(f'{policy_of}, best of 8', algorithm, {}, 8, policy_of, critic_of or policy_of)
+
+
 MAIN = (
     Entry('sft', 'sft'),
     Entry('filtered_bc', 'filtered_bc'),
     Entry('lwd', 'lwd'),
-    Entry('lwd, best of 8', 'lwd', best_of=8, policy_of='lwd', critic_of='lwd'),
+    best_of_8('lwd'),
     Entry('recap', 'recap'),
     Entry('hg_dagger', 'hg_dagger'),
     Entry('refresh_only', 'refresh_only'),
@@ -88,19 +94,24 @@ MAIN = (
 """In the order in which they run."""
 
 ABLATIONS = (
-    Entry(
-        'filtered_bc, best of 8',
-        'filtered_bc',
-        best_of=8,
-        policy_of='filtered_bc',
-        critic_of='lwd',
-    ),
+    best_of_8('filtered_bc', critic_of='lwd'),
+    Entry('lwd, constant tau', 'lwd', {'divl.statistic': 'constant'}),
+    Entry('lwd, n = 1', 'lwd', {'offline.n_step': 1}),
+    Entry('lwd, n = 10', 'lwd', {'offline.n_step': 10}),
+    best_of_8('iql'),
+    best_of_8('lwd, constant tau'),
+    best_of_8('lwd, n = 1'),
+    best_of_8('lwd, n = 10'),
+    Entry('lwd, path reference', 'lwd', {'qam.path': 'reference'}),
+    Entry('lwd, path replay', 'lwd', {'qam.path': 'replay'}),
+    Entry('lwd, lambda 2', 'lwd', {'qam.temperature': 2.0}),
+    Entry('lwd, lambda dual', 'lwd', {'qam.trust_region': 'dual'}),
     Entry('lwd, frozen reference', 'lwd', {'reference': 'frozen'}),
     Entry('lwd, first atom', 'lwd', {'divl.quantile': 'first_atom'}),
     Entry('lwd, first atom, shift .15', 'lwd', {'divl.quantile': 'first_atom', 'qam.shift': 0.15}),
     late(),
-    Entry('sft, best of 8', 'sft', best_of=8, policy_of='sft', critic_of='late lwd'),
-    Entry('late lwd, best of 8', 'lwd', best_of=8, policy_of='late lwd', critic_of='late lwd'),
+    best_of_8('sft', critic_of='late lwd'),
+    best_of_8('late lwd'),
     Entry('late iql', 'iql', LATE),
     Entry('late refresh_only', 'refresh_only', LATE),
     late('constant tau', divl__statistic='constant'),
