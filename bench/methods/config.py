@@ -55,6 +55,8 @@ class CompareConfig:
     """Updates after a round's episodes."""
     test_episodes: int = 100
     """Evaluation episodes, the same scenes for all."""
+    offline_only: bool = False
+    """Leave the rounds out, for now: a later run without this goes on with them."""
     test_every_round: bool = False
     """Evaluate after every round; otherwise after the offline stage and the last round."""
     workers: int = 1

@@ -44,7 +44,7 @@ def jobs(config: CompareConfig) -> Iterator[Job]:
                 raise ValueError(f'{name!r} needs {needed!r} before it in methods')
     for seed in config.seeds:
         for task in config.tasks:
-            for round_ in range(config.rounds + 1):
+            for round_ in range(1 if config.offline_only else config.rounds + 1):
                 for name in config.methods:
                     job = Job(task, name, seed, round_)
                     if _exists(config, job):

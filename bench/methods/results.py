@@ -10,7 +10,16 @@ from typing import Any
 from bench.methods.config import CompareConfig
 from bench.methods.queue import Key
 
-FREE = ('folder', 'tasks', 'seeds', 'methods', 'workers', 'threads', 'test_every_round')
+FREE = (
+    'folder',
+    'tasks',
+    'seeds',
+    'methods',
+    'workers',
+    'threads',
+    'offline_only',
+    'test_every_round',
+)
 """Fields that may differ when a comparison is gone on with: they add lines, and change none."""
 
 

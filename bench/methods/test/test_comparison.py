@@ -54,6 +54,16 @@ def test_all_methods_of_the_first_task_and_seed_come_first(tmp_path):
         assert found == expected, method
 
 
+def test_offline_only_leaves_the_rounds_to_a_later_run_of_the_same_folder(tmp_path):
+    config = CompareConfig(folder=tmp_path, rounds=2, offline_only=True)
+    offline = list(jobs(config))
+    assert {job.round for job in offline} == {0}
+    Results(tmp_path).claim(config)
+    whole = CompareConfig(folder=tmp_path, rounds=2)
+    Results(tmp_path).claim(whole)
+    assert left(whole, {job.key for job in offline}) == [job for job in jobs(whole) if job.round]
+
+
 def test_what_has_a_line_is_not_done_again(tmp_path):
     config = CompareConfig(folder=tmp_path, seeds=(0,), tasks=('restock',), rounds=0)
     asked = []
