@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from lwd_learner.evaluation import wilson
 
 from bench.methods.config import default_folder
 from bench.methods.entries import ENTRIES, METHOD_NAMES
-from bench.methods.results import Results
+from bench.methods.results import CONFIRMED, Results
 
 MARKS = ('<!-- methods: begin -->', '<!-- methods: end -->')
 Line = dict[str, Any]
@@ -34,12 +33,12 @@ class ReportConfig:
 def main() -> None:
     """Write tables and picture."""
     config = tyro.cli(ReportConfig, prog='report', description=__doc__)
-    lines = Results(config.folder).lines()
+    results = Results(config.folder)
+    lines, confirmed = results.lines(), Results(config.folder, CONFIRMED).lines()
     before, rest = config.document.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
-    kept = config.folder / 'config.json'
-    settings = json.loads(kept.read_text()) if kept.exists() else {}
-    config.document.write_text(f'{before}{MARKS[0]}\n{tables(lines, settings)}{MARKS[1]}{after}')
+    shown = tables(lines, results.settings()) + on_other_scenes(confirmed)
+    config.document.write_text(f'{before}{MARKS[0]}\n{shown}{MARKS[1]}{after}')
     if any('test' in line for line in lines):
         draw(lines, config.picture)
 
@@ -115,6 +114,23 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
                 f'| {mean_of(of, "losses", "actor/shift_learned")} '
                 f'| {mean_of(of, "measured", "action_drift")} | {mean_of(of, "measured", "q_gain")} |'
             )
+    return '\n'.join(out) + '\n'
+
+
+def on_other_scenes(lines: list[Line]) -> str:
+    """Success of `confirm` as Markdown; nothing if there is none."""
+    if not lines:
+        return ''
+    first, last = lines[0]['test']['seeds']
+    out = [
+        '',
+        f'The same policies on scenes {first:,} to {last:,}, which nothing else has looked at:',
+        '',
+    ]
+    out += ['| task | method | round | success (95 %) | cycle, s |', '|---|---|---|---|---|']
+    for (task, method, round_), of in grouped(lines).items():
+        cycle_s = mean_of(of, 'test', 'cycle_s')
+        out.append(f'| {task} | {method} | {round_} | {pooled(of)} | {cycle_s} |')
     return '\n'.join(out) + '\n'
 
 

@@ -23,13 +23,17 @@ FREE = (
 """Fields that may differ when a comparison is gone on with: they add lines, and change none."""
 
 
+CONFIRMED = 'confirmed.jsonl'
+"""Lines of policies that were evaluated once more, on other scenes (`confirm`)."""
+
+
 class Results:
     """Reads and appends lines."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = 'results.jsonl') -> None:
         """Of one comparison's folder."""
         self._folder = folder
-        self._path = folder / 'results.jsonl'
+        self._path = folder / name
 
     def lines(self) -> list[dict[str, Any]]:
         """All whole lines; one that a kill cut off is left out."""
@@ -48,6 +52,11 @@ class Results:
         partial.write_text(kept)
         partial.replace(self._path)
 
+    def settings(self) -> dict[str, Any]:
+        """The configuration that the lines belong to; empty before the first."""
+        path = self._folder / 'config.json'
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
     def claim(self, config: CompareConfig) -> None:
         """Write the configuration, or check that it is the folder's.
 
@@ -59,7 +68,7 @@ class Results:
         self._folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             path.write_text(json.dumps(mine, indent=1) + '\n')
-        theirs = json.loads(path.read_text())
+        theirs = self.settings()
         for name in sorted(mine.keys() | theirs.keys()):
             if mine.get(name) != theirs.get(name):
                 raise ValueError(

@@ -9,7 +9,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import tyro
@@ -22,6 +21,7 @@ from lwd_policy_node.policy import Policy
 from lwd_sim.world import World
 
 from bench.methods.buffer import IngestFailedError, held_out_replay, offline_store, take_in
+from bench.methods.checkpoints import actor_of, method_folder, seed_folder
 from bench.methods.config import TEST_SEED0, CompareConfig
 from bench.methods.entries import ENTRIES
 from bench.methods.learning import Method, OfflineFeatures, sft
@@ -41,11 +41,11 @@ class Shared:
     def __init__(self, config: CompareConfig, task: str, seed: int) -> None:
         """Make what is missing."""
         self.task, self.seed = task, seed
-        self.folder = config.folder / 'runs' / f'{task}_{seed}'
+        folder = seed_folder(config.folder, task, seed)
         self.buffer = config.folder / 'buffer' / task
         store = offline_store(config, task)
         self.replay = take_in(store, self.buffer, config.profile)
-        self.sft_policy = sft(config, store, self.buffer, seed, self.folder / 'sft')
+        self.sft_policy = sft(config, store, self.buffer, seed, folder / 'sft')
         policy = Policy.load(self.sft_policy)
         self.features = FeatureCache(self.replay, policy)
         self.features.fill()
@@ -63,10 +63,6 @@ class Shared:
                 method.learner.critic_ema
             )
         return {name: value for name, value in found.items() if math.isfinite(value)}
-
-    def folder_of(self, method: str) -> Path:
-        """Where a method's checkpoints and data are."""
-        return self.folder / method.replace(',', '').replace(' ', '_')
 
 
 class Comparison:
@@ -95,11 +91,10 @@ class Comparison:
             'seed': job.seed,
             'round': job.round,
         }
-        entry = ENTRIES[job.method]
-        if entry.best_of > 1:
-            line |= self._best_of(job, shared)
-        else:
+        if ENTRIES[job.method].best_of == 1:
             line |= self._train(job, shared)
+        if evaluated(self._config, job):
+            line['test'] = self._test(job)
         line |= {
             'wall_s': round(time.monotonic() - began_s, 1),
             'cpu_s': round(time.process_time() - cpu_s, 1),
@@ -116,7 +111,8 @@ class Comparison:
         return self._shared
 
     def _train(self, job: Job, shared: Shared) -> dict[str, Any]:
-        entry, folder = ENTRIES[job.method], shared.folder_of(job.method)
+        entry = ENTRIES[job.method]
+        folder = method_folder(self._config.folder, job.task, job.seed, job.method)
         method = Method(self._config, entry, shared.sft_policy, job.seed, folder)
         line: dict[str, Any] = {}
         if job.round == 0:
@@ -139,28 +135,17 @@ class Comparison:
             line['losses'] = method.online(replay, features, job.round)
             method.save(job.round)
         line['measured'] = shared.measure(method)
-        if evaluated(self._config, job):
-            line['test'] = self._test(job, method.checkpoint(job.round) / 'policy.safetensors')
         return line
 
-    def _best_of(self, job: Job, shared: Shared) -> dict[str, Any]:
-        entry = ENTRIES[job.method]
-        policy, critic = (
-            shared.folder_of(of) / 'checkpoints' / f'round_{job.round}' / name
-            for of, name in (
-                (entry.policy_of, 'policy.safetensors'),
-                (entry.critic_of, 'learner.safetensors'),
-            )
-        )
-        return {'test': self._test(job, policy, critic=critic, best_of=entry.best_of)}
-
-    def _test(self, job: Job, policy: Path, **how: Any) -> dict[str, Any]:
+    def _test(self, job: Job) -> dict[str, Any]:
+        actor = actor_of(self._config.folder, job)
         futures = self._evaluator.submit(
-            policy,
+            actor.policy,
             tasks=(job.task,),
             episodes=self._config.test_episodes,
             seed0=TEST_SEED0,
-            **how,
+            critic=actor.critic,
+            best_of=actor.best_of,
         )
         return Evaluator.gather(futures).summary()
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import pytest
+from lwd_learner.evaluation import Evaluator
 
 from bench.methods.config import CompareConfig
+from bench.methods.confirm import ConfirmConfig, confirm
 from bench.methods.entries import MAIN, METHOD_NAMES
 from bench.methods.report import tables
-from bench.methods.results import Results
+from bench.methods.results import CONFIRMED, Results
 from bench.methods.run import Comparison, run
 
 
@@ -53,3 +55,10 @@ def test_a_tiny_comparison_from_bags_to_tables(tmp_path):
 
     run(config, nothing_left)
     assert Results(tmp_path).lines() == lines
+
+    again = ConfirmConfig(tmp_path, methods=('sft', 'lwd', 'lwd, best of 8'), episodes=1)
+    with Evaluator(workers=1) as evaluator:
+        confirm(again, evaluator)
+    confirmed = Results(tmp_path, CONFIRMED).lines()
+    assert len(confirmed) == 5  # SFT offline; LWD and its best of 8 offline and after the round
+    assert all(line['test']['seeds'] == [900_000_000, 900_000_000] for line in confirmed)
