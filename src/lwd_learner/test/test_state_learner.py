@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import threading
 
 import pytest
 import torch
 from lwd_learner.algorithms import divl, qam
+from lwd_learner.state_learner.lanes import both
 from lwd_learner.state_learner.mlp import EPSILON, Mlp, MlpShape, Tape, split
 from lwd_learner.state_learner.qam_update import StateBatch, StateQam, StateQamConfig
 from torch import Tensor
@@ -111,6 +113,24 @@ def test_the_flow_gradient_is_that_of_the_readable_algorithm():
     loss.backward()
     assert info['actor/loss'] == pytest.approx(loss.item(), rel=1e-4)
     torch.testing.assert_close(agent.flow.gradient, flat.grad, atol=1e-4, rtol=1e-3)
+
+
+def test_each_lane_has_half_of_the_threads():
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(4)
+        met = threading.Barrier(2)  # so that each lane answers once
+
+        def count() -> int:
+            met.wait()
+            return torch.get_num_threads()
+
+        assert both(count, count) == (2, 2)
+        assert torch.get_num_threads() == 4
+        torch.set_num_threads(1)
+        assert both(torch.get_num_threads, torch.get_num_threads) == (1, 1)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize('backup', ['policy', 'divl'])

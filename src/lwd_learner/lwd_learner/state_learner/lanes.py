@@ -30,12 +30,19 @@ def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[Firs
 
 @functools.cache
 def _lanes(threads: int) -> ThreadPoolExecutor:
-    pool = ThreadPoolExecutor(2, 'lane', torch.set_num_threads, (threads // 2,))
-    both_there = threading.Barrier(2)  # else the pool may start the second thread in the middle of an update
+    pool = ThreadPoolExecutor(2, 'lane', _take_threads, (threads // 2,))
+    both_there = threading.Barrier(
+        2
+    )  # else the pool may start the second thread in the middle of an update
     for future in [pool.submit(both_there.wait) for _ in range(2)]:
         future.result()
     torch.set_num_threads(threads)  # what threads to come begin with
     return pool
+
+
+def _take_threads(count: int) -> None:
+    torch.set_num_threads(count)
+    torch.get_num_threads()  # torch reads the number once in each thread: now, and not when it is another's
 
 
 def _without_gradient(compute: Callable[[], First]) -> First:
