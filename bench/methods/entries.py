@@ -95,6 +95,7 @@ MAIN = (
 
 ABLATIONS = (
     best_of_8('filtered_bc', critic_of='lwd'),
+    Entry('lwd, robots choose of 8', 'lwd', {'best_of': 8}),
     Entry('lwd, constant tau', 'lwd', {'divl.statistic': 'constant'}),
     Entry('lwd, n = 1', 'lwd', {'offline.n_step': 1}),
     Entry('lwd, n = 10', 'lwd', {'offline.n_step': 10}),

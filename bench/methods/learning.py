@@ -25,7 +25,7 @@ from lwd_policy_node.profile import load_profile
 from bench.methods.config import CompareConfig
 from bench.methods.entries import ENTRIES, Entry
 
-MADE_FOR_A_METHOD = ('edit.', 'advantage_words')
+MADE_FOR_A_METHOD = ('edit.', 'advantage_words', 'critic')
 """What a method's policy has that SFT's has not."""
 LAST_SHARE = 0.2
 """Share of a stage's updates whose losses are averaged for the results."""

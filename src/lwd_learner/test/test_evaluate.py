@@ -166,7 +166,7 @@ def test_the_command_refuses_best_of_through_ros(checkpoint, tmp_path):
         check=False,
     )
     assert done.returncode == 1
-    assert 'never leaves the learner' in ' '.join(done.stderr.split())
+    assert 'train with --best-of' in ' '.join(done.stderr.split())
 
 
 @pytest.mark.launch

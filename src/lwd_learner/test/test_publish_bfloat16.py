@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,11 +57,14 @@ class Seen:
     extra: dict[str, object] = field(default_factory=dict)
 
 
-def test_a_real_policy_at_half_the_bytes_acts_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    'critic', [{}, {'best_of': 4, 'critic_hidden': 16, 'critic_heads': 2, 'critic_atoms': 11}]
+)
+def test_a_real_policy_at_half_the_bytes_acts_alike(tmp_path: Path, critic: dict) -> None:
     """The published file passes a robot's checks, is little more than half as large, and moves the arms the same."""
     torch.manual_seed(0)
     profile = load_profile('g1_laptop')
-    policy = Policy(preset('tiny', profile))
+    policy = Policy(replace(preset('tiny', profile), **critic))
     policy.sentences.remember(['restock'], torch.randn(1, 384))
     path = tmp_path / 'policy.safetensors'
     policy.save(path)

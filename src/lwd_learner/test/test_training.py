@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from lwd_policy_node.policy import Policy
+from lwd_policy_node.policy.critic import Critic
 
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.algorithms.qam_config import QamConfig
@@ -31,7 +32,7 @@ from lwd_learner.training.checkpoint import (
 from lwd_learner.training.config import (
     RlConfig,
 )
-from lwd_learner.training.critic import Critic, load_critic
+from lwd_learner.training.critic import load_critic
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
@@ -390,6 +391,32 @@ def test_best_of_n_is_evaluated_where_a_q_was_learned(tmp_path, monkeypatch, alg
     assert asked == best_of
     names = ['sft', 'offline', 'offline, best of 8']
     assert list(training.progress.evaluations) == names[: len(best_of)]
+
+
+def test_a_policy_that_chooses_takes_the_critic_along_once_it_has_learned(tmp_path):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    training = TrainingRun(small_config(tmp_path, best_of=4, online_minutes=0), None)
+    training.execute()
+    training.close()
+    checkpoints = tmp_path / 'train' / 'checkpoints'
+    before, after = (
+        Policy.load(checkpoints / s / 'policy.safetensors') for s in ('sft', 'offline')
+    )
+    assert (float(before.critic_trained), float(after.critic_trained)) == (0.0, 1.0)
+    shipped = load_critic(checkpoints / 'offline' / 'learner.safetensors', after.config)
+    assert same(shipped.state_dict(), after.critic)
+    assert not same(shipped.state_dict(), before.critic)
+
+
+def test_to_choose_without_a_q_is_refused_before_anything_is_done(tmp_path):
+    for changes, why in (
+        ({'best_of': 4, 'algorithm': 'filtered_bc'}, 'filtered_bc learns no Q to choose by'),
+        ({'best_of': 0}, 'best_of is 0'),
+    ):
+        with pytest.raises(ValueError, match=why):
+            TrainingRun(small_config(tmp_path, **changes), None)
+    assert not (tmp_path / 'train').exists()
 
 
 def test_a_stopped_run_saves_and_resume_does_not_repeat_what_is_done(tmp_path, monkeypatch):

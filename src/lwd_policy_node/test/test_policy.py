@@ -225,3 +225,47 @@ def test_a_field_that_came_later_changes_no_digest_until_it_is_used():
     assert edited.sha256 != config.sha256
     assert PolicyConfig.from_json(edited.to_json()) == edited
     assert PolicyConfig.from_json(config.to_json()) == config
+
+
+@pytest.fixture
+def choosing(policy) -> Policy:
+    """The same policy with a critic, which has learned something, and four samples to a plan."""
+    sizes = {'best_of': 4, 'critic_hidden': 16, 'critic_heads': 2, 'critic_atoms': 11}
+    made = Policy(dataclasses.replace(policy.config, **sizes))
+    missing, unexpected = made.load_state_dict(policy.state_dict(), strict=False)
+    assert not unexpected and all(name.startswith('critic') for name in missing)
+    made.sentences.remember(*policy.sentences.known)
+    made.critic_trained.fill_(1.0)
+    return made
+
+
+def test_the_best_of_several_samples_is_acted_on(choosing, tmp_path):
+    obs = observation()
+    features, text, state = (part.expand(4, -1) for part in choosing.embed([obs]))
+    with torch.inference_mode():
+        chunks = choosing.sample(features, text, state, choosing.start_noise(range(28, 32)))
+        readout = choosing.critic.readout(features, text, choosing.norm.state(state))
+        q = choosing.critic.q(readout, chunks, torch.ones(4, 16, dtype=torch.bool)).amin(0)
+    samples = choosing.norm.absolute(chunks, state).double().numpy()
+    assert len(set(q.tolist())) == 4
+    np.testing.assert_allclose(choosing.act(obs, seed=7), samples[q.argmax()], atol=1e-5)
+    assert choosing.value == pytest.approx(q.max().item(), abs=1e-5)
+    choosing.save(tmp_path / 'policy.safetensors')
+    again = Policy.load(tmp_path / 'policy.safetensors')
+    np.testing.assert_array_equal(again.act(obs, seed=7), choosing.act(obs, seed=7))
+
+
+def test_several_observations_are_chosen_for_one_by_one(choosing):
+    observations = [observation(i) for i in range(3)]
+    frozen = [None, np.full((2, 16), 0.25), None]
+    batch = choosing.act_batch(observations, range(3), frozen)
+    for i, obs in enumerate(observations):
+        np.testing.assert_allclose(batch[i], choosing.act(obs, i, frozen[i]), atol=1e-5)
+    np.testing.assert_allclose(batch[1, :2], 0.25, atol=1e-5)
+
+
+def test_a_critic_that_has_learned_nothing_chooses_nothing(policy, choosing):
+    choosing.critic_trained.zero_()
+    np.testing.assert_array_equal(choosing.act(observation(), 7), policy.act(observation(), 7))
+    assert np.isnan(choosing.value)
+    assert choosing.config_hash != policy.config_hash

@@ -217,6 +217,19 @@ def test_frozen_steps_continue_the_previous_chunk() -> None:
     assert planner.plan(policy, 2, _at(33), 'a').frozen_steps == 0, 'too little left'
 
 
+def test_a_plan_has_the_value_that_the_policy_sees_in_it() -> None:
+    """NaN from a policy that says nothing of values."""
+
+    class Silent:
+        config_hash = ''
+
+        def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
+            return np.zeros((16, 16))
+
+    assert Planner(PROFILE).plan(_Counting(0.25), 1, _at(0), 'a').value == 0.25
+    assert np.isnan(Planner(PROFILE).plan(Silent(), 1, _at(0), 'a').value)
+
+
 def test_bad_chunks_never_leave() -> None:
     """Non-finite targets, wrong shapes and failing inference are rejected with their reason."""
     planner = Planner(PROFILE)

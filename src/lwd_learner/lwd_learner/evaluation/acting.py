@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import safetensors
-import torch
 from lwd_policy_node.policy import Policy
 
 from lwd_learner.algorithms import METHODS
-from lwd_learner.evaluation.rollout import ActFunction, SimObservation
-from lwd_learner.training.critic import Critic, load_critic
+from lwd_learner.evaluation.rollout import ActFunction
+from lwd_learner.training.critic import load_critic
 
 
 def load_actor(policy_path: Path, critic_path: Path | None, best_of: int) -> ActFunction:
@@ -30,7 +27,8 @@ def load_actor(policy_path: Path, critic_path: Path | None, best_of: int) -> Act
     if best_of <= 1 or critic_path is None:
         return lambda obs, seed: policy.act(obs, seed)
     refuse_untrained(critic_path)
-    return BestOf(policy, load_critic(critic_path, policy.config), best_of)
+    critic = load_critic(critic_path, policy.config)
+    return lambda obs, seed: policy.act_best([obs], [seed], critic, best_of)[0]
 
 
 def refuse_untrained(critic_path: Path) -> None:
@@ -48,25 +46,3 @@ def refuse_untrained(critic_path: Path) -> None:
             f'{critic_path}: this critic was never trained ({name}, step {header.get("step", 0)}); give one of an '
             'offline or online checkpoint of a method with values'
         )
-
-
-class BestOf:
-    """Best of n samples by the minimum over the critic's heads: the critic's acceptance test."""
-
-    def __init__(self, policy: Policy, critic: Critic, samples: int) -> None:
-        self._policy, self._critic, self._samples = policy, critic, samples
-
-    @torch.inference_mode()
-    def __call__(self, obs: SimObservation, seed: int) -> npt.NDArray[np.float64]:
-        """Chunk (H, A)."""
-        policy, n = self._policy, self._samples
-        features, text, state = (part.expand(n, -1) for part in policy.embed([obs]))
-        noise = policy.start_noise(range(seed * n, seed * n + n))
-        chunk = policy.sample(features, text, state, noise)
-        readout = self._critic.readout(features, text, policy.norm.state(state))
-        steps = torch.ones(n, policy.config.horizon, dtype=torch.bool)
-        best = int(self._critic.q(readout, chunk, steps).amin(0).argmax())
-        absolute: npt.NDArray[np.float64] = (
-            policy.norm.absolute(chunk[best : best + 1], state[:1]).double().numpy()[0]
-        )
-        return absolute

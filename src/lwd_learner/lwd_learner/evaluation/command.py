@@ -38,7 +38,7 @@ class EvaluateConfig:
     latency_steps: int = 1
     """Control ticks from an observation to the use of its chunk."""
     best_of: int = 1
-    """Samples per plan, of which the one with the largest Q is executed; needs --critic."""
+    """Samples per plan, of which the one with the largest Q is executed; needs --critic. 1: as the policy was made."""
     critic: Path | None = None
     """learner.safetensors beside the policy, for best_of."""
     workers: int = 0
@@ -65,7 +65,8 @@ def main() -> None:
             )
         if config.best_of > 1 and config.through_ros:
             raise EvaluationError(
-                'best_of does not go with through_ros: a critic never leaves the learner'
+                'best_of does not go with through_ros: a robot chooses only by a critic that the policy carries; '
+                'train with --best-of'
             )
         if config.best_of > 1 and config.critic is not None:
             refuse_untrained(config.critic)

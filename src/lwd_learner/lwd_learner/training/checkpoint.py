@@ -83,6 +83,8 @@ def save_checkpoint(
     partial = folder.with_name(f'.{name}.partial')
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    if learner is not None:
+        learner.lend_critic()
     policy.save(
         partial / 'policy.safetensors',
         {'lwd.stage': progress.stage, 'lwd.step': str(progress.step)},

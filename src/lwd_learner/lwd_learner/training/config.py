@@ -186,6 +186,10 @@ class TrainConfig:
     """QAM's reference: cloned further on successes and rescues online only, or from the offline stage on, or the SFT
     checkpoint for good (paper).
     """
+    best_of: int = 1
+    """Samples of a robot's plan, of which it executes the one with the largest Q: the critic then travels with the
+    weights. 1: one sample, and the critic stays here. For methods with values.
+    """
     sft: SftConfig = field(default_factory=SftConfig)
     """Behaviour cloning."""
     rl: RlConfig = field(default_factory=RlConfig)

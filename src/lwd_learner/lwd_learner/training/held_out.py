@@ -11,11 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lwd_policy_node.policy import Policy
+from lwd_policy_node.policy.critic import Critic
 
 from lwd_learner.replay import DATASETS, Predicate, Replay, RowView, Transitions
 from lwd_learner.replay.index import EpisodeFacts
 from lwd_learner.training.batches import to_tensors
-from lwd_learner.training.critic import Critic
 from lwd_learner.training.features import FeatureCache
 
 Info = dict[str, float]

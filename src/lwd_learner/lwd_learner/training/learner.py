@@ -9,7 +9,7 @@ Networks that act or judge on frozen features:
   trust region. It starts at zero, so RL starts exactly at the reference, and a moving reference
   carries the policy with it;
 * the **action edit** (QAM-E, an option): a one-step change of the sampled chunk that climbs Q within a fixed scale;
-* the **critic** (V, Q), which never leaves the learner.
+* the **critic** (V, Q), which leaves the learner only with a policy that takes the best of several samples.
 
 Which of them a run has is its `Method`. An update happens whole or not at all.
 """
@@ -23,13 +23,13 @@ from dataclasses import replace
 
 import torch
 from lwd_policy_node.policy import Policy
+from lwd_policy_node.policy.critic import Critic
 from torch import Tensor, nn
 
 from lwd_learner.algorithms import divl, iql, qam, qam_edit, recap, sft, trust_region
 from lwd_learner.training.accelerate import autocast, compile_networks, device_of
 from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.config import TrainConfig
-from lwd_learner.training.critic import Critic
 from lwd_learner.training.optimisation import NotFinite, Snapshot, Step, cosine, set_rate
 from lwd_learner.training.ranks import Alone
 
@@ -104,6 +104,12 @@ class Learner:
     def modules(self) -> dict[str, nn.Module]:
         """What a checkpoint holds besides the policy."""
         return {'critic': self.critic, 'critic_ema': self.critic_ema, 'clone': self.clone}
+
+    def lend_critic(self) -> None:
+        """Let the policy choose between its samples by the critic as it is now, if that is what the policy does."""
+        if self.policy.critic is not None and self.method.values and self.step:
+            self.policy.critic.load_state_dict(self.critic_ema.state_dict())
+            self.policy.critic_trained.fill_(1.0)
 
     def update(
         self,

@@ -11,17 +11,40 @@ from lwd_policy_node.profile import RobotProfile
 from lwd_learner.training.config import TrainConfig
 
 
+def refuse_best_of(config: TrainConfig) -> None:
+    """Raise ValueError if the policy is to choose between samples, and nothing would learn by what."""
+    if config.best_of < 1:
+        raise ValueError(f'best_of is {config.best_of}; it must be at least 1')
+    if config.best_of > 1 and not config.method.values:
+        raise ValueError(
+            f'best_of {config.best_of}: {config.algorithm} learns no Q to choose by; refresh_only clones the same as '
+            'filtered_bc and learns one'
+        )
+
+
 def new_policy(config: TrainConfig, profile: RobotProfile, label_dim: int) -> Policy:
-    """A policy of the configured size with what the method needs: edits, or advantages.
+    """A policy of the configured size with what the method needs: edits, advantages, a critic of its own.
 
     Args:
         config: preset and algorithm.
         profile: the robot.
         label_dim: simulator labels for the encoder's auxiliary loss.
+
+    Raises:
+        ValueError: `best_of` of a method without values.
     """
+    refuse_best_of(config)
     shape = preset(config.preset, profile, label_dim=label_dim, edit=config.method.tilts)
     if config.method.tilts and config.qam.action_edit:
         shape = replace(shape, action_edit=config.qam.action_edit)
+    if config.best_of > 1:
+        shape = replace(
+            shape,
+            best_of=config.best_of,
+            critic_hidden=config.rl.critic_hidden,
+            critic_heads=config.rl.critic_heads,
+            critic_atoms=config.divl.atoms,
+        )
     if not config.method.conditions:
         return Policy(shape)
     policy = Policy(replace(shape, guidance=config.recap.beta))

@@ -39,7 +39,7 @@ from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.identity import identity
 from lwd_learner.training.learner import Info, Learner
-from lwd_learner.training.new_policy import new_policy
+from lwd_learner.training.new_policy import new_policy, refuse_best_of
 from lwd_learner.training.stage_clock import StageClock
 from lwd_learner.training.stage_evaluation import StageEvaluation
 from lwd_learner.training.stage_state import StageState
@@ -88,10 +88,11 @@ class TrainingRun:
             terminal: shows progress; None: the log does.
 
         Raises:
-            ValueError: the configured device is not there.
+            ValueError: the configured device is not there, or the method cannot do what is configured.
             CheckpointError: the folder holds another run and `resume` was not asked for, or one that was made from
                 another configuration, replay or code.
         """
+        refuse_best_of(config)
         self.config = config
         self.profile = load_profile(config.profile)
         self.stopping = threading.Event()

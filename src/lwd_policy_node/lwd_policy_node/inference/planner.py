@@ -11,7 +11,7 @@ import numpy.typing as npt
 from lwd_policy_node.inference.ensemble import Ensemble
 from lwd_policy_node.inference.observation import NS, Observation
 from lwd_policy_node.profile import RobotProfile
-from lwd_policy_node.weights.checks import LoadedPolicy
+from lwd_policy_node.weights.checks import Judging, LoadedPolicy
 
 
 class ChunkRejected(ValueError):
@@ -27,6 +27,7 @@ class Plan:
     version: int
     actions: npt.NDArray[np.float64]  # (H, A) absolute targets: rad; grippers 0..1
     frozen_steps: int
+    value: float = math.nan  # Q of the chunk, by a policy that carries a critic
 
 
 class Planner:
@@ -104,7 +105,8 @@ class Planner:
                 self._ensemble.clear()
             actions = self._ensemble.add(observation.stamp_ns, actions)
         steps = 0 if frozen is None else len(frozen)
-        self._last = Plan(observation.stamp_ns, episode_id, version, actions, steps)
+        value = policy.value if isinstance(policy, Judging) else math.nan
+        self._last = Plan(observation.stamp_ns, episode_id, version, actions, steps, value)
         return self._last
 
     def _act(

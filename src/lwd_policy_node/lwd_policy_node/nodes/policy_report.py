@@ -44,7 +44,7 @@ Values = Mapping[str, object]
 
 
 def label(robot_id: str, mode: int, version: int, instruction: str, value: float) -> str:
-    """Who moves the robot with what, and the critic's value of what it sees if it has one (finite)."""
+    """Who moves the robot with what, and the critic's value of the plan if it has one (finite)."""
     name = f'v{version}' if version else 'no weights'
     worth = f', value {value:.2f}' if math.isfinite(value) else ''
     return f'{robot_id}: {_MODES[mode]}, {name}{worth}\n{instruction}'

@@ -207,7 +207,7 @@ class PolicyRuntime:
         message.actions = plan.actions.ravel().tolist()
         message.frozen_steps = plan.frozen_steps
         message.inference_s = inference_s
-        message.value = self._value  # NaN: no learner ships a value head yet
+        self._value = message.value = plan.value
         self._chunk_pub.publish(message)
         self._report.show_plan(plan.actions)
 

@@ -13,7 +13,7 @@ from lwd_policy_node.profile import RobotProfile
 
 ADVANTAGE_WORDS = ('advantage: negative', 'advantage: positive')
 """What RECAP adds to an instruction."""
-LATER = frozenset({'action_edit'})
+LATER = frozenset({'action_edit', 'best_of', 'critic_hidden', 'critic_heads', 'critic_atoms'})
 """Fields that checkpoints of the first release do not have."""
 TEXT_WIDTH = 384
 """Width of the sentence embeddings (all-MiniLM-L6-v2)."""
@@ -78,6 +78,14 @@ class PolicyConfig:
     """
     guidance: float = 0.0
     """How sharply a policy that was told of advantages (RECAP) acts on the positive ones; 0 for one that was not."""
+    best_of: int = 1
+    """Samples of a plan, of which the one with the largest Q is executed; 1 for a policy without a critic."""
+    critic_hidden: int = 0
+    """Width of the critic that chooses; 0 without one."""
+    critic_heads: int = 0
+    """Its Q heads."""
+    critic_atoms: int = 0
+    """Its atoms of V."""
 
     @property
     def feature_dim(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ from lwd_policy_node.policy.config import (
     PolicyConfig,
     PolicyError,
 )
+from lwd_policy_node.policy.critic import Critic
 from lwd_policy_node.policy.model import ActionEdit, ActionExpert, EditHead, VisionEncoder
 from lwd_policy_node.policy.normalisation import Normalisation, image_tensor
 from lwd_policy_node.policy.text import SentenceEncoder
@@ -46,12 +48,14 @@ class Observation(Protocol):
 
 
 class Policy(nn.Module):
-    """Vision encoder, action expert, optional edit head, statistics, and the embeddings of known
+    """Vision encoder, action expert, optional edit head and critic, statistics, and the embeddings of known
     instructions.
     """
 
     advantage_words: Tensor
     """(2, 384) what is added to an instruction for a negative and a positive advantage; only with `guidance`."""
+    critic_trained: Tensor
+    """() 0 until the critic has learned anything: one sample is executed as long; only with `best_of`."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -67,6 +71,13 @@ class Policy(nn.Module):
         self.sentences = SentenceEncoder()
         if config.guidance:
             self.register_buffer('advantage_words', torch.zeros(len(ADVANTAGE_WORDS), TEXT_WIDTH))
+        self.critic: Critic | None = None
+        if config.best_of > 1:
+            sizes = config.critic_hidden, config.critic_heads, config.critic_atoms
+            self.critic = Critic(config, *sizes)
+            self.register_buffer('critic_trained', torch.zeros(()))
+        self.value = math.nan
+        """Q of the chunk that was last acted on, the smallest of the heads; NaN without a trained critic."""
         self.eval()
 
     @property
@@ -96,9 +107,36 @@ class Policy(nn.Module):
         frozen: Sequence[npt.NDArray[Any] | None] | None = None,
     ) -> FloatArray:
         """Chunks (B, H, A) for B observations; each equals `act` with its own seed."""
+        if self.critic is not None and self.critic_trained:
+            return self.act_best(observations, seeds, self.critic, self.config.best_of, frozen)
         features, text, state = self.embed(observations)
         chunk = self.sample(features, text, state, self.start_noise(seeds), frozen)
         absolute: FloatArray = self.norm.absolute(chunk, state).double().numpy()
+        return absolute
+
+    @torch.inference_mode()
+    def act_best(
+        self,
+        observations: Sequence[Observation],
+        seeds: Sequence[int],
+        critic: Critic,
+        samples: int,
+        frozen: Sequence[npt.NDArray[Any] | None] | None = None,
+    ) -> FloatArray:
+        """Chunks (B, H, A), each the best of so many samples by the smallest of the critic's heads.
+
+        An observation is encoded once for all its samples, whose noise has the seeds ``seed * samples`` and up.
+        """
+        features, text, state = self.embed(observations)
+        readout = critic.readout(features, text, self.norm.state(state))
+        noise = self.start_noise([seed * samples + i for seed in seeds for i in range(samples)])
+        chunks = self.sample(features, text, state, noise, frozen)
+        whole = torch.ones(len(chunks), self.config.horizon, dtype=torch.bool)
+        heads = critic.q(readout.repeat_interleave(samples, 0), chunks, whole)
+        q = heads.amin(0).view(len(seeds), samples)
+        best = chunks.view(*q.shape, -1)[torch.arange(len(q)), q.argmax(1)]
+        self.value = float(q[-1].max())
+        absolute: FloatArray = self.norm.absolute(best, state).double().numpy()
         return absolute
 
     def embed(self, observations: Sequence[Observation]) -> tuple[Tensor, Tensor, Tensor]:
@@ -126,24 +164,32 @@ class Policy(nn.Module):
         noise: Tensor,
         frozen: Sequence[npt.NDArray[Any] | None] | None = None,
     ) -> Tensor:
-        """Integrate the flow: raw state (B, S), noise (B, D) -> normalised chunk (B, D).
+        """Integrate the flow: raw state (B, S), noise (N B, D) -> normalised chunk (N B, D).
 
+        N samples of each observation, its own behind each other; it is encoded once for all of them.
         The velocity of a clean-action head is (x1_hat - x) / (1 - t), so an Euler step moves x
         towards x1_hat by the fraction h / (1 - t), which is 1 at the last step. A policy with guidance predicts
         x1_plain + guidance (x1_positive - x1_plain).
         """
         steps, beta = self.config.flow_steps, self.config.guidance
+        samples = len(noise) // len(state)
+
+        def each(part: Tensor) -> Tensor:
+            return part if samples == 1 else part.repeat_interleave(samples, 0)
+
         plain_context = None
         if beta:
             if beta != 1:
                 plain = self.expert.encode(features, text, self.norm.state(state))
-                plain_context = self.expert.head.c_in(plain)
+                plain_context = each(self.expert.head.c_in(plain))
             text = text + self.advantage_words[1]
         prefix = self.expert.encode(features, text, self.norm.state(state))
-        context = self.expert.head.c_in(prefix)
-        edit_context = None if self.edit is None else self.edit.head.c_in(prefix)
+        context = each(self.expert.head.c_in(prefix))
+        edit_context = None if self.edit is None else each(self.edit.head.c_in(prefix))
         start = noise * self.config.start_noise
         known, mask = self._frozen(frozen, state)
+        if mask is not None:
+            known, mask = each(known), each(mask)
         x = start
         for i in range(steps):
             t = torch.full((1, 1), i / steps)
@@ -157,7 +203,7 @@ class Policy(nn.Module):
                 clean = clean + self.edit.head.from_context(x, t, edit_context)
             x = x + (clean - x) / (steps - i)
         if self.action_edit is not None:
-            mean, _ = self.action_edit(prefix, x).chunk(2, -1)
+            mean, _ = self.action_edit(each(prefix), x).chunk(2, -1)
             x = x + self.config.action_edit * mean.tanh()
         return x if mask is None else torch.where(mask, known, x)
 

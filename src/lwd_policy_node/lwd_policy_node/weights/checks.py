@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -45,6 +45,14 @@ class LoadedPolicy(Protocol):
         self, obs: Any, seed: int, frozen: npt.NDArray[np.float64] | None = None
     ) -> npt.NDArray[np.float64]:
         """Return (H, A) absolute joint targets for one observation."""
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A policy that can say what it thinks of its plan."""
+
+    value: float
+    """Q of the last chunk; NaN if nothing has learned one."""
 
 
 Load = Callable[[Path], LoadedPolicy]
