@@ -1,4 +1,4 @@
-"""Freed memory stays with a process that asks for it."""
+"""Memory that an update frees stays for the next one."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import sys
 import pytest
 
 FAULTS = """
-import resource, threading, torch
+import resource, torch
 from lwd_learner.heap import keep_freed
+from lwd_learner.state_learner.qam_update import StateBatch, StateQam, StateQamConfig
 if {kept}:
     keep_freed()
-
-def work():
-    for _ in range(100):
-        torch.ones(1 << 21)  # 8 MiB: 2048 pages
+torch.set_num_threads(1)
+agent = StateQam(StateQamConfig(40, 25, hidden=256, members=2, precision='bfloat16'))
+batch = StateBatch(
+    torch.zeros(256, 40), torch.zeros(256, 25), torch.zeros(256), torch.ones(256), torch.zeros(256, 40), torch.ones(256)
+)
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
+    for _ in range(10):
+        agent.update(batch)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-torch.set_num_threads(1)
 faults()
 print(faults())
 """
@@ -40,8 +40,5 @@ def _faults(kept: bool) -> int:
 
 @pytest.mark.skipif(not sys.platform.startswith('linux'), reason='glibc only')
 def test_memory_that_is_freed_and_wanted_again_is_not_faulted_in_again() -> None:
-    """A hundred times 8 MiB in a thread: at most one time's pages are asked of the system."""
-    assert _faults(kept=True) < 2_100
-    assert _faults(kept=False) > 5_000, (
-        'the system keeps freed memory by itself: keep_freed is not needed'
-    )
+    """Ten updates; the heap may grow a few times yet, where small pieces lie in the way."""
+    assert _faults(kept=True) < _faults(kept=False) / 2

@@ -22,6 +22,7 @@ from lwd_recorder.spool import (
     State,
     make_room,
 )
+from lwd_recorder.spool.journal import Journal
 
 Maker = Callable[..., EpisodeManifest]
 
@@ -133,6 +134,29 @@ def test_recover_finishes_a_quarantine(tmp_path: Path) -> None:
     assert (spool.quarantine_folder('ep') / 'data').read_text() == 'precious'
     assert (spool.quarantine_folder('ep') / 'reason.txt').read_text() == 'why\n'
     spool.close()
+
+
+def test_many_may_make_the_journal_at_once(tmp_path: Path) -> None:
+    """Recorder and uploader of a new robot start together: neither finds the other's new file locked."""
+    failed: list[SpoolError] = []
+    for round_ in range(40):
+        folder = tmp_path / str(round_)
+        folder.mkdir()
+        together = threading.Barrier(6)
+
+        def make(path: Path = folder / 'journal.sqlite', go: threading.Barrier = together) -> None:
+            go.wait()
+            try:
+                Journal(path).close()
+            except SpoolError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=make) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert not failed
 
 
 def test_two_processes_share_the_journal(tmp_path: Path) -> None:

@@ -45,6 +45,7 @@ _ADDED = {  # since version 1
     'claimed_by': "TEXT NOT NULL DEFAULT ''",
 }
 _BUSY_S = 10.0
+_RETRY_S = 0.01
 
 
 class SpoolError(Exception):
@@ -112,8 +113,7 @@ class Journal:
         self._reserve = Reserve(path.parent)
         self._reserve.give_up_if_short()
         try:
-            self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-            self._database.execute('PRAGMA journal_mode=WAL')
+            self._database = _open(path)
             self._database.execute('PRAGMA synchronous=FULL')
             self._migrate()
         except sqlite3.Error as error:
@@ -309,3 +309,23 @@ class Journal:
 
 def _entry(row: tuple[str, str, str, int, float, float, str, int, str]) -> Entry:
     return Entry(row[0], State(row[1]), *row[2:7], bool(row[7]), row[8])
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    """Open in WAL mode.
+
+    Of several that make a new file at once all but one are told that it is busy, at once: SQLite does not wait here,
+    whatever the timeout.
+    """
+    give_up_s = time.monotonic() + _BUSY_S
+    while True:
+        database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        try:
+            database.execute('PRAGMA journal_mode=WAL')
+        except sqlite3.OperationalError as error:
+            database.close()
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_s:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return database
