@@ -32,6 +32,8 @@ class ConfirmConfig:
     """Of the comparison; its checkpoints are needed."""
     methods: tuple[str, ...] = (*METHOD_NAMES, 'filtered_bc, best of 8')
     """Names from entries.py; those without results are left out."""
+    rounds: tuple[int, ...] = ()
+    """Only these; all if none is named."""
     seed0: int = 900_000_000
     """First scene seed."""
     episodes: int = 100
@@ -90,7 +92,9 @@ def _todo(config: ConfirmConfig, confirmed: Results) -> list[Job]:
     jobs = [
         Job(line['task'], line['method'], line['seed'], line['round'])
         for line in Results(config.folder).lines()
-        if 'test' in line and line['method'] in config.methods
+        if 'test' in line
+        and line['method'] in config.methods
+        and line['round'] in (config.rounds or (line['round'],))
     ]
     left = [job for job in jobs if job.key not in done]
     return sorted(left, key=lambda job: (job.seed, job.task, job.round, job.method))

@@ -95,6 +95,11 @@ def test_all_evaluated_lines_are_evaluated_seed_by_seed_and_only_once(compared):
     )
 
 
+def test_only_the_rounds_that_were_asked_for_are_evaluated(compared):
+    confirm(of(compared, rounds=(2,)), Submitted())  # type: ignore[arg-type]
+    assert {line['round'] for line in Results(compared, CONFIRMED).lines()} == {2}
+
+
 def test_a_missing_checkpoint_other_scenes_and_unknown_methods_are_named(compared):
     confirm(of(compared, methods=('sft',)), Submitted())  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r'is of scenes \[900000000, 900000003\], not'):
