@@ -17,6 +17,8 @@ from lwd_bringup.demo.home import HomeError, open_home
 from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
 from lwd_bringup.demo.records import JsonLines, Records, percentile
 from lwd_bringup.demo.report import make_report, verdict
+from lwd_bringup.demo.view import render
+from rich.console import Console
 
 
 def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
@@ -47,6 +49,23 @@ def test_report_counts_each_episode_once_and_names_the_missing(tmp_path: Path) -
     assert report['episodes_missing'] == ['c']
     assert report['interventions'] == 3
     assert report['episode_to_sampleable_s'] == {'p50': 1.5, 'p99': 1.5, 'n': 2}
+
+
+def test_the_view_has_figures_only_of_what_was_measured(tmp_path: Path) -> None:
+    def shown(fleet: Fleet) -> str:
+        records = Records(tmp_path)
+        records.refresh()
+        console = Console(width=120)
+        with console.capture() as captured:
+            console.print(render('a phase', fleet, records, {}, 3.0))
+        return captured.get()
+
+    assert 'episode end -> sampleable -; published -> loaded -' in shown(Fleet())
+    fleet = Fleet()
+    fleet.episodes['a'] = EpisodeView('a', 'g1_01', 'success', takeovers=1)
+    row = {'episode_id': 'a', 'ended_wall_s': 10.0, 'sampleable_wall_s': 11.5}
+    write_lines(tmp_path / 'ingest.jsonl', [row])
+    assert 'episode end -> sampleable P50 1.5 s, P99 1.5 s; published' in shown(fleet)
 
 
 def test_verdict_claims_a_rise_only_when_intervals_part() -> None:

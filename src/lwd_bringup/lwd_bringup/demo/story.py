@@ -83,10 +83,7 @@ class Story:
         with self._showing():
             self._phase = 'keys for signing weights'
             self._finish(self._command('keys', 'lwd_learner', 'keys'))
-            self._phase = f'{self._options.demonstrations} demonstrations, as bags'
-            self._finish(
-                self._command('make_data', 'lwd_sim', 'make_data', *self._demonstrations())
-            )
+            self._demonstrate()
             self._phase = 'learner: SFT, then offline RL'
             learner = self._command('train', 'lwd_learner', 'train', *self._training(), '--resume')
             self._until(learner, lambda: self._status().get('stage') in ('online', 'done'))
@@ -114,6 +111,16 @@ class Story:
             self.note(f'{len(left)} processes had to be ended: {left}')
         if self._watch is not None:
             self._watch.close()
+
+    def _demonstrate(self) -> None:
+        make = self._command('make_data', 'lwd_sim', 'make_data', *self._demonstrations())
+
+        def counted() -> bool:
+            made = sum(1 for _ in self._home.store.glob('robots/*/episodes/*/*/manifest.json'))
+            self._phase = f'{made} of {self._options.demonstrations} demonstrations, as bags'
+            return False
+
+        self._until(make, counted)
 
     def _demonstrations(self) -> list[str]:
         options = self._options

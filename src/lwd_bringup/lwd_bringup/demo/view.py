@@ -115,6 +115,11 @@ def _pipeline(fleet: Fleet, records: Records) -> Text:
     loaded = spread(loaded_s(records.weights.rows))
     return Text(
         f'episodes: {len(fleet.episodes)} started, {len(rows)} in replay; {fleet.takeovers} take-overs\n'
-        f'episode end -> sampleable P50 {sampleable["p50"]} s, P99 {sampleable["p99"]} s; '
-        f'published -> loaded P50 {loaded["p50"]} s, P99 {loaded["p99"]} s'
+        f'episode end -> sampleable {_seconds(sampleable)}; published -> loaded {_seconds(loaded)}'
     )
+
+
+def _seconds(figure: Mapping[str, float | None]) -> str:
+    if figure['p50'] is None:
+        return '-'
+    return f'P50 {figure["p50"]} s, P99 {figure["p99"]} s'
