@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -138,6 +139,25 @@ def test_stop_ends_a_process_that_ignores_sigint(tmp_path: Path) -> None:
     assert process.wait(0.2) is None
     process.send(signal.SIGTERM)
     assert process.wait(20) == 4
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_in_the_background_of_a_script_can_be_stopped(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    home, demo = tmp_path / 'home', [sys.executable, '-m', 'lwd_bringup.demo.cli']
+    background = ['env', '--ignore-signal=INT', *demo]
+    with (tmp_path / 'log').open('wb') as log:
+        process = subprocess.Popen([*background, '--home', str(home)], stdout=log, stderr=log)
+    try:
+        while not (home / 'logs' / 'keys.log').exists():
+            assert process.poll() is None, (tmp_path / 'log').read_text()
+            time.sleep(0.05)
+        process.send_signal(number)
+        assert process.wait(60) == 130, (tmp_path / 'log').read_text()
+    finally:
+        process.kill()
+    assert 'Stopped by Ctrl-C' in (tmp_path / 'log').read_text()
 
 
 def test_help_explains_every_option() -> None:

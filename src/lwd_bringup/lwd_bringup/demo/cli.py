@@ -27,7 +27,8 @@ def main() -> None:
         console.print(f'[red]demo: {error}')
         sys.exit(1)
     story = Story(options, home, domain, console)
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT unless told
+        signal.signal(number, signal.default_int_handler)
     code = 0
     try:
         story.run()
