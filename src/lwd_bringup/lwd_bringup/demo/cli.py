@@ -27,7 +27,8 @@ def main() -> None:
         console.print(f'[red]demo: {error}')
         sys.exit(1)
     story = Story(options, home, domain, console)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT unless told
+    # Both: a script's background job is started with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     code = 0
     try:

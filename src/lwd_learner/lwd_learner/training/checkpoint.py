@@ -8,6 +8,7 @@ killed at any moment finds a whole one, and goes on from it with the batch that 
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,8 @@ from lwd_learner.training.stage_state import (
 KEEP = 2
 """Checkpoints kept besides those that end a stage."""
 STAGE_FILE = 'stage.safetensors'
+
+log = logging.getLogger('train')
 
 
 class CheckpointError(ValueError):
@@ -162,6 +165,22 @@ def drift(folder: Path, config: TrainConfig, replay: Replay) -> list[str]:
     if saved is None:
         return [f'{folder} does not say what it was made from']
     return differences(saved, config, replay)
+
+
+def refuse_drift(folder: Path, config: TrainConfig, replay: Replay) -> None:
+    """Raise if the run of this checkpoint would go on as another one; with `allow_drift` say how, and let it.
+
+    Raises:
+        CheckpointError: something is different; the message names it.
+    """
+    changed = drift(folder, config, replay)
+    if changed and not config.allow_drift:
+        raise CheckpointError(
+            f'{folder} cannot be resumed exactly: {"; ".join(changed)}. Put it back as it was, or give '
+            '--allow-drift to go on all the same'
+        )
+    for line in changed:
+        log.warning('resuming although %s', line)
 
 
 def load_learner(folder: Path, learner: Learner) -> None:

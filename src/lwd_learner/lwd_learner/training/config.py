@@ -5,7 +5,7 @@ are made from it.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -261,3 +261,8 @@ class TrainConfig:
         """Whether the flow goes on cloning while robots act."""
         frozen = self.method.tilts and self.reference == 'frozen'
         return self.method.clones != 'nothing' and not frozen
+
+
+def record(config: TrainConfig) -> dict[str, object]:
+    """The configuration as plain data for config.json."""
+    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}

@@ -4,14 +4,13 @@ resumable by stage.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from lwd_policy_node.policy import Policy
@@ -26,10 +25,10 @@ from lwd_learner.training.accelerate import device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
-    drift,
     latest_checkpoint,
     load_learner,
     load_progress,
+    refuse_drift,
     save_checkpoint,
 )
 from lwd_learner.training.config import SftConfig, TrainConfig
@@ -39,6 +38,7 @@ from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.identity import identity
 from lwd_learner.training.learner import Info, Learner
+from lwd_learner.training.narrator import Narrator
 from lwd_learner.training.new_policy import new_policy, refuse_best_of
 from lwd_learner.training.stage_clock import StageClock
 from lwd_learner.training.stage_evaluation import StageEvaluation
@@ -47,7 +47,6 @@ from lwd_learner.training.status import Status
 from lwd_learner.training.team import Team
 from lwd_learner.training.terminal import Terminal
 
-LOG_EVERY_S = 10.0
 WAIT_S = 0.2
 
 log = logging.getLogger('train')
@@ -105,12 +104,13 @@ class TrainingRun:
             )
         self._found = found
         self._device = device_of(config)
-        self._announcer, self._terminal = announcer, terminal
+        self._announcer = announcer
         self.progress, self._under_way = load_progress(found) if found else (Progress(), None)
         self.replay = Replay.create(config.run_dir / 'replay', self.profile)
         if found is not None:
-            self._refuse_drift(found)
+            refuse_drift(found, config, self.replay)
         self.status = Status(config.run_dir, self.progress.logged, config.metrics_seconds)
+        self._narrator = Narrator(self.status, self.progress, terminal)
         self._saved = time.monotonic()
         self._team = Team(config) if config.num_workers > 1 else None
         self._ingest = Ingest(
@@ -118,7 +118,6 @@ class TrainingRun:
         )
         self._quarantined = sum(r.quarantined is not None for r in self._ingest.journal.results)
         self._evaluation = StageEvaluation(config)
-        self._logged_s = 0.0
         self._first_part = 'head'
         self.policy: Policy | None = None
         self.learner: Learner | None = None
@@ -166,7 +165,7 @@ class TrainingRun:
     def _wait_for_demonstrations(self) -> None:
         self.poll()
         while not any(e.outcome == 'success' for e in self.replay.kept('offline')):
-            self._say(f'waiting for successful demonstrations in {self.config.store}')
+            self._narrator.say(f'waiting for successful demonstrations in {self.config.store}')
             self._check_stop()
             time.sleep(WAIT_S)
             self.poll()
@@ -217,13 +216,13 @@ class TrainingRun:
 
         def report(cloning: sft_stage.Cloning, info: Info) -> bool:
             clock = cloning.clock
-            self._log('sft', clock.done, clock.total, info | {'skipped': float(cloning.skipped)})
+            self._narrator.step('sft', clock, info | {'skipped': float(cloning.skipped)})
             self._checkpoint_if_due(cloning.state)
             return self.stopping.is_set()
 
         train(self.policy, self.replay, self.config.sft, cloning, report)
         self._check_stop(cloning.state)
-        self._warn_if_short('sft', cloning.clock, f'--sft.{cloning.seconds_flag}')
+        self._narrator.warn_if_short('sft', cloning.clock, f'--sft.{cloning.seconds_flag}')
 
     def _offline(self) -> None:
         assert self.learner is not None
@@ -239,7 +238,7 @@ class TrainingRun:
             self._update('offline', data, config.clones_offline, limits.tau_base, clock)
             self._checkpoint_if_due(state)
         self._check_stop(state)
-        self._warn_if_short('offline', clock, '--offline.seconds')
+        self._narrator.warn_if_short('offline', clock, '--offline.seconds')
         self._end_stage('offline', 'online' if config.online_minutes > 0 else 'final')
 
     def _online(self) -> None:
@@ -254,7 +253,7 @@ class TrainingRun:
         def state() -> StageState:
             return StageState('online', {'clock': clock.state(), 'data': data.state()})
 
-        self._say('waiting for the first episodes', stage='online')
+        self._narrator.say('waiting for the first episodes', stage='online')
         if self.progress.version == 0:
             self._publish('online', self._checkpoint(self._step_name(), state()))
         polled = published = time.monotonic()
@@ -268,7 +267,7 @@ class TrainingRun:
                     data.refresh()
             online = len(self.replay.episodes('online'))
             if online < limits.wait_for_episodes or self._ahead(clock.done):
-                self._say(f'{online} online episodes; waiting for more', stage='online')
+                self._narrator.say(f'{online} online episodes; waiting for more', stage='online')
                 time.sleep(WAIT_S)
                 continue
             self._update('online', data, config.clones_online, limits.tau_base, clock)
@@ -296,16 +295,9 @@ class TrainingRun:
         if self.learner.q_error is not None:
             data.report(self.learner.q_error.cpu().numpy())
         clock.done += 1
-        self._log(stage, clock.done, clock.total, info | data.weights())
+        info = info | data.weights() | {'skipped': float(self.learner.skipped)}
+        self._narrator.step(stage, clock, info)
         self._diagnostics.measure_if_due(self.learner, stage, clock.done, self.status.logged)
-
-    def _warn_if_short(self, stage: str, clock: StageClock, flag: str) -> None:
-        """Say so when the machine was too slow, or too busy, for what a stage is meant to do in its time."""
-        if clock.shortfall:
-            advice = f'a busy machine? {flag} 0 leaves it to the steps'
-            self.progress.short[stage] = f'{stage} {clock.shortfall}: {advice}'
-            self.status.set(short=dict(self.progress.short))
-            log.warning('%s', self.progress.short[stage])
 
     def _end_stage(self, stage: str, then: str) -> None:
         if self._diagnostics is not None and self.learner is not None:
@@ -335,7 +327,7 @@ class TrainingRun:
                 success_by_version=success_by_version(self.replay),
             )
         if self._ingest.trouble:
-            self._say(f'the store is in trouble: {self._ingest.trouble}')
+            self._narrator.say(f'the store is in trouble: {self._ingest.trouble}')
 
     def _data(self, n_step: int, online_share: float, seed: int, clock: StageClock) -> StageData:
         """Batches of a stage; they and its clock go on where it was interrupted."""
@@ -365,22 +357,9 @@ class TrainingRun:
         """The encoder is final: cache its features of everything."""
         assert self.policy is not None
         self.policy.encoder.to(self._device).requires_grad_(False)
-        self._say('encoding every image once')
+        self._narrator.say('encoding every image once')
         self.features = FeatureCache(self.replay, self.policy)
         self.features.fill()
-
-    def _refuse_drift(self, found: Path) -> None:
-        """Raise CheckpointError if the run would go on as another one; with allow_drift say how."""
-        changed = drift(found, self.config, self.replay)
-        if not changed:
-            return
-        if not self.config.allow_drift:
-            raise CheckpointError(
-                f'{found} cannot be resumed exactly: {"; ".join(changed)}. Put it back as it was, or give '
-                '--allow-drift to go on all the same'
-            )
-        for line in changed:
-            log.warning('resuming although %s', line)
 
     def _restore(self, found: Path) -> None:
         self._threads(self.config.threads)
@@ -442,7 +421,7 @@ class TrainingRun:
             return self.stopping.is_set()
 
         for due in self._evaluation.due(stage, self.progress.evaluations):
-            self._say(f'evaluating {due.name} on {self.config.eval_episodes} episodes')
+            self._narrator.say(f'evaluating {due.name} on {self.config.eval_episodes} episodes')
             result = self._evaluation.run(due, meanwhile)
             self._check_stop()
             log.info('%s: %s', due.name, result)
@@ -460,30 +439,6 @@ class TrainingRun:
             self.status.set(force=True, message='stopped')
             raise Stopped
 
-    def _log(self, stage: str, step: int, total: int, info: Info) -> None:
-        if self.learner is not None:
-            info = info | {'skipped': float(self.learner.skipped)}
-        self.status.log(stage, step, total, info, message='')
-        if self._terminal is not None:
-            self._terminal.show(stage, step, total, self.status.fields['losses'])
-            return
-        now = time.monotonic()
-        if now - self._logged_s >= LOG_EVERY_S:
-            self._logged_s = now
-            shown = ' '.join(f'{k}={v:.3g}' for k, v in self.status.fields['losses'].items())
-            log.info('%s step %d of about %d: %s', stage, step, total, shown)
-
-    def _say(self, message: str, **fields: Any) -> None:
-        if self.status.fields['message'] != message:
-            log.info('%s', message)
-        self.status.set(message=message, **fields)
-
     def _threads(self, count: int) -> None:
         count = count or len(os.sched_getaffinity(0))
         torch.set_num_threads(max(1, count // self.config.num_workers))
-
-
-def record(config: TrainConfig) -> dict[str, object]:
-    """The configuration as plain data for config.json."""
-    raw = dataclasses.asdict(config)
-    return {k: str(v) if isinstance(v, Path) else v for k, v in raw.items()}

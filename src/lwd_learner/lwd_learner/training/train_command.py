@@ -18,9 +18,9 @@ from rich.logging import RichHandler
 from lwd_learner.evaluation import EvaluationError
 from lwd_learner.replay import ReplayError
 from lwd_learner.training.checkpoint import CheckpointError
-from lwd_learner.training.config import TrainConfig
+from lwd_learner.training.config import TrainConfig, record
 from lwd_learner.training.preflight import Preflight, show
-from lwd_learner.training.run import Stopped, TrainingRun, record
+from lwd_learner.training.run import Stopped, TrainingRun
 from lwd_learner.training.team import WorkerGoneError
 from lwd_learner.training.terminal import Terminal
 
