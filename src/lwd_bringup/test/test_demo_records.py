@@ -53,15 +53,19 @@ def test_report_counts_each_episode_once_and_names_the_missing(tmp_path: Path) -
 
 
 def test_the_view_has_figures_only_of_what_was_measured(tmp_path: Path) -> None:
+    counts = {str(v): {'n': v + 5, 'k': v, 'helped': 2} for v in range(1, 10)}
+    status = {'stage': 'online', 'success_by_version': counts}
+
     def shown(fleet: Fleet) -> str:
         records = Records(tmp_path)
         records.refresh()
         console = Console(width=120)
         with console.capture() as captured:
-            console.print(render('a phase', fleet, records, {}, 3.0))
+            console.print(render('a phase', fleet, records, status, 3.0))
         return captured.get()
 
     assert 'episode end -> sampleable -; published -> loaded -' in shown(Fleet())
+    assert 'without help, by version: v2 2/7  v3 3/8' in shown(Fleet())
     fleet = Fleet()
     fleet.episodes['a'] = EpisodeView('a', 'g1_01', 'success', takeovers=1)
     row = {'episode_id': 'a', 'ended_wall_s': 10.0, 'sampleable_wall_s': 11.5}

@@ -18,6 +18,7 @@ from lwd_bringup.demo.records import Records, loaded_s, sampleable_s, spread
 from lwd_bringup.demo.report import STAGES
 
 MODE_STYLE = {'policy': 'green', 'human': 'yellow', 'hold': 'dim', 'e-stop': 'bold red'}
+SHOWN_VERSIONS = 8
 SILENT_S = 5.0  # without a status for longer, a robot is shown as silent
 
 
@@ -92,13 +93,16 @@ def _learner(status: Mapping[str, Any]) -> RenderableType:
         + '   '.join(_stage(stage, status.get('eval', {}).get(stage)) for stage in STAGES)
     )
     by_version = status.get('success_by_version') or {}
-    recent = '  '.join(f'v{version} {value}' for version, value in list(by_version.items())[-6:])
+    recent = '  '.join(
+        f'v{version} {count["k"]}/{count["n"]}'
+        for version, count in list(by_version.items())[-SHOWN_VERSIONS:]
+    )
     return Group(
         head,
         bar,
         Text(losses, style='dim'),
         success,
-        Text(f'in deployment, by version: {recent or "-"}'),
+        Text(f'success without help, by version: {recent or "-"}'),
     )
 
 
