@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from lwd_learner.training.diagnostics import Diagnostics
 from lwd_learner.training.held_out import HeldOut, auc, seen
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.run import TrainingRun
-from lwd_learner.training.terminal import Terminal
+from lwd_learner.training.terminal import PERIOD_S, Terminal
 from replay_of_noise import make_replay
 from small_learner import SMALL_RL, small_config, small_world
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -155,6 +156,17 @@ def test_the_terminal_shows_stage_loss_and_time_left():
     assert 'offline' in shown
     assert 'q 0.5' in shown
     assert 'left' in shown
+
+
+def test_the_terminal_knows_the_time_left_of_a_stage_whose_length_is_an_estimate():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Terminal(console) as terminal:
+        for step in range(1, 5):
+            terminal.show('sft', step, 100 + step, {})
+            time.sleep(PERIOD_S + 0.05)
+    last = console.file.getvalue().rsplit('left', 1)[1]
+    assert '0:00:' in last
+    assert '-:--:--' not in last
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.training.checkpoint import CheckpointError, latest_checkpoint
 from lwd_learner.training.config import OfflineConfig, RlConfig, SftConfig, TrainConfig
+from lwd_learner.training.narrator import Narrator
 from lwd_learner.training.run import Stopped, TrainingRun
 from lwd_learner.training.stage_clock import StageClock
 from replay_of_noise import make_replay
@@ -101,15 +102,15 @@ def interrupted(tmp_path, monkeypatch):
     (tmp_path / 'store').mkdir()
     config = config_of(tmp_path)
     training = TrainingRun(config, None)
-    log = TrainingRun._log
+    tell = Narrator.step
 
-    def stop_at_two(self, stage, step, total, info):
-        log(self, stage, step, total, info)
-        if step == 2:
+    def stop_at_two(self, stage, clock, info):
+        tell(self, stage, clock, info)
+        if clock.done == 2:
             training.stopping.set()
 
     with monkeypatch.context() as patch:
-        patch.setattr(TrainingRun, '_log', stop_at_two)
+        patch.setattr(Narrator, 'step', stop_at_two)
         with pytest.raises(Stopped):
             training.execute()
     training.close()

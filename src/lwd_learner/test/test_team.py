@@ -160,15 +160,15 @@ def test_a_stopped_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, 
     }
     shutil.copytree(tmp_path / 'whole', tmp_path / 'stopped')
     run(config_of(tmp_path / 'whole', **steps))
-    log = TrainingRun._log
+    update = TrainingRun._update
 
-    def stop_at_two(self, stage, step, total, info):
-        log(self, stage, step, total, info)
-        if (stage, step) == ('offline', 2):
+    def stop_at_two(self, stage, data, clones, tau_base, clock):
+        update(self, stage, data, clones, tau_base, clock)
+        if (stage, clock.done) == ('offline', 2):
             self.stopping.set()
 
     with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(TrainingRun, '_log', stop_at_two)
+        patch.setattr(TrainingRun, '_update', stop_at_two)
         run(config_of(tmp_path / 'stopped', **steps))
     run(config_of(tmp_path / 'stopped', resume=True, **steps))
     for file in ('learner.safetensors', 'policy.safetensors'):

@@ -11,7 +11,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,7 +37,7 @@ class Terminal:
             transient=True,
         )
         self._stage = ''
-        self._task: TaskID | None = None
+        self._task: Task | None = None
         self._shown = 0.0
 
     def __enter__(self) -> Terminal:
@@ -61,7 +61,11 @@ class Terminal:
         text = ' '.join(f'{name} {value:.3g}' for name, value in losses.items())
         if stage != self._stage or self._task is None:
             if self._task is not None:
-                self._progress.remove_task(self._task)
+                self._progress.remove_task(self._task.id)
             self._stage = stage
-            self._task = self._progress.add_task(stage, total=total, losses=text)
-        self._progress.update(self._task, completed=step, total=max(total, step), losses=text)
+            self._progress.add_task(stage, total=total, losses=text)
+            self._task = self._progress.tasks[-1]
+        # Not by `update`: it forgets the speed when the total is another, and with it the time left.
+        self._task.total = max(total, step)
+        self._task.finished_time = None
+        self._progress.update(self._task.id, completed=step, losses=text)
