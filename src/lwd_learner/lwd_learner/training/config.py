@@ -131,7 +131,9 @@ class OnlineConfig:
     wait_for_episodes: int = 4
     """Online episodes before the first update."""
     nice: int = 10
-    """Niceness of the updates: robots that share the machine must not wait for them."""
+    """Niceness of the updates: robots that share the machine must not wait for them. Linux compares it within a session
+    only, unless kernel.sched_autogroup_enabled is 0.
+    """
     updates_per_frame: float = 0.0
     """Cap on updates per online control step; 0 for none: as many as the machine gives."""
 
