@@ -1,6 +1,6 @@
 """Finds the robot profile's YAML and reads what the recorder needs of it: its name and its cameras' topics.
 
-Its one home is lwd_policy_node, which installs the files to share/lwd_policy_node/robots; that package is not imported.
+Its one home is lwd_policy_node, which installs the files to share/lwd_policy_node/robots; no more of them is read here.
 """
 
 from __future__ import annotations

@@ -65,6 +65,7 @@ def robot_topics(
         camera_compression: of the chunks that images go into; JPEG does not shrink.
     """
     latched = OfferedQos(durability='transient_local', depth=1)
+    latched_two = OfferedQos(durability='transient_local', depth=2)
     return (
         *(_camera(camera, camera_compression) for camera in cameras),
         TopicSpec(
@@ -79,7 +80,7 @@ def robot_topics(
         TopicSpec('control_mode', 'lwd_msgs/msg/ControlMode', latched, 20),
         TopicSpec('teleop/command', 'lwd_msgs/msg/TeleopCommand', OfferedQos(depth=1), 100),
         TopicSpec('sim/state', 'lwd_msgs/msg/SimState', OfferedQos(depth=5), 200, periodic=True),
-        TopicSpec(EPISODE_TOPIC, 'lwd_msgs/msg/Episode', latched, 20),
+        TopicSpec(EPISODE_TOPIC, 'lwd_msgs/msg/Episode', latched_two, 20),
         TopicSpec(
             '/diagnostics', 'diagnostic_msgs/msg/DiagnosticArray', OfferedQos(), 100, shared=True
         ),

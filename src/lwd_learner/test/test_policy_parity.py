@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
+import runpy
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ pytestmark = pytest.mark.launch
 PROFILE = load_profile('g1_laptop')
 NAMESPACE = '/g1_01'
 INSTRUCTION = 'put the red can on the shelf'
+ON_THE_ROBOT = Path(__file__).parents[2] / 'lwd_policy_node' / 'test' / 'conftest.py'
 TOLERANCE = 1e-5  # rad, and gripper fractions
 CHUNKS = 4
 TYPES = {
@@ -154,13 +155,9 @@ def _from_bag(folder: Path, policy: Policy) -> list[Any]:
     return plans
 
 
-def test_in_process_node_and_bag_replay_give_the_same_action(
-    make_bench: Callable[..., Any], tmp_path: Path
-) -> None:
-    """To 1e-5, on random images and joints, every chunk of a run."""
-    path = _checkpoint(tmp_path)
-    bench = make_bench(133, 'g1_01')
-    streams = Streams(bench, tmp_path / 'bag')
+def _run(bench: Any, bag: Path) -> Streams:
+    """policy_node plans a few chunks from random streams, recorded."""
+    streams = Streams(bench, bag)
     bench.start('policy_node', profile='g1_laptop')
     bench.wait('policy_node', lambda: streams.joints.get_subscription_count() == 2, 60.0)
     started_ns = time.time_ns()
@@ -180,6 +177,17 @@ def test_in_process_node_and_bag_replay_give_the_same_action(
 
     bench.wait('chunks', enough, 90.0)
     streams.bag.close()
+    return streams
+
+
+def test_in_process_node_and_bag_replay_give_the_same_action(tmp_path: Path) -> None:
+    """To 1e-5, on random images and joints, every chunk of a run."""
+    path = _checkpoint(tmp_path)
+    bench = runpy.run_path(str(ON_THE_ROBOT))['DdsBench'](133, 'g1_01', tmp_path)
+    try:
+        streams = _run(bench, tmp_path / 'bag')
+    finally:
+        bench.close()
 
     policy = Policy.load(path, threads=1)
     replayed = _from_bag(tmp_path / 'bag', policy)
