@@ -17,6 +17,7 @@ from lwd_policy_node.policy import Policy
 from lwd_policy_node.policy.critic import Critic
 
 sys.path.insert(0, str(Path(__file__).parent))
+from lwd_learner.algorithms import qam
 from lwd_learner.algorithms.qam_config import QamConfig
 from lwd_learner.evaluation import Evaluator
 from lwd_learner.replay import Replay
@@ -114,6 +115,22 @@ def test_each_algorithm_changes_what_it_should(
 def test_in_which_stages_the_flow_goes_on_cloning(tmp_path, changes, offline, online):
     config = small_config(tmp_path, **changes)
     assert (config.clones_offline, config.clones_online) == (offline, online)
+
+
+def test_the_actor_sees_offline_and_online_states_alike(parts, monkeypatch):
+    make, data = parts
+    learner, seen, edit_loss = make(), [], qam.edit_loss
+
+    def look_on(*arguments):
+        seen.append(arguments[-1])
+        return edit_loss(*arguments)
+
+    monkeypatch.setattr(qam, 'edit_loss', look_on)
+    batch = data.batch()
+    learner.update(batch, None, 0.9)
+    rows = [int((batch.chunk == chunk).all(1).nonzero()[0]) for chunk in seen[0]]
+    assert len(rows) == 4
+    assert (data._drawn.dataset[rows] == 1).sum() == 2
 
 
 def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):

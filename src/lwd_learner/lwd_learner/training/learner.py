@@ -259,14 +259,16 @@ class Learner:
         assert self.policy.edit is not None
         size, config = self.config.rl.actor_batch_size // self.ranks.count, self.config.qam
         base_head, edit_head = self.policy.expert.head, self.policy.edit.head
-        features, text, state = batch.features[:size], batch.text[:size], batch.state[:size]
+        # Spread over the batch: it has offline transitions first, then online ones, and is sorted by task.
+        rows = torch.arange(size, device=self.device) * len(batch.state) // size
+        features, text, state = batch.features[rows], batch.text[rows], batch.state[rows]
         with torch.no_grad(), autocast(self.config):
             prefix = self.policy.expert.encode(features, text, state)
             base_context = base_head.c_in(prefix)
             readout = self.critic_ema.readout(features, text, state)
         with autocast(self.config):
             edit_context = edit_head.c_in(prefix)
-        all_steps = torch.ones_like(batch.steps[:size])
+        all_steps = torch.ones_like(batch.steps[rows])
 
         def base(x: Tensor, t: Tensor) -> Tensor:
             with autocast(self.config):
@@ -283,7 +285,7 @@ class Learner:
                 heads = self.critic_ema.q(readout, chunk, all_steps)
             return heads.float().amin(0)
 
-        chunk = batch.chunk[:size]
+        chunk = batch.chunk[rows]
         x0 = torch.randn(chunk.shape, generator=self.generator, device=self.device)
         loss, info = qam.edit_loss(
             edit, base, q, x0, config, self.generator, self.temperature, chunk
