@@ -17,7 +17,7 @@ from lwd_learner.training.train_command import run
 from replay_of_noise import PROFILE, episode, make_replay
 
 CHECKS = [
-    *('run folder', 'signing key', 'data', 'labels', 'shapes'),
+    *('run folder', 'signing key', 'evaluation', 'data', 'labels', 'shapes'),
     *('ends of episodes', 'one step', 'memory', 'one sample'),
 ]
 
@@ -66,7 +66,7 @@ def test_the_tower_s_step_is_taken_too_when_it_is_to_be_trained(tmp_path):
     assert all(finding.ok for finding in findings), findings
     steps = next(finding for finding in findings if finding.check == 'one step')
     assert steps.detail.count('clone') == 2
-    assert '6 position labels in 100% of rows' in findings[3].detail
+    assert '6 position labels in 100% of rows' in findings[4].detail
 
 
 def test_episodes_of_a_store_are_looked_at_but_not_taken(tmp_path, store, send, hand_made, capsys):

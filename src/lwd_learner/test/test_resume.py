@@ -134,7 +134,8 @@ def test_another_configuration_is_refused_by_name(interrupted):
     with pytest.raises(CheckpointError, match=r'--rl\.gamma was 0\.995, is 0\.9; --seed was 0'):
         TrainingRun(changed, None)
     TrainingRun(dataclasses.replace(changed, allow_drift=True), None).close()
-    TrainingRun(dataclasses.replace(interrupted, checkpoint_seconds=1.0), None).close()
+    free = {'checkpoint_seconds': 1.0, 'tasks': ('handover',), 'eval_best_of': 4}
+    TrainingRun(dataclasses.replace(interrupted, **free), None).close()
 
 
 def test_another_replay_is_refused_but_one_that_grew_is_not(interrupted):

@@ -38,10 +38,11 @@ from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.learner import Learner
+from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.optimisation import Step
 from lwd_learner.training.run import Stopped, TrainingRun
 from lwd_learner.training.sft_stage import LabelScale, shift_images
-from replay_of_noise import make_replay
+from replay_of_noise import PROFILE, make_replay
 from small_learner import SMALL, small_config, small_world
 
 
@@ -131,6 +132,42 @@ def test_the_actor_sees_offline_and_online_states_alike(parts, monkeypatch):
     rows = [int((batch.chunk == chunk).all(1).nonzero()[0]) for chunk in seen[0]]
     assert len(rows) == 4
     assert (data._drawn.dataset[rows] == 1).sum() == 2
+
+
+def test_euler_steps_are_taken_in_velocities(parts, monkeypatch):
+    make, data = parts
+    flows, edit_loss = [], qam.edit_loss
+
+    def look_on(edit, base, *rest):
+        flows.append((edit, base))
+        return edit_loss(edit, base, *rest)
+
+    monkeypatch.setattr(qam, 'edit_loss', look_on)
+    batch = data.batch()
+    for discretisation in ('ancestral', 'euler'):
+        learner = make(qam=QamConfig(discretisation=discretisation))
+        torch.manual_seed(1)
+        for parameter in learner.policy.edit.parameters():
+            parameter.data.normal_(std=0.1)
+        learner.optimisers['edit'].param_groups[0]['lr'] = 0.0
+        learner._actor_update(batch)
+    (clean_edit, clean), (changed, velocity) = flows
+    x, t = torch.randn(4, SMALL.chunk_dim), torch.tensor([0.3])
+    torch.testing.assert_close(x + 0.7 * velocity(x, t), clean(x, t), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(0.7 * changed(x, t), clean_edit(x, t), rtol=1e-3, atol=1e-3)
+    assert clean_edit(x, t).abs().max() > 0.01
+
+
+def test_recap_acts_as_sft_trained_it_until_it_has_learned_advantages(parts, tmp_path):
+    _, data = parts
+    config = small_config(tmp_path, algorithm='recap')
+    assert not new_policy(config, PROFILE, 6).advantage_words.any()
+    policy = Policy(dataclasses.replace(SMALL, edit_hidden=0, guidance=config.recap.beta))
+    learner = Learner(policy, config)
+    learner.update(data.batch(), None, 0.9)
+    assert not policy.advantage_words.any()
+    learner.update(data.batch(), data.clone_batch(), 0.9)
+    assert policy.advantage_words.any()
 
 
 def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):

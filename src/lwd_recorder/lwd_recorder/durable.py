@@ -19,6 +19,14 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_files(folder: Path) -> None:
+    """Flush every file of a folder, and its entries, to the disk."""
+    for path in folder.iterdir():
+        with path.open('rb') as file:
+            os.fsync(file.fileno())
+    fsync_folder(folder)
+
+
 def temporary_name(path: Path) -> Path:
     """Return a hidden name beside `path`, unique to this call; readers skip names that begin with a dot."""
     return path.with_name(f'.{path.name}.{os.getpid()}.{secrets.token_hex(4)}.part')

@@ -57,6 +57,17 @@ def velocity_from_clean(clean: Flow, steps: int) -> Flow:
     return velocity
 
 
+def velocity_change(clean_change: Flow, steps: int) -> Flow:
+    """What a change of x1_hat is as a change of the velocity: divided by 1 - t, held as in `velocity_from_clean`."""
+    limit = 1.0 - 0.5 / steps
+
+    def change(x: Tensor, t: Tensor) -> Tensor:
+        held = t.clamp(max=limit)
+        return clean_change(x, held) / (1 - held)
+
+    return change
+
+
 def time_of(value: float, like: Tensor) -> Tensor:
     """A flow time as a tensor of shape (1,)."""
     return torch.full((1,), value, dtype=like.dtype, device=like.device)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
+from lwd_policy_node.policy import Policy
 
 from lwd_learner.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from lwd_learner.training.learner import Learner
+
+OUT_OF_MEMORY = (
+    'out of GPU memory; a smaller --rl.batch-size, --sft.batch-size or --preset needs less'
+)
+HEAD_METHOD = 'from_context'
+"""Of every head: the pass that is compiled."""
 
 
 def device_of(config: TrainConfig, rank: int = 0) -> torch.device:
@@ -36,14 +44,22 @@ def autocast(config: TrainConfig) -> torch.autocast:
     return torch.autocast(config.device, dtype=torch.bfloat16, enabled=enabled)
 
 
+def uncompiled_copy(policy: Policy) -> Policy:
+    """A copy that calls its own networks: what `compile_networks` put in place is copied by reference."""
+    copied = copy.deepcopy(policy)
+    for module in copied.modules():
+        module.__dict__.pop(HEAD_METHOD, None)
+    return copied
+
+
 def compile_networks(learner: Learner) -> None:
     """Compile what an update calls most; weights and checkpoints stay as they are."""
     critics = (learner.critic, learner.critic_ema)
     targets: list[tuple[object, str]] = [
         (critic, name) for critic in critics for name in ('readout', 'value_logits', 'q')
     ]
-    targets += [(learner.clone.head, 'from_context'), (learner.policy.expert.head, 'from_context')]
+    targets += [(learner.clone.head, HEAD_METHOD), (learner.policy.expert.head, HEAD_METHOD)]
     if learner.policy.edit is not None:
-        targets.append((learner.policy.edit.head, 'from_context'))
+        targets.append((learner.policy.edit.head, HEAD_METHOD))
     for owner, name in targets:
         setattr(owner, name, torch.compile(getattr(owner, name)))

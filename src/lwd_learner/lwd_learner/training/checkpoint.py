@@ -17,7 +17,7 @@ from typing import Any
 import safetensors.torch
 import torch
 from lwd_policy_node.policy import Policy
-from lwd_recorder.durable import fsync_folder, write_atomically
+from lwd_recorder.durable import fsync_files, fsync_folder, write_atomically
 
 from lwd_learner.replay import Replay
 from lwd_learner.training.config import TrainConfig
@@ -59,6 +59,8 @@ class Progress:
     """The critic on held-out episodes, at the end of each stage."""
     short: dict[str, str] = field(default_factory=dict)
     """Stages that time ended long before their steps were done, a sentence each."""
+    owed: str = ''
+    """The stage whose policy is still to be published, if one is."""
 
 
 def save_checkpoint(
@@ -102,6 +104,7 @@ def save_checkpoint(
     if identity is not None:
         write_atomically(partial / 'identity.json', json.dumps(identity).encode())
     write_atomically(partial / 'progress.json', json.dumps(record, indent=1).encode())
+    fsync_files(partial)
     replaced = _replaced(folder)
     if folder.exists():  # it may be the latest: never a moment without a whole one
         shutil.rmtree(replaced, ignore_errors=True)
@@ -136,7 +139,7 @@ def load_progress(folder: Path) -> tuple[Progress, StageState | None]:
     """Where the run of this checkpoint stood, and where inside a stage.
 
     Raises:
-        CheckpointError: it was written by another version of this package.
+        CheckpointError: it was written by another version of this package, or is damaged.
     """
     record = json.loads((folder / 'progress.json').read_text())
     under_way = record.pop('under_way', None)
@@ -148,7 +151,7 @@ def load_progress(folder: Path) -> tuple[Progress, StageState | None]:
         ) from error
     if under_way is None:
         return progress, None
-    tensors = safetensors.torch.load_file(str(folder / STAGE_FILE))
+    tensors, _ = _read(folder / STAGE_FILE)
     return progress, StageState(under_way.pop('part'), under_way, tensors)
 
 
@@ -187,12 +190,10 @@ def load_learner(folder: Path, learner: Learner) -> None:
     """Put the learner's tensors, optimiser states and counters back.
 
     Raises:
-        CheckpointError: the tensors do not fit the configured sizes.
+        CheckpointError: the tensors do not fit the configured sizes, or the file is damaged.
     """
     path = folder / 'learner.safetensors'
-    tensors = safetensors.torch.load_file(str(path))
-    with safetensors.safe_open(str(path), framework='pt') as file:
-        header = dict(file.metadata())
+    tensors, header = _read(path)
     try:
         for name, module in learner.modules().items():
             module.load_state_dict(with_prefix(tensors, f'{name}.'))
@@ -205,6 +206,17 @@ def load_learner(folder: Path, learner: Learner) -> None:
     learner.temperature = float(header['temperature']) if header['temperature'] else None
     learner.log_alpha = float(header['log_alpha'])
     learner.generator.set_state(tensors['generator'])
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safetensors.safe_open(str(path), framework='pt') as file:
+            return safetensors.torch.load_file(str(path)), dict(file.metadata() or {})
+    except (OSError, safetensors.SafetensorError) as error:
+        raise CheckpointError(
+            f'{path} cannot be read ({error}); write the name of another checkpoint beside it into '
+            f'{path.parent.with_name("latest")} to go on from there'
+        ) from error
 
 
 def _learner_state(learner: Learner) -> tuple[dict[str, torch.Tensor], dict[str, str]]:

@@ -19,7 +19,8 @@ from lwd_learner.training.config import TrainConfig
 
 FREE = frozenset(
     (
-        *('allow_drift', 'check', 'checkpoint_seconds', 'diagnostics_seconds', 'eval_workers'),
+        *('allow_drift', 'check', 'checkpoint_seconds', 'diagnostics_seconds'),
+        *('eval_best_of', 'eval_episodes', 'eval_workers', 'tasks'),
         *('json', 'metrics_seconds', 'private_key', 'publish', 'resume', 'run_dir', 'store'),
         'weights',
     )

@@ -23,10 +23,12 @@ from dataclasses import replace
 
 import torch
 from lwd_policy_node.policy import Policy
+from lwd_policy_node.policy.config import ADVANTAGE_WORDS
 from lwd_policy_node.policy.critic import Critic
 from torch import Tensor, nn
 
 from lwd_learner.algorithms import divl, iql, qam, qam_edit, recap, sft, trust_region
+from lwd_learner.algorithms.flow import Flow, velocity_change, velocity_from_clean
 from lwd_learner.training.accelerate import autocast, compile_networks, device_of
 from lwd_learner.training.batches import TensorBatch
 from lwd_learner.training.config import TrainConfig
@@ -242,6 +244,7 @@ class Learner:
         """Instructions that say, for RECAP, whether the chunk was better than expected."""
         if not self.method.conditions:
             return batch.text, {}
+        self._learn_words()
         ema = self.critic_ema
         readout = ema.readout(batch.features, batch.text, batch.state)
         q = ema.q(readout, batch.chunk, batch.steps).amin(0)
@@ -254,6 +257,12 @@ class Learner:
             'recap/advantage_mean': advantage.mean().item(),
             'recap/positive_share': positive.float().mean().item(),
         }
+
+    def _learn_words(self) -> None:
+        """From here on the policy is guided: SFT knew instructions alone, and its policy must act as it was trained."""
+        words = self.policy.advantage_words
+        if not words.any():
+            words.copy_(self.policy.sentences.embed(ADVANTAGE_WORDS))
 
     def _actor_update(self, batch: TensorBatch) -> Info:
         assert self.policy.edit is not None
@@ -287,8 +296,13 @@ class Learner:
 
         chunk = batch.chunk[rows]
         x0 = torch.randn(chunk.shape, generator=self.generator, device=self.device)
+        tilted: Flow = edit
+        reference: Flow = base
+        if config.euler:  # in velocities
+            tilted = velocity_change(edit, config.steps)
+            reference = velocity_from_clean(base, config.steps)
         loss, info = qam.edit_loss(
-            edit, base, q, x0, config, self.generator, self.temperature, chunk
+            tilted, reference, q, x0, config, self.generator, self.temperature, chunk
         )
         self._take('edit', loss)
         if self.policy.action_edit is not None:

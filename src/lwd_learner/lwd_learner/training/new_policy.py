@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from lwd_policy_node.policy import Policy, preset
-from lwd_policy_node.policy.config import ADVANTAGE_WORDS
 from lwd_policy_node.profile import RobotProfile
 
 from lwd_learner.training.config import TrainConfig
@@ -45,8 +44,6 @@ def new_policy(config: TrainConfig, profile: RobotProfile, label_dim: int) -> Po
             critic_heads=config.rl.critic_heads,
             critic_atoms=config.divl.atoms,
         )
-    if not config.method.conditions:
-        return Policy(shape)
-    policy = Policy(replace(shape, guidance=config.recap.beta))
-    policy.advantage_words.copy_(policy.sentences.embed(ADVANTAGE_WORDS))
-    return policy
+    if config.method.conditions:
+        shape = replace(shape, guidance=config.recap.beta)
+    return Policy(shape)

@@ -25,6 +25,7 @@ from lwd_policy_node.weights import KeyFileError, load_private_key
 from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.table import Table
+from safetensors import SafetensorError
 
 from lwd_learner.algorithms.divl import DivlConfig
 from lwd_learner.ingest import Ingest
@@ -33,7 +34,7 @@ from lwd_learner.replay import DATASETS, Replay, ReplayError, Transitions
 from lwd_learner.replay.layout import SOURCE_HUMAN
 from lwd_learner.replay.segments import CUT, FAILURE, SUCCESS
 from lwd_learner.training import sft_stage
-from lwd_learner.training.accelerate import device_of
+from lwd_learner.training.accelerate import OUT_OF_MEMORY, device_of
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     drift,
@@ -44,10 +45,11 @@ from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.learner import Learner
 from lwd_learner.training.new_policy import new_policy
+from lwd_learner.training.stage_evaluation import StageEvaluation
 from lwd_learner.training.team import check_team
 
 EPISODES = 24
-"""Episodes read from a store, newest first, where the run folder holds no replay yet."""
+"""Episodes read from a store, half of them the oldest, where the run folder holds no replay yet."""
 TRANSITIONS = 4096
 """Transitions looked at, of each data set."""
 GIB = 1 << 30
@@ -83,15 +85,16 @@ class Preflight:
     def run(self) -> list[Finding]:
         """Answer a finding for each check that was made."""
         findings = []
+        alone = (self._run_folder, self._key, self._evaluation)
         with tempfile.TemporaryDirectory(prefix='lwd_check_') as folder:
             self._scratch = Path(folder)
             for check in (
-                *(self._run_folder, self._key, self._data, self._labels, self._shapes),
-                *(self._ends, self._step, self._memory, self._sample),
+                *(self._run_folder, self._key, self._evaluation, self._data, self._labels),
+                *(self._shapes, self._ends, self._step, self._memory, self._sample),
             ):
                 finding = _made(check)
                 findings.append(finding)
-                if not finding.ok and check not in (self._run_folder, self._key):
+                if not finding.ok and check not in alone:
                     break
         return findings
 
@@ -116,6 +119,13 @@ class Preflight:
             return 'nothing will be published'
         load_private_key(self.config.private_key)
         return f'{self.config.private_key} signs'
+
+    def _evaluation(self) -> str:
+        """Evaluation."""
+        StageEvaluation(self.config)
+        if not self.config.eval_episodes:
+            return 'none after the stages'
+        return f'{self.config.eval_episodes} episodes of {", ".join(self.config.tasks)} after each stage'
 
     def _data(self) -> str:
         """Data."""
@@ -144,7 +154,8 @@ class Preflight:
         damaged = []
         try:
             pending = ingest.pending()
-            for item in pending[-EPISODES:]:
+            oldest = pending[: EPISODES // 2]  # demonstrations come first, usually
+            for item in oldest + pending[len(oldest) :][-EPISODES // 2 :]:
                 try:
                     dataset, frames = ingest.read(item)
                 except DamagedEpisodeError as error:
@@ -362,9 +373,11 @@ def _made(check: Callable[[], str]) -> Finding:
         return Finding(name, True, check())
     except (
         *(Wrong, CheckpointError, KeyFileError, PolicyError, ReplayError, StoreError),
-        *(OSError, ValueError),
+        *(OSError, ValueError, SafetensorError),
     ) as error:
         return Finding(name, False, str(error))
+    except torch.OutOfMemoryError as error:
+        return Finding(name, False, f'{OUT_OF_MEMORY}: {error}')
 
 
 def _demand(dataset: str, what: str, found: object) -> None:

@@ -5,7 +5,6 @@ Losses say little of either. The same observations are used all through a stage,
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from lwd_learner.algorithms import divl
 from lwd_learner.replay import DATASETS, Replay, Transitions
+from lwd_learner.training.accelerate import uncompiled_copy
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.learner import Learner
 
@@ -83,5 +83,5 @@ class Probe:
     def _chunks(self, policy: Policy) -> Tensor:
         """Normalised chunks (N, D) from the fixed noise."""
         if next(policy.expert.parameters()).device.type != 'cpu':
-            policy = copy.deepcopy(policy).cpu()
+            policy = uncompiled_copy(policy).cpu()
         return policy.sample(self._features, self._text, self._state, self._noise)

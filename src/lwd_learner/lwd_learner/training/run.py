@@ -136,6 +136,7 @@ class TrainingRun:
         self._wait_for_demonstrations()
         if self._found is not None:
             self._restore(self._found)
+            self._publish_owed()
         if self.progress.stage == 'sft':
             self._sft()
         self._evaluate('sft')
@@ -146,6 +147,7 @@ class TrainingRun:
             self._online()
         if self.config.online_minutes > 0:
             self._evaluate('online')
+        self._publish_owed()
         if self.progress.stage != 'done':
             self.progress.stage = 'done'
             self._checkpoint('done')
@@ -164,7 +166,7 @@ class TrainingRun:
 
     def _wait_for_demonstrations(self) -> None:
         self.poll()
-        while not any(e.outcome == 'success' for e in self.replay.kept('offline')):
+        while not any(e.won for e in self.replay.kept('offline')):
             self._narrator.say(f'waiting for successful demonstrations in {self.config.store}')
             self._check_stop()
             time.sleep(WAIT_S)
@@ -246,7 +248,7 @@ class TrainingRun:
         config, limits = self.config, self.config.online
         self._threads(config.online_threads)
         # Of this thread alone: robots on the same machine infer first, and weights are served at once.
-        os.setpriority(os.PRIO_PROCESS, 0, limits.nice)
+        os.setpriority(os.PRIO_PROCESS, 0, max(limits.nice, os.getpriority(os.PRIO_PROCESS, 0)))
         clock = StageClock(None, 60.0 * config.online_minutes)
         data = self._data(limits.n_step, limits.online_share, config.seed + 20, clock)
 
@@ -304,7 +306,7 @@ class TrainingRun:
             critic = self._diagnostics.critic(self.learner, stage, self.status.logged)
             self.progress.critic[stage] = critic
             self.status.set(critic=dict(self.progress.critic))
-        self.progress.stage = then
+        self.progress.stage, self.progress.owed = then, stage
         self._publish(stage, self._checkpoint(stage))
 
     def _ahead(self, updates: int) -> bool:
@@ -404,13 +406,22 @@ class TrainingRun:
         if self._announcer is None:
             return
         replay_version = ' '.join(f'{k}@{v}' for k, v in self.replay.snapshot().items())
-        self.progress.version = self._announcer.publish(
-            checkpoint / 'policy.safetensors',
-            stage=stage,
-            step=self.progress.step,
-            replay_version=replay_version,
-        )
+        path = checkpoint / 'policy.safetensors'
+        try:
+            self.progress.version = self._announcer.publish(
+                path, stage=stage, step=self.progress.step, replay_version=replay_version
+            )
+        except OSError as error:  # a store that is away: robots go on with what they have
+            log.error('%s was not published: %s', path, error)
+            return
+        self.progress.owed = ''
         self.status.set(version=self.progress.version)
+
+    def _publish_owed(self) -> None:
+        """The end of a stage that was not published: the run was killed before, or no place took it."""
+        if self.progress.owed:
+            folder = self.config.run_dir / 'checkpoints' / self.progress.owed
+            self._publish(self.progress.owed, folder)
 
     def _evaluate(self, stage: str) -> None:
         """Success of a stage's checkpoint."""

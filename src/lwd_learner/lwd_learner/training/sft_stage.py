@@ -208,7 +208,8 @@ def train_images(
     known = cloning.sampler.state_dict()['rows'][
         'offline'
     ]  # what came later has no say in the scale
-    scale = LabelScale(replay.index('offline').label.data[:known])
+    width = policy.config.label_dim  # a task that came later may have more
+    scale = LabelScale(replay.index('offline').label.data[:known, :width])
     device = cloning.device
     while not cloning.clock.over:
         batch = cloning.sampler.sample()
@@ -233,7 +234,7 @@ def train_images(
             draws=config.draws,
         )
         labels = scale.loss(
-            policy.encoder.predict_labels(features, state), replay.labels(batch.row)
+            policy.encoder.predict_labels(features, state), replay.labels(batch.row)[:, :width]
         )
         cloning.step(loss + config.label_weight * labels, warmup=0.03)
         if report(cloning, {**info, 'sft/label_loss': labels.item()}):

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from lwd_sim.tasks import TASKS
+
 from lwd_learner.evaluation import Evaluator, Result
 from lwd_learner.training.config import TrainConfig
 
@@ -25,7 +27,17 @@ class StageEvaluation:
     """Evaluates in processes of its own, which are started when first needed."""
 
     def __init__(self, config: TrainConfig) -> None:
-        """Nothing is started."""
+        """Nothing is started.
+
+        Raises:
+            ValueError: a task to be evaluated is none of the simulator's.
+        """
+        unknown = [task for task in config.tasks if task not in TASKS]
+        if unknown and config.eval_episodes:
+            raise ValueError(
+                f'tasks: the simulator has no {unknown[0]!r}, but {", ".join(sorted(TASKS))}; '
+                '--eval-episodes 0 leaves evaluation out'
+            )
         self._config = config
         self._evaluator: Evaluator | None = None
 

@@ -109,9 +109,11 @@ class Status:
 
     def close(self) -> None:
         """Write what is pending."""
-        self.set(force=True)
-        self._metrics.close()
-        self.board.close()
+        try:
+            self.set(force=True)
+        finally:
+            self._metrics.close()
+            self.board.close()
 
 
 def _drop_torn_line(path: Path) -> None:

@@ -47,11 +47,13 @@ class Team(Ranks):
 
         Raises:
             ValueError: there are not so many GPUs, or a batch cannot be divided.
+            WorkerGoneError: a member ended, or did not come.
         """
         check_team(config)
         super().__init__(0, config.num_workers)
         store = TCPStore(HOST, 0, self.count, is_master=True, wait_for_workers=False)
         self._members = [self._start(config, rank, store.port) for rank in range(1, self.count)]
+        self._wait_for_members(store)
         _join(config, store, 0, self.count)
         log.info('%d processes share every update', self.count)
 
@@ -85,6 +87,27 @@ class Team(Ranks):
         if ready or not torch.cuda.is_available():  # NCCL would wait for who is gone
             dist.destroy_process_group()
 
+    def _wait_for_members(self, store: TCPStore) -> None:
+        give_up_s = time.monotonic() + START.total_seconds()
+        keys = [_here(rank) for rank in range(1, self.count)]
+        while not store.check(keys):
+            for rank, member in enumerate(self._members, 1):
+                code = member.poll()
+                if code is None and time.monotonic() < give_up_s:
+                    continue
+                what = (
+                    f'ended at its start (exit code {code})'
+                    if code is not None
+                    else 'did not come'
+                )
+                for other in self._members:
+                    other.kill()
+                raise WorkerGoneError(
+                    f'worker {rank} of {self.count} {what}; what it said stands above. Is its GPU free? Begin again '
+                    'with fewer --num-workers, or when it is'
+                )
+            time.sleep(0.05)
+
     def _start(self, config: TrainConfig, rank: int, port: int) -> subprocess.Popen[bytes]:
         environment = {RANK: str(rank), COUNT: str(self.count), PORT: str(port)}
         return subprocess.Popen(
@@ -109,12 +132,17 @@ def check_team(config: TrainConfig) -> None:
             )
 
 
+def _here(rank: int) -> str:
+    return f'here/{rank}'
+
+
 def _join(config: TrainConfig, store: TCPStore, rank: int, count: int) -> None:
     backend = 'cpu:gloo,cuda:nccl' if config.device == 'cuda' else 'gloo'
     os.environ.setdefault('GLOO_SOCKET_IFNAME', 'lo')
     store.set_timeout(START)
     if config.device == 'cuda':
         torch.cuda.set_device(rank)
+    store.set(_here(rank), '')
     dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=WAIT)
 
 

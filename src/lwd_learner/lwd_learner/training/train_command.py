@@ -10,13 +10,17 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+import torch
 import tyro
 from lwd_policy_node.policy import PolicyError
+from lwd_recorder.store import StoreError
 from rich.console import Console
 from rich.logging import RichHandler
+from safetensors import SafetensorError
 
 from lwd_learner.evaluation import EvaluationError
 from lwd_learner.replay import ReplayError
+from lwd_learner.training.accelerate import OUT_OF_MEMORY
 from lwd_learner.training.checkpoint import CheckpointError
 from lwd_learner.training.config import TrainConfig, record
 from lwd_learner.training.preflight import Preflight, show
@@ -75,11 +79,16 @@ def run(config: TrainConfig) -> int:
             EvaluationError,
             PolicyError,
             ReplayError,
+            SafetensorError,
+            StoreError,
             OSError,
             ValueError,
             WorkerGoneError,
         ) as error:
             logging.error('train: %s', error)
+            return 1
+        except torch.OutOfMemoryError as error:
+            logging.error('train: %s: %s', OUT_OF_MEMORY, error)
             return 1
     return 0
 
