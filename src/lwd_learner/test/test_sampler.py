@@ -140,7 +140,7 @@ def test_it_goes_on_where_it_stopped_even_if_the_replay_grew(tmp_path: Path):
     [
         (successful, {'demo': 4}, {'rescued': 4, 'alone': 4}),
         (rescues_and_successes, {'demo': 4}, {'rescued': 2, 'alone': 4}),
-        (demonstrations_and_human, {'demo': 4, 'failed demo': 4}, {'rescued': 2, 'lost': 2}),
+        (demonstrations_and_human, {'demo': 4}, {'rescued': 2, 'lost': 2}),
         (lambda rows: rows.policy_version > 0, {}, {}),
         (of_episodes(EpisodeChoice(robot=('toy_02',))), {}, {}),
         (

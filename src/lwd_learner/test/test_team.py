@@ -77,7 +77,7 @@ def batch_of(rows: int, seed: int) -> TensorBatch:
         next_state=noise(rows, SMALL.state_dim),
         reward=(noise(rows) > 0.5).float(),
         discount=torch.full((rows,), 0.9),
-        human=noise(rows) > 0,
+        correction=noise(rows) > 0,
     )
 
 

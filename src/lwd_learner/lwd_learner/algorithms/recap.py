@@ -26,7 +26,7 @@ class RecapConfig:
     """Settings of RECAP."""
 
     positive_share: float = 0.3
-    """Share of autonomous chunks that count as better than expected: sets eps. What a human did always does."""
+    """Share of chunks that count as better than expected: sets eps. A correction always does, and sets nothing."""
     dropout: float = 0.3
     """Share of samples that are told nothing."""
     beta: float = 1.5
@@ -40,19 +40,19 @@ class RecapConfig:
             )
 
 
-def indicator(advantage: Tensor, human: Tensor, config: RecapConfig) -> Tensor:
-    """I (B,), bool: A above the eps that lets `positive_share` of autonomous chunks pass, or a human's.
+def indicator(advantage: Tensor, correction: Tensor, config: RecapConfig) -> Tensor:
+    """I (B,), bool: A above the eps that lets `positive_share` of the chunks pass, or a human's correction.
 
     Args:
         advantage: A (B,).
-        human: (B,) bool, commanded by a human.
+        correction: (B,) bool, commanded by a human who had taken over. Demonstrations are judged by A as all else.
         config: the share.
     """
-    autonomous = advantage[~human]
-    if len(autonomous) == 0:
-        return human.clone()
-    eps = autonomous.quantile(1 - config.positive_share)
-    return (advantage > eps) | human
+    judged = advantage[~correction]
+    if len(judged) == 0:
+        return correction.clone()
+    eps = judged.quantile(1 - config.positive_share)
+    return (advantage > eps) | correction
 
 
 def condition(

@@ -71,6 +71,11 @@ def align(
             'no control tick has a joint state and images that are fresh enough'
         )
     rows = np.flatnonzero(keep)
+    unseen_s = (ended_ns - int(stamps[rows[-1]]) - period_ns) / 1e9
+    if decided and unseen_s > config.max_tail_s:
+        raise DamagedEpisodeError(
+            f'images or joint states ended {unseen_s:.2f} s before the {manifest.outcome}: no frame shows it'
+        )
     kept = [commands[row] for row in rows.tolist()]
     label = _labels(streams, stamps[rows])
     return EpisodeFrames(

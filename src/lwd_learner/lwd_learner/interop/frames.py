@@ -262,7 +262,7 @@ def _manifest(
         seed=0,
         outcome=raw.outcome,
         ended_by='operator',
-        started_s=float(stamps[0]) * 1e-9,
+        started_s=float(stamps[0]) * 1e-9 - 0.5 * profile.control_period_s,  # a float is coarse
         ended_s=end_s,
         ended_wall_s=end_s if end_s > FIRST_WALL_S else 0.0,
         committed_wall_s=0.0,

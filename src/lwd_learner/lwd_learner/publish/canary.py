@@ -61,6 +61,10 @@ class Tally:
     episodes: int = 0
     successes: int = 0  # without any help
 
+    def since(self, before: Tally) -> Tally:
+        """What came after an earlier tally of the same version."""
+        return Tally(self.episodes - before.episodes, self.successes - before.successes)
+
 
 class Verdict(StrEnum):
     """What becomes of a version on trial."""

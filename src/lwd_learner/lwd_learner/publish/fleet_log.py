@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -66,6 +67,7 @@ class FleetLog:
         self._events: list[WeightsEvent] = []
         self._robots: dict[str, RobotReport] = {}
         self._first_heard_s: dict[str, float] = {}
+        self._heard_s: dict[str, float] = {}  # of this machine's steady clock
         self._tally: dict[int, Tally] = {}
         self._helped: dict[str, bool] = {}  # a human took over since the last episode's end
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +95,7 @@ class FleetLog:
         with self._changed:
             self._count(self._robots.get(report.robot_id), report)
             self._robots[report.robot_id] = report
+            self._heard_s[report.robot_id] = time.monotonic()
             self._first_heard_s.setdefault(report.robot_id, report.wall_s)
             self._changed.notify_all()
 
@@ -119,6 +122,12 @@ class FleetLog:
         """Return the events heard since start, in order of arrival."""
         with self._changed:
             return list(self._events)
+
+    def present(self, within_s: float) -> list[str]:
+        """Return the robots that were heard in the last seconds."""
+        with self._changed:
+            since_s = time.monotonic() - within_s
+            return sorted(robot for robot, heard_s in self._heard_s.items() if heard_s >= since_s)
 
     def robots(self) -> dict[str, RobotReport]:
         """Return the last report of each robot."""

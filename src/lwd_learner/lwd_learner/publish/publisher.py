@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -28,12 +29,14 @@ from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judg
 from lwd_learner.publish.fleet_log import FleetLog
 from lwd_learner.publish.locations import Locations
 from lwd_learner.publish.piece_service import PieceService
-from lwd_learner.publish.releases import Releases
+from lwd_learner.publish.releases import Releases, ReleaseState
 from lwd_learner.publish.status_wire import event_of, report_of
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
 
 LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
 PUBLISHED_FOLDER = 'published'
+PRESENT_S = 60.0  # a robot that was not heard for longer tries nothing out
+GONE_S = 300.0  # a trial does not wait longer for robots that are away while others work
 WEIGHTS_LOG = 'weights.jsonl'
 
 _log = logging.getLogger(__name__)
@@ -94,6 +97,8 @@ class Publisher:
         self.fleet = FleetLog(run_dir / WEIGHTS_LOG)
         """What robots reported: `events()`, `robots()`, `wait_for(...)`."""
         self._tally = tally or self.fleet.tally
+        self._before = (0, Tally())  # of the stable version, when the trial of this number began
+        self._started_s = time.monotonic()
 
     @property
     def newest(self) -> Manifest | None:
@@ -183,8 +188,9 @@ class Publisher:
                 replay_version=replay_version,
                 parent=parent,
                 check=check,
-                robots=tuple(self.fleet.robots()),
+                robots=tuple(self.fleet.present(PRESENT_S)),
             )
+            self._note_trial()
             self._announce()
         return version
 
@@ -207,11 +213,17 @@ class Publisher:
             self._publishing.release()
 
     def _judge(self, plan: CanaryPlan) -> None:
-        state = self.releases.state()
+        state = self._note_trial()
         if not state.trial:
             return
         trial = self._tally(state.trial)
-        verdict, why = judge(trial, self._tally(state.stable), plan)
+        others = self._tally(state.stable).since(self._before[1])
+        verdict, why = judge(trial, others, plan)
+        if verdict is Verdict.WAIT and self._all_left(state.robots):
+            verdict, why = (
+                Verdict.TAKE_BACK,
+                f'{", ".join(state.robots)} not heard for {GONE_S:g} s',
+            )
         if verdict is Verdict.WAIT:
             return
         _log.warning('version %d on trial: %s, %s', state.trial, verdict, why)
@@ -219,7 +231,22 @@ class Publisher:
             self.releases.promote(state.trial)
         else:
             self.releases.roll_back(keep_waiting=True)
-        self.releases.next_in_line(tuple(self.fleet.robots()))
+        self.releases.next_in_line(tuple(self.fleet.present(PRESENT_S)))
+        self._note_trial()
+
+    def _note_trial(self) -> ReleaseState:
+        """Where a trial begins, what the others did before: they are judged by what they do beside it."""
+        state = self.releases.state()
+        if self._before[0] != state.trial:
+            self._before = (state.trial, self._tally(state.stable))
+        return state
+
+    def _all_left(self, robots: tuple[str, ...]) -> bool:
+        """Whether a trial waits for robots that are away, while others work."""
+        if time.monotonic() - self._started_s < GONE_S:
+            return False  # they may not have been heard yet
+        present = self.fleet.present(GONE_S)
+        return bool(robots and present) and not set(robots) & set(present)
 
     def _announce(self) -> None:
         """Announce all that is offered, if any of it has changed: readers keep the last two."""

@@ -41,11 +41,13 @@ class RowView:
         source = index.source.data[rows]
         limit = np.minimum(index.limit.data[rows], len(index) - 1)
         human = source == SOURCE_HUMAN
-        taken = (index.ending.data[rows] == CUT) & (index.source.data[limit] == SOURCE_HUMAN)
+        lost = (index.source.data[limit] == SOURCE_HUMAN) == human  # its limit is its own last row
+        behind = np.minimum(limit + lost, len(index) - 1)
+        taken = (index.ending.data[rows] == CUT) & (index.source.data[behind] == SOURCE_HUMAN)
         return cls(
             success=index.success.data[rows],
             human=human,
-            corrected=taken & ~human & (index.episode.data[limit] == index.episode.data[rows]),
+            corrected=taken & ~human & (index.episode.data[behind] == index.episode.data[rows]),
             source=source,
             policy_version=index.policy_version.data[rows],
             task=index.task.data[rows],
@@ -78,8 +80,9 @@ def rescues_and_successes(rows: RowView) -> npt.NDArray[np.bool_]:
 
 
 def demonstrations_and_human(rows: RowView) -> npt.NDArray[np.bool_]:
-    """Successful demonstrations and all human segments: HG-DAgger's data."""
-    return (rows.kind('demonstration') & rows.success) | rows.human
+    """Successful demonstrations, and of roll-outs all that a human did: HG-DAgger's data."""
+    corrections = rows.kind('rollout') & rows.human
+    return (rows.kind('demonstration') & rows.success) | corrections
 
 
 def of_episodes(choice: EpisodeChoice) -> Predicate:

@@ -12,7 +12,7 @@ import torch
 from lwd_policy_node.policy import Policy
 from torch import Tensor
 
-from lwd_learner.replay import Batch, Replay
+from lwd_learner.replay import DATASETS, Batch, Replay
 from lwd_learner.training.features import FeatureCache
 
 
@@ -38,8 +38,8 @@ class TensorBatch:
     """(B,) discounted reward of the window."""
     discount: Tensor
     """(B,) bootstrap factor, 0 where the episode ended."""
-    human: Tensor
-    """(B,) bool, commanded by a human."""
+    correction: Tensor
+    """(B,) bool, commanded by a human who had taken over from the policy: a roll-out's, not a demonstration's."""
 
     def to(self, device: torch.device) -> TensorBatch:
         """The same on a device."""
@@ -77,5 +77,5 @@ def to_tensors(
         next_state=policy.norm.state(torch.from_numpy(batch.next_state)),
         reward=torch.from_numpy(batch.reward),
         discount=torch.from_numpy(batch.discount),
-        human=torch.from_numpy(batch.human),
+        correction=torch.from_numpy(batch.human & (batch.dataset == DATASETS.index('online'))),
     )

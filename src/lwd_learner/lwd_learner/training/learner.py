@@ -250,7 +250,7 @@ class Learner:
         q = ema.q(readout, batch.chunk, batch.steps).amin(0)
         advantage = q - divl.state_value(ema.value_logits(readout), config)
         settings = self.config.recap
-        positive = recap.indicator(advantage, batch.human, settings)
+        positive = recap.indicator(advantage, batch.correction, settings)
         words = self.policy.advantage_words.to(self.device)
         text = recap.condition(batch.text, positive, words, settings.dropout, self.generator)
         return text, {
@@ -307,7 +307,9 @@ class Learner:
         self._take('edit', loss)
         if self.policy.action_edit is not None:
             flow = qam_edit.sample_clean(
-                lambda x, t: base(x, t) + edit(x, t), x0, self.policy.config.flow_steps
+                lambda x, t: base(x, t) + edit(x, t),
+                x0 * self.policy.config.start_noise,
+                self.policy.config.flow_steps,
             )
             info |= self._action_edit_update(self.policy.action_edit, prefix, flow, q)
         info = self.ranks.mean(info)

@@ -23,7 +23,7 @@ from lwd_learner.training.batches import TensorBatch
 BEGIN, UPDATE, END = 1.0, 2.0, 3.0
 HEADER = 32
 """Numbers of an order: what to do, and for an update the level tau, the progress, the batches' rows and the widths."""
-BOOLEAN = ('steps', 'human')
+BOOLEAN = ('steps', 'correction')
 """Fields of a TensorBatch that are not numbers."""
 
 

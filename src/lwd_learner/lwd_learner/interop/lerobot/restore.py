@@ -137,7 +137,7 @@ def _manifest(
         seed=int(facts['lwd/seed']),
         outcome=str(facts['lwd/outcome']),
         ended_by='operator',
-        started_s=start_s,
+        started_s=start_s - 0.5 * profile.control_period_s,  # a float is coarse
         ended_s=end_s,
         ended_wall_s=float(facts.get('lwd/ended_wall_s') or 0.0),
         committed_wall_s=0.0,
