@@ -312,6 +312,27 @@ def test_teleported_robot_is_met_where_it_is() -> None:
     assert not bench.tick().reseeded
 
 
+def test_an_arm_that_lags_behind_its_braking_target_is_not_jumped_to() -> None:
+    """Let go in mid-motion outside an episode: the command stops by the limits, and only then meets the robot."""
+    bench = Bench()
+    last = bench.ticks(2)
+    velocity = np.zeros_like(HOME)
+    braked = 0
+    for step in range(60):
+        bench.teleop(0.05 * step, deadman=step < 12)
+        bench.measured = last.position - 0.25 * (step >= 12)  # the robot lags
+        output = bench.tick()
+        moved = (output.position - last.position) / DT
+        if output.reseeded:
+            break
+        assert (np.abs(moved - velocity) <= PROFILE.limits('acceleration') * DT + 1e-6).all()
+        braked += bool(step > 12 and np.abs(moved).max() > 0.1)
+        velocity, last = moved, output
+    assert output.reseeded
+    assert braked >= 2
+    np.testing.assert_allclose(velocity, 0.0, atol=1e-3)
+
+
 def test_start_of_an_episode_is_bumpless_on_a_real_robot() -> None:
     """Sag and tracking error are no reason to move the target."""
     bench = Bench()

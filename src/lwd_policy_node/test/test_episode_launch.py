@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -128,6 +129,28 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     bench.stop(sim, signal.SIGKILL)
     bench.wait('the abort', lambda: episodes[-1].outcome == Episode.OUTCOME_ABORTED)
     assert episodes[-1].ended_by == 'simulator'
+
+
+def test_an_episode_ends_although_the_disk_takes_nothing(
+    make_bench: MakeBench, tmp_path: Path
+) -> None:
+    """Else the policy would go on, without a limit of time and with an end button that does nothing."""
+    bench = make_bench(137, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    bench.start('echo_sim')
+    node = bench.start('episode_node', time_limit_s=600.0)
+    bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
+    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    request = StartEpisode.Request(task='restock', seed=1)
+    assert bench.call(StartEpisode, 'episode/start', request).ok
+    bench.wait('the episode', lambda: episodes[-1].state == Episode.RUNNING)
+    journal = tmp_path / 'robots' / 'g1_01' / 'episode.json'
+    journal.unlink()
+    journal.mkdir()  # what is written cannot come here
+    request = EndEpisode.Request(outcome=Episode.OUTCOME_FAILURE)
+    assert bench.call(EndEpisode, 'episode/end', request).ok
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    assert node.poll() is None
 
 
 def test_an_episode_that_is_not_recorded_is_reported(make_bench: MakeBench) -> None:

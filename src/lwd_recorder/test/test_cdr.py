@@ -31,6 +31,13 @@ def test_stamp_is_read() -> None:
     assert stamp_ns(executed(12.25, 1)) == 12_250_000_000
 
 
+def test_a_stamp_before_all_time_is_refused() -> None:
+    data = bytearray(executed(12.25, 1))
+    data[4:8] = (-1).to_bytes(4, 'little', signed=True)
+    with pytest.raises(CdrError, match='before all time'):
+        stamp_ns(bytes(data))
+
+
 def test_facts_of_an_episode() -> None:
     """Two spells of a human, the versions of the policy between them, nothing of another episode."""
     facts = ControlFacts()

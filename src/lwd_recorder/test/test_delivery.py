@@ -20,7 +20,14 @@ from lwd_recorder.bag import read_bag
 from lwd_recorder.delivery import ConflictError, Uploader, UploaderConfig, deliver
 from lwd_recorder.manifest import EpisodeManifest, ManifestError
 from lwd_recorder.spool import Spool, State
-from lwd_recorder.store import FolderStore, IntegrityError, Store, StoreError, open_store
+from lwd_recorder.store import (
+    ExistsError,
+    FolderStore,
+    IntegrityError,
+    Store,
+    StoreError,
+    open_store,
+)
 
 Maker = Callable[..., EpisodeManifest]
 
@@ -303,6 +310,25 @@ def test_duplicate_id_of_another_robot_never_replaces_the_first(
     with pytest.raises(ConflictError, match='immutable'):
         deliver(store, folder)
     assert deliver(store, tmp_path / 'one' / 'ep').manifest.files == first.files
+
+
+def test_a_write_under_way_elsewhere_is_waited_for(tmp_path: Path, make_episode: Maker) -> None:
+    """S3 answers so (409) while it is still busy with a first attempt that was given up: no other episode's file."""
+
+    class Busy(FolderStore):
+        first = True
+
+        def put_file(self, *arguments: Any) -> int:
+            if self.first:
+                self.first = False
+                raise ExistsError('a conflicting conditional operation is in progress')
+            return super().put_file(*arguments)
+
+    make_episode(tmp_path / 'ep')
+    store = Busy(tmp_path / 'store')
+    with pytest.raises(ExistsError):
+        deliver(store, tmp_path / 'ep')
+    assert deliver(store, tmp_path / 'ep').manifest.files
 
 
 def test_store_that_is_back_ends_every_pause(tmp_path: Path, make_episode: Maker) -> None:

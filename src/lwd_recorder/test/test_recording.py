@@ -335,6 +335,12 @@ def test_disk_error_in_an_episode_costs_that_episode(
 
     monkeypatch.setattr(BagWriter, 'write', full)
     rig.run(messages, 2.5, 3.0)
+    give_up_s = time.monotonic() + 10.0
+    while rig.recorder.episode_id and time.monotonic() < give_up_s:
+        rig.poll(3.0)
+        time.sleep(0.01)
+    assert rig.recorder.episode_id == ''  # or the robot would think that it is recorded
+    assert 'No space left' in rig.recorder.trouble
     rig.end('a', 3.0)
     rig.run(messages, 3.0, 4.0)
     rig.begin('b', 4.0)

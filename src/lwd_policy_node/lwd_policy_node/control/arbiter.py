@@ -266,6 +266,10 @@ class Arbiter:
         resuming = self._source is Source.ESTOP
         if not (idle or starting or resuming):
             return False
+        if not self._motion.at_rest:  # a moving arm lags its target, and stops by the limits first
+            if self._source in (Source.POLICY, Source.HUMAN):
+                self._check_seed_at_s = math.inf
+            return False
         self._check_seed_at_s = math.inf
         error = np.abs(self._measured.position - self._motion.position)[self._arm]
         if error.size == 0 or error.max() <= self.config.reseed_error_rad:

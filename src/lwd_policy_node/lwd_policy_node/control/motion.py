@@ -11,6 +11,7 @@ from lwd_policy_node.control.safety_filter import SafetyFilter
 from lwd_policy_node.control.signals import Clamp, Flags, Vector
 from lwd_policy_node.profile import RobotProfile
 
+STANDSTILL = 1e-3  # rad/s
 EARLY = 0.75  # of a period: a tick this soon after the last moves the target by its share of one
 Move = tuple[Vector, Vector, Flags]
 """The next target, what was asked for, and `Clamp` bits per joint; each (A,)."""
@@ -39,6 +40,11 @@ class Motion:
     def position(self) -> Vector:
         """Last target, shape (A,). Not a copy: do not write."""
         return self._filter.position
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether the target stands still."""
+        return bool(np.abs(self._filter.velocity).max(initial=0.0) < STANDSTILL)
 
     def lasts(self, share: float) -> None:
         """Say how long the next tick lasts, in control periods."""

@@ -310,10 +310,15 @@ class EpisodeNode(Node):
         return False
 
     def _publish(self, record: EpisodeRecord) -> None:
-        """Say what became of an episode, on disk first."""
-        self._journal.write(
-            JournalEntry(self._sequence.scenes, record if record.running else None)
-        )
+        """Say what became of an episode, on disk first; a disk that refuses does not keep an episode from ending."""
+        try:
+            self._journal.write(
+                JournalEntry(self._sequence.scenes, record if record.running else None)
+            )
+        except OSError as error:
+            self.get_logger().error(
+                f'{record.episode_id}: what became of it is not on disk ({error}); make room'
+            )
         self._out.publish(episode_message(record))
 
 

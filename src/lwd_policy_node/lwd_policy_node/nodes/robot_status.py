@@ -105,7 +105,10 @@ class RobotStatusReporter:
 
 
 def _free_bytes(path: Path) -> int:
-    """Free space where `path` is, or will be."""
-    while not path.exists() and path != path.parent:
-        path = path.parent
-    return shutil.disk_usage(path).free
+    """Free space where `path` is, or will be; 0 where the disk does not answer."""
+    try:
+        while not path.exists() and path != path.parent:
+            path = path.parent
+        return shutil.disk_usage(path).free
+    except OSError:
+        return 0

@@ -172,7 +172,7 @@ class WeightsClient:
                     self._check_manifest(manifest, 0)
                     continue
                 self._check_manifest(manifest, newest)
-            except WeightsRefused as refused:
+            except (WeightsRefused, OSError) as refused:
                 self._refuse(manifest, refused)
                 continue
             best = manifest
@@ -281,7 +281,13 @@ class WeightsClient:
         if former is None:
             self._note = f'version {version} fails ({reason}) and no older one is kept'
             return
-        self._store.mark_failed(version)
+        try:
+            self._store.mark_failed(version)
+        except OSError as error:
+            self._node.get_logger().error(
+                f'{self._store.folder} does not take that version {version} failed: {error}; '
+                'after a restart it would come back'
+            )
         text = f'{reason}; went back to version {former.manifest.version}'
         self._report.tell(weights.manifest, WeightsStatus.ROLLED_BACK, weights, text)
         self._node.get_logger().error(f'version {version}: {text}')

@@ -105,6 +105,8 @@ def _deliver_file(
         try:
             return store.put_file(path, key, file.sha256, log, on_bytes)
         except ExistsError as error:
+            if not store.exists(key):  # another writer was at it that moment: try again later
+                raise
             if not store.matches(key, file.size_bytes, file.sha256, path):
                 raise ConflictError(
                     f'{key} of {store.uri} is there with other bytes than {path}, and keys are immutable: '

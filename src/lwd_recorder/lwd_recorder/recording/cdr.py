@@ -24,11 +24,13 @@ def stamp_ns(data: bytes) -> int:
     """Return the stamp of a message that begins with a std_msgs/Header, ns.
 
     Raises:
-        CdrError: the bytes are too short or not little-endian CDR.
+        CdrError: the bytes are too short or not little-endian CDR, or the stamp is negative.
     """
     if data[:2] != _LITTLE_ENDIAN or len(data) < _ORIGIN + _STAMP.size:
         raise CdrError(f'no header stamp in {len(data)} bytes beginning {data[:4].hex()}')
     seconds, nanoseconds = _STAMP.unpack_from(data, _ORIGIN)
+    if seconds < 0:
+        raise CdrError(f'the header stamp is {seconds} s, before all time')
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 

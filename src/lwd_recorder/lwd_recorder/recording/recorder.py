@@ -228,6 +228,11 @@ class Recorder:
         if not self._writer.alive:
             raise RuntimeError('the bag writer thread has died; its error is in the log above')
         session = self._session
+        if (
+            session is not None and session.failure
+        ):  # the writer gave it up, and closes what there is
+            self.trouble = session.failure
+            self._session = session = None
         if session is not None:
             limit_ns = session.start.started_ns + round(self._config.max_episode_s * _NS)
             if now_ns > limit_ns:

@@ -19,6 +19,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from lwd_recorder.durable import fsync_folder, temporary_name
@@ -299,7 +300,7 @@ class S3Store:
                 headers = error.response.get('ResponseMetadata', {}).get('HTTPHeaders', {})
                 raise StoreError(f'{self.uri}/{key}: {error} {follow_server(headers)}') from error
             raise kind(f'{self.uri}/{key}: {error}') from error
-        except (BotoCoreError, OSError) as error:
+        except (BotoCoreError, ResponseParserError, OSError) as error:
             raise StoreError(f'{self.uri}/{key}: {error}') from error
 
 
