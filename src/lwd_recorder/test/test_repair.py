@@ -11,6 +11,7 @@ import pytest
 from lwd_recorder.bag import read_bag
 from lwd_recorder.bag.repair import repair_file, scan_file
 from mcap.reader import make_reader
+from mcap.writer import Writer
 
 Maker = Callable[..., SimpleNamespace]
 
@@ -100,6 +101,28 @@ def test_a_wrong_index_is_made_anew_and_costs_nothing(
                 assert kept_of(repaired) == kept_of(bag.path)
                 assert scan_file(repaired).whole
             repaired.unlink()
+
+
+def test_a_text_that_passes_the_end_of_its_record_is_damage(tmp_path: Path) -> None:
+    """Metadata have no CRC. mcap gives what is left of the record, and a reader of the whole file goes astray."""
+    path, repaired = tmp_path / 'x.mcap', tmp_path / 'repaired.mcap'
+    with path.open('wb') as file:
+        writer = Writer(file)
+        writer.start()
+        writer.add_metadata('before', {'key': 'value'})
+        writer.add_metadata('note', {'key': 'x' * 40})
+        writer.add_metadata('behind', {'key': 'y' * 400})
+        writer.finish()
+    data = bytearray(path.read_bytes())
+    at = data.index(b'x' * 40) - 4
+    data[at : at + 4] = (255).to_bytes(4, 'little')
+    path.write_bytes(data)
+    scan = repair_file(path, repaired)
+    assert 'passes the end of its record' in scan.damage
+    assert scan_file(repaired).whole
+    assert kept_of(repaired) == []
+    with repaired.open('rb') as file:
+        assert [one.name for one in make_reader(file).iter_metadata()] == ['before']
 
 
 def test_no_mcap_file_at_all(tmp_path: Path) -> None:

@@ -58,6 +58,19 @@ class Piece(NamedTuple):
     """A chunk's compression, packed bytes and unpacked bytes; empty for others."""
 
 
+class _RecordStream(ReadDataStream):
+    """The bytes of one record. A field that passes their end is damage, where mcap gives what is left."""
+
+    def __init__(self, body: bytes | memoryview) -> None:
+        super().__init__(BytesIO(body))
+
+    def read(self, length: int) -> bytes:
+        data: bytes = super().read(length)
+        if len(data) < length:
+            raise EOFError('a field passes the end of its record')
+        return data
+
+
 class VerifiedFile:
     """One .mcap file. Iterate `pieces` to the end; the facts below are known then."""
 
@@ -137,7 +150,7 @@ class VerifiedFile:
 
     def _verified(self, raw: bytes) -> Piece | None:
         opcode = raw[0]
-        stream = ReadDataStream(BytesIO(raw[_HEADER.size :]))
+        stream = _RecordStream(raw[_HEADER.size :])
         if opcode == Opcode.CHUNK:
             chunk = Chunk.read(stream)  # type: ignore[no-untyped-call]
             packed = (chunk.compression, len(chunk.data), chunk.uncompressed_size)
@@ -176,7 +189,7 @@ class VerifiedFile:
             if opcode == Opcode.MESSAGE:
                 yield Inside(self._message(body), at)
             elif opcode in (Opcode.SCHEMA, Opcode.CHANNEL):
-                record = _READERS[opcode].read(ReadDataStream(BytesIO(body)))
+                record = _READERS[opcode].read(_RecordStream(body))
                 self._learn(record)
                 yield Inside(record, at)
             at += _HEADER.size + length
