@@ -125,6 +125,26 @@ def test_a_text_that_passes_the_end_of_its_record_is_damage(tmp_path: Path) -> N
         assert [one.name for one in make_reader(file).iter_metadata()] == ['before']
 
 
+def test_a_chunk_whose_header_was_zeroed_leaves_no_hole(
+    bag: SimpleNamespace, tmp_path: Path
+) -> None:
+    """From its CRC on: it says then that it has no CRC, and no records, which is a right chunk by itself."""
+    data = bag.path.read_bytes()
+    with bag.path.open('rb') as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    damaged, repaired = tmp_path / 'damaged.mcap', tmp_path / 'repaired.mcap'
+    for chunk in summary.chunk_indexes[1::5]:
+        for field in range(9 + 16, 9 + 16 + 24):  # size, CRC, compression, length of the records
+            at = chunk.chunk_start_offset + field
+            damaged.write_bytes(data[:at] + bytes(512) + data[at + 512 :])
+            kept = repair_file(damaged, repaired).count
+            found = kept_of(repaired)
+            assert len(found) == kept
+            assert found == kept_of(bag.path)[:kept]
+            repaired.unlink()
+
+
 def test_no_mcap_file_at_all(tmp_path: Path) -> None:
     (tmp_path / 'x.mcap').write_bytes(b'not at all')
     scan = scan_file(tmp_path / 'x.mcap')

@@ -96,6 +96,7 @@ class VerifiedFile:
         self._schemas: dict[int, str] = {}
         self._last_ns = 0
         self._chunked = False
+        self._with_crc = False
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the verified records of the data section, indexes left out, until its end or the first damage.
@@ -153,6 +154,11 @@ class VerifiedFile:
         stream = _RecordStream(raw[_HEADER.size :])
         if opcode == Opcode.CHUNK:
             chunk = Chunk.read(stream)  # type: ignore[no-untyped-call]
+            if stream.count != len(raw) - _HEADER.size:
+                raise ValueError('a chunk does not fill its record')
+            if chunk.uncompressed_crc == 0 and self._with_crc:
+                raise ValueError('a chunk without a CRC among others that have one')
+            self._with_crc |= chunk.uncompressed_crc != 0
             packed = (chunk.compression, len(chunk.data), chunk.uncompressed_size)
             inside = list(self._inside(unpacked(chunk).data))
             span_ns = (chunk.message_start_time, chunk.message_end_time)
