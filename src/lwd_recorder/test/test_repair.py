@@ -11,6 +11,7 @@ import pytest
 from lwd_recorder.bag import read_bag
 from lwd_recorder.bag.repair import repair_file, scan_file
 from mcap.reader import make_reader
+from mcap.records import ChunkIndex
 from mcap.writer import Writer
 
 Maker = Callable[..., SimpleNamespace]
@@ -25,6 +26,13 @@ def bag(tmp_path: Path, make_bag: Maker) -> SimpleNamespace:
 
 def kept_of(path: Path) -> list[tuple[str, int, bytes]]:
     return [(one.topic, one.log_time_ns, one.data) for one in read_bag(path)]
+
+
+def chunks_of(path: Path) -> list[ChunkIndex]:
+    with path.open('rb') as file:
+        summary = make_reader(file).get_summary()
+    assert summary is not None
+    return summary.chunk_indexes
 
 
 def test_whole_file_is_whole(bag: SimpleNamespace) -> None:
@@ -85,11 +93,9 @@ def test_a_wrong_index_is_made_anew_and_costs_nothing(
 ) -> None:
     """Indexes have no CRC: each is held to its chunk, or a reader that seeks would miss messages of a sound file."""
     data = bag.path.read_bytes()
-    with bag.path.open('rb') as file:
-        summary = make_reader(file).get_summary()
-    assert summary is not None
     damaged, repaired = tmp_path / 'damaged.mcap', tmp_path / 'repaired.mcap'
-    for chunk in summary.chunk_indexes[:: len(summary.chunk_indexes) // 4]:
+    chunks = chunks_of(bag.path)
+    for chunk in chunks[:: len(chunks) // 4]:
         start = chunk.chunk_start_offset + chunk.chunk_length
         for at in random.Random(start).sample(range(start, start + chunk.message_index_length), 6):
             wrong = bytearray(data)
@@ -130,11 +136,8 @@ def test_a_chunk_whose_header_was_zeroed_leaves_no_hole(
 ) -> None:
     """From its CRC on: it says then that it has no CRC, and no records, which is a right chunk by itself."""
     data = bag.path.read_bytes()
-    with bag.path.open('rb') as file:
-        summary = make_reader(file).get_summary()
-    assert summary is not None
     damaged, repaired = tmp_path / 'damaged.mcap', tmp_path / 'repaired.mcap'
-    for chunk in summary.chunk_indexes[1::5]:
+    for chunk in chunks_of(bag.path)[1::5]:
         for field in range(9 + 16, 9 + 16 + 24):  # size, CRC, compression, length of the records
             at = chunk.chunk_start_offset + field
             damaged.write_bytes(data[:at] + bytes(512) + data[at + 512 :])
