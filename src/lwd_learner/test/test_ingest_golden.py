@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from lwd_learner.ingest import Ingest
 from lwd_learner.replay import Replay, Transitions
+from lwd_learner.replay.filters import RowView
 from lwd_policy_node.inference import ObservationAssembler
 from lwd_recorder.bag import read_bag
 from rclpy.serialization import deserialize_message
@@ -305,3 +306,32 @@ def test_stale_images_cut_the_segment(tmp_path: Path, store, send, profile, hand
     ticks = replay.index('online').state.data[:, 0]
     assert ticks.tolist() == [*range(16), *range(24, 30)]
     assert replay.index('online').limit.data.tolist() == [15] * 16 + [22] * 6
+
+
+def test_a_success_that_no_frame_shows_is_refused(tmp_path: Path, store, send, profile, hand_made):
+    """Images stop at tick 60 of 110, where the reward would stand; without a verdict there is none."""
+    for number, outcome in enumerate(('success', 'failure', 'aborted')):
+        name = f'g1_01-20250101T000000-{number:08d}'
+        send(hand_made(name, outcome=outcome, sources=(POLICY,) * 110, image_every=60))
+    replay = Replay.create(tmp_path / 'replay', profile)
+    results = Ingest(store, replay, profile, tmp_path / 'ingest.jsonl').poll()
+    said = {int(result.episode_id[-8:]): result.quarantined for result in results}
+    for number, outcome in ((0, 'success'), (1, 'failure')):
+        assert f's before the {outcome}: no frame shows it' in str(said[number])
+    assert said[2] is None
+    assert (
+        replay.index('online').state.data[-1, 0] == 75
+    )  # images are fresh enough for half a second
+
+
+def test_what_a_human_had_to_take_over_from_is_found_behind_a_gap_too(
+    tmp_path: Path, store, send, profile, hand_made
+):
+    """Policy, human, policy, lost ticks, human: the policy's stretches were corrected, the human's were not."""
+    sources = (POLICY,) * 4 + (HUMAN,) * 4 + (POLICY,) * 10 + (HUMAN,) * 4
+    made = hand_made(sources=sources, missing=range(13, 18), image_every=1)
+    index = ingested(tmp_path, store, send, profile, made).index('online')
+    ticks = index.state.data[:, 0].astype(int)
+    rows = RowView.of(index, np.arange(len(index)))
+    expected = [tick for tick, source in enumerate(sources) if source == POLICY and tick < 13]
+    assert ticks[rows.corrected].tolist() == expected

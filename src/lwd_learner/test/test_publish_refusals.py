@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import resource
 import runpy
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from lwd_learner.publish import Publisher
+from lwd_learner.publish import Publisher, publisher
 from lwd_learner.publish.canary import CanaryPlan, Tally
 from lwd_learner.publish.fleet_log import RobotReport
 from lwd_policy_node.weights import ensure_key_pair
@@ -323,6 +325,45 @@ def test_a_trial_that_is_worse_is_taken_back(robot: Any, home: Path) -> None:
         assert learner.releases.state().trial == 0
         robot.episode('first', Episode.RUNNING)
         assert np.allclose(robot.await_chunk(two + 1).actions, 0.25)
+
+
+def test_a_trial_does_not_wait_for_a_robot_that_left(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fleet would get no version any more."""
+    monkeypatch.setattr(publisher, 'GONE_S', 2.0)
+    with _learner(home, canary=CanaryPlan(share=0.5)) as learner:
+        fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
+
+        def hear(robot_id: str) -> None:
+            learner.fleet.add_report(RobotReport(**fields | {'robot_id': robot_id}))
+
+        _publish(learner, 0.25)
+        hear('a_robot')
+        hear('b_robot')
+        two = _publish(learner, 0.5)
+        state = learner.releases.state()
+        assert (state.trial, state.robots) == (two, ('a_robot',))
+        deadline_s = time.monotonic() + PATIENCE_S
+        while learner.releases.state().trial:
+            assert time.monotonic() < deadline_s
+            hear('b_robot')
+            time.sleep(0.1)
+        assert learner.releases.state().stable == two + 1
+
+
+def test_a_full_disk_costs_one_version(robot: Any, home: Path) -> None:
+    """The client says why it was not taken, lives, and takes the next."""
+    with _learner(home) as learner:
+        one = _publish(learner, 0.25)
+        _await_event(learner, one, 'active')
+        before = resource.prlimit(robot.process.pid, resource.RLIMIT_FSIZE, (0, -1))
+        two = _publish(learner, 0.5)
+        refused = _await_event(learner, two, 'refused')
+        assert 'File too large' in refused.reason
+        resource.prlimit(robot.process.pid, resource.RLIMIT_FSIZE, before)
+        three = _publish(learner, 0.6)
+        _await_event(learner, three, 'active')
 
 
 def _call_roll_back() -> Any:

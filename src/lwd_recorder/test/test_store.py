@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,31 @@ def test_s3_that_does_not_answer_is_a_store_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
     with pytest.raises(StoreError, match='s3://nowhere'):
         open_store('s3://nowhere/p').exists('a')
+
+
+class _Portal(BaseHTTPRequestHandler):
+    """What a hotel's network answers to every request."""
+
+    def do_GET(self) -> None:
+        page = b'<!DOCTYPE html><p>Log in & go on'
+        self.send_response(200)
+        self.send_header('Content-Length', str(len(page)))
+        self.end_headers()
+        self.wfile.write(page)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_an_answer_that_is_no_s3_is_a_store_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(('127.0.0.1', 0), _Portal) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setenv('AWS_ENDPOINT_URL', f'http://127.0.0.1:{server.server_port}')
+        monkeypatch.setenv('AWS_ACCESS_KEY_ID', 'x')
+        monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', 'x')
+        monkeypatch.setenv('AWS_DEFAULT_REGION', 'us-east-1')
+        try:
+            with pytest.raises(StoreError, match='s3://bucket'):
+                list(open_store('s3://bucket/p').list('a'))
+        finally:
+            server.shutdown()
