@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from lwd_learner.evaluation.rollout import ActFunction
+from lwd_policy_node.episode import SUCCESS_HOLD_S
 from lwd_recorder.bag import BagWriter
 from lwd_recorder.manifest import EpisodeManifest
-from lwd_sim.data.episode_bag import CLOCK_START_NS, SUCCESS_HOLD_S, Plan, Tape, manifest_of
+from lwd_sim.data.episode_bag import CLOCK_START_NS, Plan, Tape, manifest_of
 from lwd_sim.operator import Operator, Patience, Skill, TakeoverMonitor
 from lwd_sim.world import World
 

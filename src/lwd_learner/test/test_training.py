@@ -170,6 +170,14 @@ def test_recap_acts_as_sft_trained_it_until_it_has_learned_advantages(parts, tmp
     assert policy.advantage_words.any()
 
 
+@pytest.mark.parametrize('discretisation', ['ancestral', 'euler'])
+def test_a_policy_acts_at_the_flow_steps_that_its_edit_is_trained_at(discretisation, tmp_path):
+    """An edit asked at other times answers anything."""
+    config = small_config(tmp_path, qam=QamConfig(steps=6, discretisation=discretisation))
+    shape = new_policy(config, PROFILE, 6).config
+    assert (shape.flow_steps, shape.edit_last) == (6, discretisation == 'euler')
+
+
 def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):
     _, data = parts
     config = small_config(tmp_path, algorithm='recap')

@@ -136,6 +136,24 @@ def test_the_edit_head_starts_at_zero_and_then_changes_the_chunk(policy):
     assert np.abs(policy.act(obs, 0) - with_edit).max() > 0.1
 
 
+def test_the_edit_leaves_the_last_step_to_the_reference(policy, monkeypatch):
+    """QAM's ancestral steps train no edit there, and what stands there would go into the chunk in full."""
+    assert policy.config.flow_steps == 10 and not policy.config.edit_last
+    times = []
+
+    def record(x, t, context):
+        times.append(t.item())
+        return torch.full_like(x, 10.0)
+
+    monkeypatch.setattr(policy.edit.head, 'from_context', record)
+    policy.act(observation(), 0)
+    assert times == pytest.approx([i / 10 for i in range(9)])
+    times.clear()
+    object.__setattr__(policy, 'config', dataclasses.replace(policy.config, edit_last=True))
+    policy.act(observation(), 0)
+    assert times == pytest.approx([i / 10 for i in range(10)])
+
+
 def test_sentences_come_from_the_packaged_encoder_without_network(policy):
     """Paraphrases lie closer than another object, and an embedding is remembered with the
     checkpoint.

@@ -39,6 +39,10 @@ class QamConfig:
             raise ValueError(
                 f'qam.steps is {self.steps}; adjoint matching needs at least 2 flow steps'
             )
+        if self.temperature is not None and self.temperature <= 0:
+            raise ValueError(
+                f'qam.temperature is {self.temperature}; it must be positive, or None for the trust region'
+            )
         if self.action_edit < 0 or self.action_edit_entropy > 0.69:
             raise ValueError(
                 f'qam.action_edit {self.action_edit} must be at least 0, qam.action_edit_entropy '

@@ -8,11 +8,12 @@ may leave what the flow would do. Training draws u; acting takes its mean.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from lwd_learner.algorithms.flow import Flow
 
 LOG_SD = (-5.0, 2.0)
 START_ALPHA = 1e-3
@@ -65,9 +66,16 @@ def alpha_step(log_alpha: float, log_pi: float, target_entropy: float, rate: flo
 
 
 @torch.no_grad()
-def sample_clean(clean: Callable[[Tensor, Tensor], Tensor], x0: Tensor, steps: int) -> Tensor:
-    """What a flow given by its clean action x1_hat(x, t) makes of noise x0 (B, D), as the policy samples it."""
+def sample_clean(base: Flow, edit: Flow, x0: Tensor, steps: int, edit_last: bool) -> Tensor:
+    """What a flow given by its clean action, x1_hat + edit, makes of noise x0 (B, D), as the policy samples it.
+
+    The edit is left out of the last step unless `edit_last`.
+    """
     x = x0
     for i in range(steps):
-        x = x + (clean(x, torch.full((1, 1), i / steps, device=x.device)) - x) / (steps - i)
+        t = torch.full((1, 1), i / steps, device=x.device)
+        clean = base(x, t)
+        if edit_last or i < steps - 1:
+            clean = clean + edit(x, t)
+        x = x + (clean - x) / (steps - i)
     return x

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from lwd_policy_node.episode import SUCCESS_HOLD_S
 from lwd_policy_node.profile import RobotProfile
 
 EVALUATION_SEED0 = 500_000_000
@@ -53,7 +55,7 @@ class EpisodeResult:
     progress: float
     """Largest share of the task's stages that was done."""
     duration_s: float
-    """Simulated seconds until success or the time limit."""
+    """Simulated seconds until success had held, or the time limit."""
 
 
 def run_episode(
@@ -65,7 +67,7 @@ def run_episode(
     shift: str = 'trained',
     latency_steps: int = 1,
 ) -> EpisodeResult:
-    """Execute `replan_steps` of each chunk, then replan, until success or the time limit.
+    """Execute `replan_steps` of each chunk, then replan, until success has held for `SUCCESS_HOLD_S` or the time limit.
 
     The chunk made from the observation at tick t is used from tick t + latency_steps on, indexed
     by time, as on the robot; until then the previous one goes on.
@@ -83,8 +85,9 @@ def run_episode(
     limit = round(world.time_limit_s * profile.control_rate_hz)
     plans: list[tuple[int, npt.NDArray[np.float64]]] = []  # (tick of the observation, chunk)
     progress = world.progress
-    tick = 0
-    while tick < limit and not world.success:
+    hold = math.ceil(SUCCESS_HOLD_S * profile.control_rate_hz)
+    tick = succeeded = 0
+    while tick < limit and succeeded < hold:
         if tick % profile.replan_steps == 0:
             plans.append((tick, act(world.observe(), seed * 1000 + tick)))
         made, chunk = next(
@@ -92,5 +95,6 @@ def run_episode(
         )
         world.step(chunk[min(tick - made, len(chunk) - 1)], images=False)
         tick += 1
+        succeeded = succeeded + 1 if world.success else 0
         progress = max(progress, world.progress)
-    return EpisodeResult(task, seed, world.success, progress, tick * profile.control_period_s)
+    return EpisodeResult(task, seed, succeeded >= hold, progress, tick * profile.control_period_s)

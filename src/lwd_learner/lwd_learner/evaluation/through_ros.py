@@ -1,8 +1,8 @@
 """The same evaluation through ROS: one simulated robot with its real nodes over DDS, driven by its episode service.
 
 What in-process evaluation leaves out is in here: messages, two processes between observation and command, inference
-that takes as long as it takes, the arbiter's safety filter, and a success that has to hold. Scenes and seeds are the
-same; the policy's noise is not, so single episodes differ and success rates must agree within their interval.
+that takes as long as it takes, and the arbiter's safety filter. Scenes and seeds are the same; the policy's noise is
+not, so single episodes differ and success rates must agree within their interval.
 """
 
 from __future__ import annotations

@@ -306,10 +306,9 @@ class Learner:
         )
         self._take('edit', loss)
         if self.policy.action_edit is not None:
+            shape = self.policy.config
             flow = qam_edit.sample_clean(
-                lambda x, t: base(x, t) + edit(x, t),
-                x0 * self.policy.config.start_noise,
-                self.policy.config.flow_steps,
+                base, edit, x0 * shape.start_noise, shape.flow_steps, shape.edit_last
             )
             info |= self._action_edit_update(self.policy.action_edit, prefix, flow, q)
         info = self.ranks.mean(info)

@@ -34,8 +34,13 @@ def new_policy(config: TrainConfig, profile: RobotProfile, label_dim: int) -> Po
     """
     refuse_best_of(config)
     shape = preset(config.preset, profile, label_dim=label_dim, edit=config.method.tilts)
-    if config.method.tilts and config.qam.action_edit:
-        shape = replace(shape, action_edit=config.qam.action_edit)
+    if config.method.tilts:
+        shape = replace(
+            shape,
+            flow_steps=config.qam.steps,
+            edit_last=config.qam.euler,
+            action_edit=config.qam.action_edit,
+        )
     if config.best_of > 1:
         shape = replace(
             shape,

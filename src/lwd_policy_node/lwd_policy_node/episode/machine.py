@@ -11,6 +11,9 @@ from dataclasses import replace
 
 from lwd_policy_node.episode.record import KINDS, EpisodeRecord, Outcome, new_episode_id
 
+SUCCESS_HOLD_S = 0.2
+"""How long the simulator's success must last until it counts, robot clock: something that falls is no success yet."""
+
 
 class EpisodeError(RuntimeError):
     """An episode cannot start or end now; the message says why and what to do."""

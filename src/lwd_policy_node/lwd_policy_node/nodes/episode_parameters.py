@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lwd_policy_node.episode.machine import SUCCESS_HOLD_S
 from lwd_policy_node.episode.record import KINDS
 from lwd_policy_node.nodes.parameters import Parameter
 
@@ -28,7 +29,7 @@ PARAMETERS = (
     Parameter(
         'success_hold_s',
         float,
-        0.2,
+        SUCCESS_HOLD_S,
         "The simulator's success counts once it held this long (robot clock, s).",
         0.0,
         60.0,

@@ -13,7 +13,9 @@ from lwd_policy_node.profile import RobotProfile
 
 ADVANTAGE_WORDS = ('advantage: negative', 'advantage: positive')
 """What RECAP adds to an instruction."""
-LATER = frozenset({'action_edit', 'best_of', 'critic_hidden', 'critic_heads', 'critic_atoms'})
+LATER = frozenset(
+    {'edit_last', 'action_edit', 'best_of', 'critic_hidden', 'critic_heads', 'critic_atoms'}
+)
 """Fields that checkpoints of the first release do not have."""
 TEXT_WIDTH = 384
 """Width of the sentence embeddings (all-MiniLM-L6-v2)."""
@@ -66,12 +68,15 @@ class PolicyConfig:
     label_dim: int = 0
     """Simulator labels that the encoder's auxiliary head predicts; 0 for none."""
     flow_steps: int = 10
-    """Euler steps from noise to action at inference."""
+    """Euler steps from noise to action at inference; the edit must have been trained at their times."""
     start_noise: float = 0.3
     """Scale of the start noise at inference; 1 samples the learned law, less stays nearer its
     modes.
     """
-
+    edit_last: bool = False
+    """The edit acts at the last flow step too. Only QAM's ``euler`` trains it there: ``ancestral`` takes that step by
+    the reference alone.
+    """
     action_edit: float = 0.0
     """Largest change of an entry, normalised, that a learned one-step edit makes to the sampled chunk (QAM-E); 0 for a
     policy without one.
@@ -141,7 +146,7 @@ class PolicyConfig:
             raise PolicyError(f'policy config cannot be read: {error}') from error
 
 
-PRESETS: dict[str, dict[str, int]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     'tiny': {'hidden': 512, 'layers': 2, 'edit_hidden': 256},
     'small': {'hidden': 256, 'layers': 4, 'attention_heads': 4, 'edit_hidden': 512},
     'base': {'hidden': 768, 'layers': 12, 'attention_heads': 12, 'edit_hidden': 1024},

@@ -199,7 +199,8 @@ class Policy(nn.Module):
             if plain_context is not None:
                 unconditioned = self.expert.head.from_context(x, t, plain_context)
                 clean = unconditioned + beta * (clean - unconditioned)
-            if self.edit is not None and edit_context is not None:
+            tilted = self.config.edit_last or i < steps - 1
+            if tilted and self.edit is not None and edit_context is not None:
                 clean = clean + self.edit.head.from_context(x, t, edit_context)
             x = x + (clean - x) / (steps - i)
         if self.action_edit is not None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from lwd_policy_node.episode import SUCCESS_HOLD_S
 from lwd_policy_node.profile import RobotProfile
 from lwd_recorder.bag import BagSummary, BagWriter
 from lwd_recorder.manifest import OUTCOMES, EpisodeManifest
@@ -28,7 +29,6 @@ from lwd_sim.tasks import Shift
 from lwd_sim.world import Observation, World
 
 CLOCK_START_NS = 1_000_000_000  # the robot's clock at tick 0
-SUCCESS_HOLD_S = 0.2  # success must last so long, as episode_node asks for
 GIVE_UP_S = 0.5  # what is filmed after the operator gave up
 
 
