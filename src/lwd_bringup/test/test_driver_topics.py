@@ -22,6 +22,13 @@ def test_the_file_that_ships_names_every_topic_and_changes_none() -> None:
     assert all(f'  {name}: ' in path.read_text() for name in OURS)
 
 
+def test_the_file_that_ships_fits_a_robot_with_fewer_cameras() -> None:
+    """It changes no name, so it asks for no topic either."""
+    path = Path(get_package_share_directory('lwd_bringup'), 'config', 'g1_driver.yaml')
+    fewer = tuple(name for name in OURS if 'hand' not in name)
+    assert load_driver_topics(path, fewer) == []
+
+
 def test_names_that_differ_are_paired(tmp_path: Path) -> None:
     path = tmp_path / 'driver.yaml'
     path.write_text('topics:\n  joint_states: hal/joints\n  joint_command: /vendor/targets\n')

@@ -30,11 +30,11 @@ def load_driver_topics(path: Path | str, known: Iterable[str]) -> list[tuple[str
 
     Args:
         path: a YAML with one mapping, ``topics``.
-        known: the names of ours that may be in it.
+        known: the names of ours that may have another there.
 
     Raises:
-        DriverTopicsError: no such file, an unknown topic of ours, a name that is no topic name, or two topics
-            with one name.
+        DriverTopicsError: no such file, another name for an unknown topic of ours, a name that is no topic name, or
+            two topics with one name.
     """
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
@@ -48,6 +48,8 @@ def load_driver_topics(path: Path | str, known: Iterable[str]) -> list[tuple[str
         )
     names = {name: name for name in known}
     for ours, theirs in raw['topics'].items():
+        if ours == theirs:
+            continue  # it changes no name, so it may be of a topic that this robot does not have
         if ours not in names:
             raise DriverTopicsError(
                 f'driver file {path}: {ours!r} is no topic of a driver; known: {", ".join(names)}'
