@@ -39,7 +39,7 @@ ARGUMENTS = (
     ('speed', '1.0', "Share of the profile's joint speeds that anybody may use, 0.01 to 1; small for a real robot's "
      'first motions.', None),
     ('record', 'true', 'Record every episode as a bag in the spool.', YES_NO),
-    ('upload', 'true', 'Upload finished bags to the store.', YES_NO),
+    ('upload', 'true', 'Upload finished bags to the store; with record:=false those of before.', YES_NO),
     ('store', '', 'Where bags go: a folder or s3://bucket/prefix; empty: $LWD_STORE or $LWD_HOME/store.', None),
     ('weights', 'true', 'Follow the weights that the learner publishes; false: work on with the last that were kept.',
      YES_NO),
@@ -95,8 +95,7 @@ def generate_launch_description() -> LaunchDescription:
         ),
         node('lwd_recorder', 'recorder_node', IfCondition(LaunchConfiguration('record'))),
         node(
-            'lwd_recorder', 'uploader_node',
-            IfCondition(AndSubstitution(LaunchConfiguration('record'), LaunchConfiguration('upload'))),
+            'lwd_recorder', 'uploader_node', IfCondition(LaunchConfiguration('upload')),
             store=ParameterValue(LaunchConfiguration('store'), value_type=str),
         ),
         node(

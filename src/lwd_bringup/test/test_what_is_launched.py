@@ -53,7 +53,8 @@ def programs(found: list[str]) -> dict[str, int]:
     [
         ([], []),
         (['teleop:=none'], ['teleop_node']),
-        (['record:=false'], ['recorder_node', 'uploader_node']),
+        (['record:=false'], ['recorder_node']),  # what was recorded before is delivered
+        (['record:=false', 'upload:=false'], ['recorder_node', 'uploader_node']),
         (['upload:=false'], ['uploader_node']),
         (['hardware:=g1'], ['sim_node']),
     ],
