@@ -51,7 +51,7 @@ def test_every_argument_has_a_default_and_an_explanation(name: str) -> None:
 
 @pytest.mark.parametrize('name', FILES)
 def test_show_args_explains_them(name: str) -> None:
-    done = launch(f'{name}.launch.py', '--show-args')
+    done = launch('lwd_bringup', f'{name}.launch.py', '--show-args')
     assert done.returncode == 0, done.stderr
     for argument in STATED[name].split():
         assert f"'{argument}':" in done.stdout
@@ -65,7 +65,7 @@ def test_named_executables_are_installed(package: str, executable: str) -> None:
 
 
 def launch(*words: str) -> subprocess.CompletedProcess[str]:
-    command = ['ros2', 'launch', 'lwd_bringup', *words]
+    command = ['ros2', 'launch', *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
@@ -78,10 +78,34 @@ def launch(*words: str) -> subprocess.CompletedProcess[str]:
             'teleop:=scripted is the operator of the simulator',
         ),
         (['hardware:=g1', 'driver:=/none.yaml'], '/none.yaml: No such file'),
+        (['params_file:=/none.yaml'], 'params_file:=/none.yaml: No such file'),
+        (['params_file:=/'], 'params_file:=/: Is a directory'),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(words: list[str], said: str) -> None:
-    done = launch('robot.launch.py', *words)
+    assert_refused(words, said)
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('/**: {arbiter_node: [', 'is no YAML'),
+        ('', 'expected node names'),
+        ('- arbiter_node', 'expected node names'),
+    ],
+)
+def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """A robot would run on without its boxes: launch_ros itself only warns of a missing file."""
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(text)
+    assert_refused([f'params_file:={path}'], f'params_file:={path}', said)
+
+
+def assert_refused(words: list[str], *said: str) -> None:
+    done = launch(
+        '--launch-prefix', 'echo', 'lwd_bringup', 'robot.launch.py', 'respawn:=false', *words
+    )
     assert done.returncode != 0
-    assert said in done.stderr + done.stdout
+    for text in said:
+        assert text in done.stderr + done.stdout
     assert 'process started' not in done.stdout
