@@ -50,25 +50,27 @@ def generate_launch_description() -> LaunchDescription:
     ])  # fmt: skip
 
 
-def _robots(context: LaunchContext) -> list[IncludeLaunchDescription]:
+def _robots(context: LaunchContext) -> list[GroupAction]:
     robots = int(LaunchConfiguration('robots').perform(context))
     if not 1 <= robots <= 99:
         raise ValueError(f'robots:={robots} is outside 1..99')
     seed = int(LaunchConfiguration('seed').perform(context))
     learner = LaunchConfiguration('learner').perform(context)
     return [
-        IncludeLaunchDescription(
-            _launch_file('robot'),
-            launch_arguments=[
-                ('robot_id', f'g1_{index:02d}'),
-                ('hardware', 'sim'),
-                ('seed', str(seed + 100_000 * (index - 1))),
-                ('learner', 'discover' if learner == 'start' else learner),
-                *((name, LaunchConfiguration(name)) for name, *_ in FORWARDED),
-            ],
-        )
+        GroupAction([  # one robot's defaults are not given to the next
+            IncludeLaunchDescription(
+                _launch_file('robot'),
+                launch_arguments=[
+                    ('robot_id', f'g1_{index:02d}'),
+                    ('hardware', 'sim'),
+                    ('seed', str(seed + 100_000 * (index - 1))),
+                    ('learner', 'discover' if learner == 'start' else learner),
+                    *((name, LaunchConfiguration(name)) for name, *_ in FORWARDED),
+                ],
+            )
+        ])
         for index in range(1, robots + 1)
-    ]
+    ]  # fmt: skip
 
 
 def _launch_file(name: str) -> PythonLaunchDescriptionSource:

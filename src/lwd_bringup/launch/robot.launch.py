@@ -22,7 +22,7 @@ from launch.substitutions import (
     PathJoinSubstitution,
 )
 from launch_ros.actions import Node
-from launch_ros.parameter_descriptions import ParameterValue
+from launch_ros.parameter_descriptions import Parameter, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 from lwd_bringup.robot.scope import SCOPE_ARGUMENTS, in_simulation, scope_of_robot
 
@@ -52,76 +52,102 @@ ARGUMENTS = (
     ('rviz', 'false', 'Start RViz, where it is installed.', YES_NO),
     ('respawn', 'true', 'Start a node again when it dies; the arbiter in simulation only.', YES_NO),
     ('params_file', PathJoinSubstitution([FindPackageShare('lwd_bringup'), 'config', 'robot.yaml']),
-     'Parameters of all nodes of the robot (YAML).', None),
+     'Parameters of all nodes of the robot (YAML), but robot_id and profile. An argument above that is given counts '
+     'more, its default less.', None),
 )  # fmt: skip
+
+
+GIVEN = 'given_arguments'
 
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments and the robot's nodes, all in the robot's namespace."""
-    common = {
-        'robot_id': LaunchConfiguration('robot_id'),
-        'profile': ParameterValue(LaunchConfiguration('profile'), value_type=str),
-    }
-
-    respawn = LaunchConfiguration('respawn')
-
-    def node(package: str, executable: str, condition=None, respawn=respawn, **parameters) -> Node:
-        return Node(
-            package=package,
-            executable=executable,
-            name=executable,
-            output='screen',
-            parameters=[LaunchConfiguration('params_file'), {**common, **parameters}],
-            condition=condition,
-            respawn=respawn,
-            respawn_delay=0.5,
-        )
-
-    robot = GroupAction([
-        *scope_of_robot(),
-        OpaqueFunction(function=_way_to_learner),
-        node(
-            'lwd_sim', 'sim_node', IfCondition(in_simulation),
-            seed=_number('seed', int), shift=LaunchConfiguration('shift'),
-            real_time_factor=_number('real_time_factor', float),
-        ),
-        # A new arbiter knows of no e-stop: on a real robot somebody has to look before there is one.
-        node(
-            'lwd_policy_node', 'arbiter_node', respawn=AndSubstitution(in_simulation, respawn),
-            velocity_scale=_number('speed', float),
-        ),
-        node('lwd_policy_node', 'policy_node', follow_weights=_flag('weights')),
-        node(
-            'lwd_policy_node', 'teleop_node',
-            IfCondition(NotEqualsSubstitution(LaunchConfiguration('teleop'), 'none')),
-            source=LaunchConfiguration('teleop'),
-        ),
-        node('lwd_recorder', 'recorder_node', IfCondition(LaunchConfiguration('record'))),
-        node(
-            'lwd_recorder', 'uploader_node', IfCondition(LaunchConfiguration('upload')),
-            store=ParameterValue(LaunchConfiguration('store'), value_type=str),
-        ),
-        node(
-            'lwd_policy_node', 'episode_node',
-            auto=ParameterValue(AndSubstitution(in_simulation, LaunchConfiguration('auto')), value_type=bool),
-            tasks=ParameterValue(LaunchConfiguration('tasks'), value_type=list[str]),
-            seed=_number('seed', int), max_episodes=_number('max_episodes', int),
-            time_limit_s=_number('time_limit_s', float),
-            wait_for_recorder=_flag('record'),
-        ),
-    ])  # fmt: skip
     starts_learner = EqualsSubstitution(LaunchConfiguration('learner'), 'start')
     arguments = [
         DeclareLaunchArgument(name, default_value=default, description=text, choices=choices)
         for name, default, text, choices in ARGUMENTS
     ]
     return LaunchDescription([
+        OpaqueFunction(function=_note_what_is_given),
         *arguments,
         OpaqueFunction(function=_check),
-        robot,
+        GroupAction([
+            *scope_of_robot(),
+            OpaqueFunction(function=_way_to_learner),
+            OpaqueFunction(function=_nodes),
+        ]),
         _included('rviz', IfCondition(LaunchConfiguration('rviz'))),
         _included('learner', IfCondition(starts_learner), respawn='false'),
     ])  # fmt: skip
+
+
+def _note_what_is_given(context: LaunchContext) -> None:
+    """Before the defaults are set: afterwards nobody can tell."""
+    values = context.launch_configurations
+    values[GIVEN] = ' '.join(name for name, *_ in ARGUMENTS if name in values)
+
+
+def _nodes(context: LaunchContext) -> list[Node]:
+    """The nodes. Of a parameter the argument counts that is given, else params_file, else the argument's default."""
+    values = context.launch_configurations
+    given = values[GIVEN].split()
+    respawn = LaunchConfiguration('respawn')
+    always = {'robot_id': _value('robot_id', str), 'profile': _value('profile', str)}
+
+    def node(
+        package: str, executable: str, condition=None, respawn=respawn, also=None, **of_arguments
+    ) -> Node:
+        """A node; parameter=(argument, type)."""
+        # Defaults are written for all nodes (-p), so that any entry of the file counts more.
+        defaults = [
+            Parameter(name, LaunchConfiguration(argument), value_type=kind)
+            for name, (argument, kind) in of_arguments.items()
+            if argument not in given
+        ]
+        wanted = {
+            name: _value(*source) for name, source in of_arguments.items() if source[0] in given
+        }
+        return Node(
+            package=package,
+            executable=executable,
+            name=executable,
+            output='screen',
+            parameters=[
+                *defaults,
+                LaunchConfiguration('params_file'),
+                {**wanted, **always, **(also or {})},
+            ],
+            condition=condition,
+            respawn=respawn,
+            respawn_delay=0.5,
+        )
+
+    return [
+        node(
+            'lwd_sim', 'sim_node', IfCondition(in_simulation),
+            seed=('seed', int), shift=('shift', str), real_time_factor=('real_time_factor', float),
+        ),
+        # A new arbiter knows of no e-stop: on a real robot somebody has to look before there is one.
+        node(
+            'lwd_policy_node', 'arbiter_node', respawn=AndSubstitution(in_simulation, respawn),
+            velocity_scale=('speed', float),
+        ),
+        node('lwd_policy_node', 'policy_node', follow_weights=('weights', bool)),
+        node(
+            'lwd_policy_node', 'teleop_node',
+            IfCondition(NotEqualsSubstitution(LaunchConfiguration('teleop'), 'none')),
+            source=('teleop', str),
+        ),
+        node('lwd_recorder', 'recorder_node', IfCondition(LaunchConfiguration('record'))),
+        node('lwd_recorder', 'uploader_node', IfCondition(LaunchConfiguration('upload')), store=('store', str)),
+        node(
+            'lwd_policy_node', 'episode_node',
+            also={} if values['hardware'] == 'sim' else {'auto': False},
+            auto=('auto', bool), tasks=('tasks', list[str]), seed=('seed', int),
+            max_episodes=('max_episodes', int), time_limit_s=('time_limit_s', float),
+            wait_for_recorder=('record', bool),
+        ),
+    ]  # fmt: skip
 
 
 def _included(name: str, condition: IfCondition, **arguments: str) -> GroupAction:
@@ -167,9 +193,5 @@ def _way_to_learner(context: LaunchContext) -> list[LaunchDescriptionEntity]:
     return [AppendEnvironmentVariable('ROS_STATIC_PEERS', learner, separator=';')]
 
 
-def _flag(name: str) -> ParameterValue:
-    return ParameterValue(LaunchConfiguration(name), value_type=bool)
-
-
-def _number(name: str, kind: type) -> ParameterValue:
-    return ParameterValue(LaunchConfiguration(name), value_type=kind)
+def _value(argument: str, kind: type) -> ParameterValue:
+    return ParameterValue(LaunchConfiguration(argument), value_type=kind)

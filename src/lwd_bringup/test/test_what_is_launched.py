@@ -85,6 +85,8 @@ def test_fleet_is_so_many_robots_and_one_learner() -> None:
     assert programs(found) == {**expected, 'train': 1}
     names = Counter(re.search(r'__ns:=(\S+)', line)[1] for line in found if '__ns' in line)  # type: ignore[index]
     assert names == {f'/g1_0{index}': 6 for index in (1, 2, 3)}
+    # What one robot leaves at its default is not given to the next: a parameter file may still say it.
+    assert all('-p velocity_scale:=1.0' in line for line in found if '/arbiter_node ' in line)
 
 
 def test_learner_takes_a_store() -> None:
