@@ -23,7 +23,15 @@ def _who(kind: str, access: str, name: str) -> list[str]:
 
 def test_only_the_learner_announces_and_serves_weights() -> None:
     assert _who('topics', 'publish', 'lwd/weights') == ['/lwd/learner learner']
-    assert _who('services', 'reply', 'lwd/get_weights') == ['/lwd/learner learner']
+    for name in ('lwd/get_weights', 'lwd/get_weights/*'):
+        assert _who('services', 'reply', name) == ['/lwd/learner learner']
+
+
+def test_what_serves_all_robots_names_none() -> None:
+    """The policy is read once for each robot, and the last reading of an enclave counts."""
+    shared = [enclave for enclave in ROOT.iter('enclave') if enclave.get('path') != '/ROBOT']
+    assert [enclave.get('path') for enclave in shared] == ['/lwd/learner', '/lwd/operator']
+    assert not any('ROBOT' in ElementTree.tostring(enclave, 'unicode') for enclave in shared)
 
 
 def test_only_the_arbiter_commands_joints() -> None:
