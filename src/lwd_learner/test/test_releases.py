@@ -89,6 +89,67 @@ def test_roll_back_goes_to_the_version_before_or_the_one_named(tmp_path: Path) -
         releases.promote(2)
 
 
+def _bytes_offered(releases: Releases) -> float:
+    """The value that the stable version's tensors hold."""
+    return releases.offered()[0].tensors[0].max_abs
+
+
+def test_roll_back_does_not_bring_a_rejected_version(tmp_path: Path) -> None:
+    """A trial that was taken back never was the fleet's: there is nothing before its first version."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0):
+        _publish(releases, tmp_path, value)
+    releases.roll_back()
+    with pytest.raises(
+        LookupError, match=r'before version 3: name one, `rollback N`; kept are: 1, 2, 3'
+    ):
+        releases.roll_back()
+    assert _bytes_offered(releases) == 1.0
+
+
+def test_roll_back_twice_goes_back_two_versions(tmp_path: Path) -> None:
+    """Not to and fro; what came after a roll-back is gone back from to where that had led."""
+    releases = _open(tmp_path)
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    releases.roll_back()
+    releases = _open(tmp_path)
+    releases.roll_back()
+    assert _bytes_offered(releases) == 1.0
+    _publish(releases, tmp_path, 6.0)
+    _publish(releases, tmp_path, 6.0)
+    releases.roll_back()
+    assert _bytes_offered(releases) == 1.0, 'the same bytes are nothing to go back to'
+
+
+def test_roll_back_passes_over_versions_that_only_waited(tmp_path: Path) -> None:
+    """And what the fleet ran before is kept, however many versions were superseded meanwhile."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25), keep=2)
+    for value in (1.0, 2.0, 3.0, 4.0, 5.0):
+        _publish(releases, tmp_path, value)
+    releases.promote(2)
+    releases.next_in_line(FLEET)
+    releases.promote(5)
+    releases.roll_back()
+    assert _bytes_offered(releases) == 2.0
+
+
+def test_releases_of_before_the_history_still_open(tmp_path: Path) -> None:
+    """What the fleet ran before is not known then; a version can be named."""
+    releases = _open(tmp_path)
+    for value in (1.0, 2.0):
+        _publish(releases, tmp_path, value)
+    (tmp_path / 'published' / 'releases.json').write_text(
+        '{"stable": 2, "trial": 0, "robots": [], "waiting": 0, "pinned": 0}'
+    )
+    with pytest.raises(LookupError, match='name one'):
+        releases.roll_back()
+    assert releases.roll_back(1) == 3
+    with pytest.raises(LookupError, match='name one'):
+        releases.roll_back()  # it was left for being bad
+    assert _bytes_offered(releases) == 1.0
+
+
 def test_a_pin_holds_newer_versions_and_raises_the_floor(tmp_path: Path) -> None:
     """While pinned nothing newer is offered and the pinned version is not forgotten."""
     releases = _open(tmp_path, keep=2)

@@ -29,6 +29,7 @@ from lwd_learner.publish.canary import AT_ONCE, CanaryPlan
 
 STATE_FILE = 'releases.json'
 LOCK_FILE = 'lock'
+FORMER_KEPT = 2  # so many versions to go back to are never forgotten
 
 Locate = Callable[[int, Path], Sequence[str]]
 """(version, its file) -> URIs where robots can have it; called once the file is in place."""
@@ -50,6 +51,8 @@ class ReleaseState:
     """Newest version published since, which waits for the trial to end or the pin to be lifted."""
     pinned: int = 0
     """Version that the fleet is held at; 0 = none."""
+    history: tuple[int, ...] = ()
+    """Versions that all robots ran before and that no roll-back left, oldest first, as far as they are kept."""
 
 
 class Releases:
@@ -91,7 +94,8 @@ class Releases:
         path = self._archive.folder / STATE_FILE
         try:
             body = json.loads(path.read_text())
-            return ReleaseState(**body | {'robots': tuple(body['robots'])})
+            history = tuple(map(int, body.get('history', ())))
+            return ReleaseState(**body | {'robots': tuple(body['robots']), 'history': history})
         except FileNotFoundError:
             return ReleaseState(stable=max(self._archive.versions(), default=0))
         except (KeyError, TypeError, ValueError) as error:
@@ -163,14 +167,15 @@ class Releases:
                 )
             waiting = 0 if state.waiting == version else state.waiting
             self._offer(version, ())
-            self._write(replace(state, stable=version, trial=0, robots=(), waiting=waiting))
+            self._write(replace(self._moved_on(state, version), waiting=waiting))
         return version
 
     def roll_back(self, to: int | None = None, *, keep_waiting: bool = False) -> int:
         """Publish a former version's file under a new number, for all robots; return that.
 
         Args:
-            to: a kept version; None: the stable one during a trial, else the one before it.
+            to: a kept version; None: the stable one during a trial, else the last of other bytes
+                that all robots ran before it and that no roll-back has left.
             keep_waiting: what was published meanwhile may still be offered.
 
         Raises:
@@ -179,14 +184,16 @@ class Releases:
         with self._locked():
             state = self.state()
             if to is None:
-                older = [v for v in self._archive.versions() if v < state.stable]
-                to = state.stable if state.trial else max(older, default=0)
+                to = state.stable if state.trial else self._former(state)
             self._must_be_kept(to)
             version = self._admit(self._archive.policy_path(to), self._archive.manifest(to))
             self._offer(version, ())
             pinned = version if state.pinned else 0
             waiting = state.waiting if keep_waiting else 0
-            self._write(ReleaseState(stable=version, pinned=pinned, waiting=waiting))
+            history = tuple(v for v in state.history if v < to)
+            self._write(
+                ReleaseState(stable=version, pinned=pinned, waiting=waiting, history=history)
+            )
         _log.info('version %d is version %d again', version, to)
         return version
 
@@ -240,7 +247,7 @@ class Releases:
             self._write(replace(state, trial=version, robots=first))
         else:
             self._offer(version, ())
-            self._write(replace(state, stable=version))
+            self._write(self._moved_on(state, version))
 
     def _admit(self, policy: Path, like: Manifest) -> int:
         staged = self._archive.stage(policy, like.parent)
@@ -258,7 +265,13 @@ class Releases:
             floor=0,
         )
         state = self.state()
-        needed = (state.stable, state.trial, state.waiting, state.pinned)
+        needed = (
+            state.stable,
+            state.trial,
+            state.waiting,
+            state.pinned,
+            *state.history[-FORMER_KEPT:],
+        )
         self._archive.admit(manifest.signed(self._key), staged, needed)
         uris = tuple(self._locate(version, self._archive.policy_path(version)))
         self._archive.rewrite(replace(manifest, uris=uris).signed(self._key))
@@ -275,11 +288,32 @@ class Releases:
         )
         self._archive.rewrite(changed.signed(self._key))
 
-    def _must_be_kept(self, version: int) -> None:
+    def _moved_on(self, state: ReleaseState, version: int) -> ReleaseState:
+        """Return the state once all robots get `version`, which is newer than what they have."""
         kept = self._archive.versions()
-        if version not in kept:
-            names = ', '.join(map(str, kept)) or 'none'
-            raise LookupError(f'version {version} is not kept; kept are: {names}')
+        ran = (*state.history, state.stable)
+        history = tuple(v for v in ran if v in kept and v != version)
+        return replace(state, stable=version, trial=0, robots=(), history=history)
+
+    def _former(self, state: ReleaseState) -> int:
+        """Return the version to go back to from the stable one."""
+        kept = self._archive.versions()
+        self._must_be_kept(state.stable)
+        bad = self._archive.manifest(state.stable).sha256
+        for version in reversed(state.history):
+            if version in kept and self._archive.manifest(version).sha256 != bad:
+                return version
+        raise LookupError(
+            f'no version is known that all robots ran before version {state.stable}: name one, '
+            f'`rollback N`; {self._kept_names()}'
+        )
+
+    def _must_be_kept(self, version: int) -> None:
+        if version not in self._archive.versions():
+            raise LookupError(f'version {version} is not kept; {self._kept_names()}')
+
+    def _kept_names(self) -> str:
+        return f'kept are: {", ".join(map(str, self._archive.versions())) or "none"}'
 
     def _write(self, state: ReleaseState) -> None:
         path = self._archive.folder / STATE_FILE
