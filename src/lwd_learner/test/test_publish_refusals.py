@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
-from lwd_learner.publish import Publisher, publisher
+from lwd_learner.publish import Publisher, publisher, release_commands
 from lwd_learner.publish.canary import CanaryPlan, Tally
 from lwd_learner.publish.fleet_log import RobotReport
 from lwd_policy_node.weights import ensure_key_pair
@@ -184,7 +184,7 @@ def test_a_pinned_fleet_takes_neither_newer_nor_older(robot: Any, home: Path) ->
         assert old is not None
         reason = _await_event(learner, _announce(learner, old), 'refused').reason
         assert f'older than pinned: version {one} is older than version {two}' in reason
-        learner.releases.unpin()
+        learner.releases.unpin()  # as the command does: the learner sees it at its next look
         _await_event(learner, waiting, 'loaded')
 
 
@@ -350,6 +350,42 @@ def test_a_trial_does_not_wait_for_a_robot_that_left(
             hear('b_robot')
             time.sleep(0.1)
         assert learner.releases.state().stable == two + 1
+
+
+def test_what_waits_is_tried_out_once_no_trial_and_no_pin_holds_it(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a running learner: `promote`, `pin` and `pin --off` neither strand a version nor skip the plan."""
+    monkeypatch.setattr(publisher, 'HEAR_S', 0.0)
+    place = ['--run-dir', str(home / 'train'), '--key', str(home / 'keys' / 'learner.ed25519')]
+    counts: dict[int, Tally] = {}
+    plan = CanaryPlan(share=0.5, episodes=5)
+    with _learner(
+        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+    ) as learner:
+
+        def await_state(**expected: Any) -> None:
+            deadline_s = time.monotonic() + PATIENCE_S
+            while any(
+                getattr(learner.releases.state(), name) != value
+                for name, value in expected.items()
+            ):
+                assert time.monotonic() < deadline_s, learner.releases.state()
+                time.sleep(0.05)
+
+        fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
+        for name in ('a_robot', 'b_robot'):
+            learner.fleet.add_report(RobotReport(**fields | {'robot_id': name}))
+        _, two, three = (_publish(learner, value) for value in (0.25, 0.5, 0.6))
+        assert release_commands.promote([*place, str(two)]) == 0
+        await_state(stable=two, trial=three, robots=('a_robot',), waiting=0)
+        assert release_commands.pin(place) == 0
+        counts |= {three: Tally(5, 5), two: Tally(5, 0)}
+        learner._look()
+        await_state(stable=three + 1, pinned=three + 1, trial=0, waiting=three)
+        assert release_commands.pin([*place, '--off']) == 0
+        await_state(stable=three + 1, pinned=0, trial=three + 2, robots=('a_robot',), waiting=0)
+        assert learner.releases.offered()[0].sha256 != learner.releases.offered()[1].sha256
 
 
 def test_a_full_disk_costs_one_version(robot: Any, home: Path) -> None:

@@ -26,10 +26,10 @@ def _open(home: Path, plan: CanaryPlan = AT_ONCE, keep: int = 5) -> Releases:
     )
 
 
-def _publish(releases: Releases, home: Path, value: float) -> int:
+def _publish(releases: Releases, home: Path, value: float, robots: tuple[str, ...] = FLEET) -> int:
     path = home / 'policy.safetensors'
     save_file({'bias': np.full(16, value, np.float32)}, path, {'lwd.config_hash': 'c'})
-    return releases.publish(path, stage='sft', step=1, robots=FLEET)
+    return releases.publish(path, stage='sft', step=1, robots=robots)
 
 
 def _offered(releases: Releases) -> list[tuple[int, tuple[str, ...]]]:
@@ -66,10 +66,13 @@ def test_a_trial_taken_back_brings_the_old_bytes_under_a_new_number(tmp_path: Pa
     for value in (1.0, 2.0, 3.0):
         _publish(releases, tmp_path, value)
     before = releases.offered()[0].sha256
-    assert releases.roll_back(keep_waiting=True) == 4
+    assert releases.take_back(2) == 4
     assert _offered(releases) == [(4, ())] and releases.offered()[0].sha256 == before
     releases.next_in_line(FLEET)
     assert _offered(releases) == [(4, ()), (5, ('a',))]
+    assert releases.take_back(2) == 4 and _offered(releases) == [(4, ()), (5, ('a',))], (
+        'a late verdict'
+    )
 
 
 def test_roll_back_goes_to_the_version_before_or_the_one_named(tmp_path: Path) -> None:
@@ -159,8 +162,74 @@ def test_a_pin_holds_newer_versions_and_raises_the_floor(tmp_path: Path) -> None
     for value in (2.0, 3.0, 4.0):
         _publish(releases, tmp_path, value)
     assert _offered(_open(tmp_path)) == [(1, ())]
-    assert releases.unpin() == 4
+    with pytest.raises(LookupError, match='the fleet is pinned at version 1: `pin 4`'):
+        releases.promote(4)
+    assert releases.unpin() == 1
+    releases.next_in_line(FLEET)
     assert _offered(releases) == [(4, ())]
+
+
+def test_a_pin_takes_a_trial_off(tmp_path: Path) -> None:
+    """The robots that try a version out run the others' bytes again; it may be tried anew afterwards."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0):
+        _publish(releases, tmp_path, value)
+    assert releases.pin() == 3
+    assert _offered(releases) == [(3, ())] and releases.offered()[0].floor == 3
+    assert _bytes_offered(releases) == 1.0
+    releases.next_in_line(FLEET)
+    assert _offered(releases) == [(3, ())]
+    releases.unpin()
+    releases.next_in_line(FLEET)
+    assert _offered(releases) == [(3, ()), (4, ('a',))]
+    assert releases.offered()[1].tensors[0].max_abs == 2.0
+    assert releases.pin(4) == 4
+    assert _offered(releases) == [(4, ())], 'the one on trial, by name, for all'
+
+
+def test_robots_of_a_trial_take_nothing_older(tmp_path: Path) -> None:
+    """To promote or to pin an older one would leave them behind."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    releases.promote(2)
+    releases.next_in_line(FLEET)
+    for act in (releases.promote, releases.pin):
+        with pytest.raises(
+            LookupError, match='version 1 is older than version 3, which runs on a'
+        ):
+            act(1)
+    with pytest.raises(LookupError, match='version 2 is older than version 3, which runs on a'):
+        releases.promote(2)
+
+
+def test_what_waits_never_comes_out_after_something_newer(tmp_path: Path) -> None:
+    """It would get a new number, and older weights would replace better ones."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    releases.promote(2)
+    assert releases.state().waiting == 3, 'the learner offers it at its next look'
+    _publish(releases, tmp_path, 4.0)
+    assert _offered(releases) == [(2, ()), (4, ('a',))]
+    assert releases.state().waiting == 0
+
+
+def test_with_a_plan_a_version_waits_for_somebody_to_try_it_out(tmp_path: Path) -> None:
+    """Nobody heard is no reason to give it to all, before or after a pin or a roll-back."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25))
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value, robots=())
+    assert _offered(releases) == [(1, ())], 'the first version is for all'
+    releases.next_in_line(())
+    assert releases.roll_back(1) == 4
+    _publish(releases, tmp_path, 5.0, robots=())
+    releases.pin()
+    releases.unpin()
+    releases.next_in_line(())
+    assert _offered(releases) == [(4, ())]
+    releases.next_in_line(FLEET)
+    assert _offered(releases) == [(4, ()), (5, ('a',))]
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class PublishCommand:
     precision: Precision = 'as_trained'
     """bfloat16: matrices take half the bytes; vectors, and with them the scaling of actions, stay."""
     canary: CanaryPlan = AT_ONCE
-    """Try it out on a share of the robots first; the rest follow when it is not worse there."""
+    """Try it out on a share of the robots first, once any is heard; the rest follow when it is not worse there."""
     hear_s: float = 3.0
     """With a canary: s to listen for robots before choosing those that go first."""
     once_loaded_by: int = 0
@@ -88,6 +88,9 @@ def main(args: list[str] | None = None) -> int:
 
 def _serve(command: PublishCommand, publisher: Publisher, version: int, stop: StopSignal) -> int:
     _tell(command, {'event': 'published', 'version': version})
+    if publisher.releases.state().waiting == version:
+        why = 'for a pin or a trial to end, or for a robot to try it out'
+        _tell(command, {'event': 'waits', 'version': version, 'reason': why})
     shown = 0
     waited_s = 0.0
     while not stop.is_set():

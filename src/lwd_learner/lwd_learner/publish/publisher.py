@@ -35,6 +35,7 @@ from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
 
 LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
 PUBLISHED_FOLDER = 'published'
+HEAR_S = 3.0  # robots are listened for so long before any are chosen for what waits
 PRESENT_S = 60.0  # a robot that was not heard for longer tries nothing out
 GONE_S = 300.0  # a trial does not wait longer for robots that are away while others work
 WEIGHTS_LOG = 'weights.jsonl'
@@ -201,11 +202,12 @@ class Publisher:
             _log.debug('the ROS context was shut down')
 
     def _look(self) -> None:
-        """Judge the version on trial, and announce what a command has changed."""
+        """Judge the version on trial, offer what waits, and announce what has changed."""
         if not self._publishing.acquire(blocking=False):
             return  # a publication is under way; it announces
         try:
             self._judge(self._canary)
+            self._offer_waiting()
             self._announce()
         except (OSError, ValueError, LookupError) as error:
             _log.error('releases: %s', error)
@@ -214,7 +216,7 @@ class Publisher:
 
     def _judge(self, plan: CanaryPlan) -> None:
         state = self._note_trial()
-        if not state.trial:
+        if not state.trial or state.pinned:
             return
         trial = self._tally(state.trial)
         others = self._tally(state.stable).since(self._before[1])
@@ -230,7 +232,15 @@ class Publisher:
         if verdict is Verdict.PROMOTE:
             self.releases.promote(state.trial)
         else:
-            self.releases.roll_back(keep_waiting=True)
+            self.releases.take_back(state.trial)
+
+    def _offer_waiting(self) -> None:
+        """Offer the version that a trial, a pin or the absence of robots kept waiting, once none does."""
+        state = self.releases.state()
+        if not state.waiting or state.trial or state.pinned:
+            return
+        if self._canary.share > 0.0 and time.monotonic() - self._started_s < HEAR_S:
+            return  # those that happen to be heard first are not all
         self.releases.next_in_line(tuple(self.fleet.present(PRESENT_S)))
         self._note_trial()
 

@@ -69,12 +69,15 @@ class RollbackCommand(Place):
 
 @dataclass(frozen=True, slots=True)
 class PinCommand(Place):
-    """Hold the fleet at a version: newer ones wait, older ones are refused by every robot that heard of it."""
+    """Hold the fleet at a version: newer ones wait, older ones are refused by every robot that heard of it.
+
+    A version on trial waits too: its robots go back to what the others run.
+    """
 
     version: Annotated[int, tyro.conf.Positional] = 0
     """Version; 0 = the one that all robots run."""
     off: bool = False
-    """Let the fleet go on instead."""
+    """Let the fleet go on instead: the learner offers what waits, to all or as a trial, as it is set up."""
 
 
 def promote(args: list[str] | None = None) -> int:

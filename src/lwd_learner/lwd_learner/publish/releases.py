@@ -155,28 +155,30 @@ class Releases:
         """Give a kept version to all robots; return it.
 
         Raises:
-            LookupError: it is not kept, or robots would refuse it because it is not newer.
+            LookupError: it is not kept, robots would refuse it because it is not newer, or the
+                fleet is pinned.
         """
         with self._locked():
             state = self.state()
             self._must_be_kept(version)
-            if version < state.stable:
+            self._must_be_newest(version, state)
+            if state.pinned:
                 raise LookupError(
-                    f'version {version} is older than version {state.stable}, which robots have: '
-                    f'use rollback to go back to it'
+                    f'the fleet is pinned at version {state.pinned}: `pin {version}` holds it at '
+                    f'{version} instead, `pin --off` lets it go on'
                 )
-            waiting = 0 if state.waiting == version else state.waiting
             self._offer(version, ())
-            self._write(replace(self._moved_on(state, version), waiting=waiting))
+            self._write(self._moved_on(state, version))
         return version
 
-    def roll_back(self, to: int | None = None, *, keep_waiting: bool = False) -> int:
+    def roll_back(self, to: int | None = None) -> int:
         """Publish a former version's file under a new number, for all robots; return that.
+
+        What was published meanwhile waits no longer.
 
         Args:
             to: a kept version; None: the stable one during a trial, else the last of other bytes
                 that all robots ran before it and that no roll-back has left.
-            keep_waiting: what was published meanwhile may still be offered.
 
         Raises:
             LookupError: there is none.
@@ -186,68 +188,95 @@ class Releases:
             if to is None:
                 to = state.stable if state.trial else self._former(state)
             self._must_be_kept(to)
-            version = self._admit(self._archive.policy_path(to), self._archive.manifest(to))
-            self._offer(version, ())
+            version = self._copy(to)
             pinned = version if state.pinned else 0
-            waiting = state.waiting if keep_waiting else 0
+            self._offer(version, (), floor=pinned)
             history = tuple(v for v in state.history if v < to)
-            self._write(
-                ReleaseState(stable=version, pinned=pinned, waiting=waiting, history=history)
-            )
+            self._write(ReleaseState(stable=version, pinned=pinned, history=history))
         _log.info('version %d is version %d again', version, to)
+        return version
+
+    def take_back(self, trial: int) -> int:
+        """End a trial: all robots get the stable version's file under a new number; return what all have.
+
+        What was published meanwhile goes on waiting. Of a trial that has ended already nothing is
+        left to take back.
+        """
+        with self._locked():
+            state = self.state()
+            if state.trial != trial:
+                return state.stable
+            version = self._copy(state.stable)
+            self._offer(version, ())
+            self._write(replace(state, stable=version, trial=0, robots=()))
+        _log.info('version %d is version %d again', version, state.stable)
         return version
 
     def pin(self, version: int | None = None) -> int:
         """Hold the fleet at a version (None: the stable one); return it.
 
-        Newer ones wait; robots that have heard of it take no older one any more.
+        Newer ones wait, one on trial too: its robots, and all others, get the stable version's file
+        under a new number, which is the one pinned. Robots that have heard of a pin take no older
+        version any more.
 
         Raises:
             LookupError: it is not kept, or older than what robots have.
         """
-        state = self.state()
-        version = state.stable if version is None else version
-        if version != state.stable:
-            self.promote(version)
-        with self._locked():
-            self._must_be_kept(version)
-            self._offer(version, (), floor=version)
-            self._write(replace(self.state(), pinned=version))
-        return version
-
-    def unpin(self, robots: Sequence[str] = ()) -> int:
-        """Let the fleet go on: the newest version that waited is offered; return what all have."""
-        with self._locked():
-            state = replace(self.state(), pinned=0)
-            self._write(replace(state, waiting=0))
-            if state.waiting:
-                self._direct(state.waiting, robots)
-            return self.state().stable
-
-    def next_in_line(self, robots: Sequence[str]) -> None:
-        """After a trial: offer the version that waited meanwhile."""
         with self._locked():
             state = self.state()
-            if state.waiting and not state.trial and not state.pinned:
-                self._write(replace(state, waiting=0))
+            version = state.stable if version is None else version
+            self._must_be_kept(version)
+            if version != state.stable:
+                self._must_be_newest(version, state)
+                state = self._moved_on(state, version)
+            elif state.trial:
+                version = self._copy(version)
+                waiting = state.waiting or state.trial
+                state = replace(state, stable=version, trial=0, robots=(), waiting=waiting)
+            self._offer(version, (), floor=version)
+            self._write(replace(state, pinned=version))
+        return version
+
+    def unpin(self) -> int:
+        """Let the fleet go on; return what all have. The learner offers what waits at its next look."""
+        with self._locked():
+            state = self.state()
+            self._write(replace(state, pinned=0))
+        return state.stable
+
+    def next_in_line(self, robots: Sequence[str]) -> None:
+        """Offer the version that waits, unless it has to go on waiting; `robots` are those there are."""
+        with self._locked():
+            state = self.state()
+            if state.waiting and not self._must_wait(state, robots):
                 self._direct(state.waiting, robots)
 
+    def _must_wait(self, state: ReleaseState, robots: Sequence[str]) -> bool:
+        """Whether a pin or a trial holds a new version, or nobody is there to try it out."""
+        untried = self._plan.share > 0.0 and not robots
+        return bool(
+            state.pinned or state.trial or (untried and state.stable in self._archive.versions())
+        )
+
     def _direct(self, version: int, robots: Sequence[str]) -> None:
-        """Decide who gets a new version."""
+        """Decide who gets a new version, or the one that waited."""
         state = self.state()
-        if version < state.stable:  # it waited while the fleet was taken back
-            version = self._admit(
-                self._archive.policy_path(version), self._archive.manifest(version)
-            )
-        first = self._plan.choose(list(robots))
-        if state.pinned or state.trial:
+        if self._must_wait(state, robots):
             self._write(replace(state, waiting=version))
-        elif first and state.stable in self._archive.versions():
+            return
+        if version < state.stable:  # it waited while the fleet was taken back
+            version = self._copy(version)
+        first = self._plan.choose(list(robots))
+        if first and state.stable in self._archive.versions():
             self._offer(version, first)
-            self._write(replace(state, trial=version, robots=first))
+            self._write(replace(state, trial=version, robots=first, waiting=0))
         else:
             self._offer(version, ())
             self._write(self._moved_on(state, version))
+
+    def _copy(self, version: int) -> int:
+        """Admit a kept version's file under a new number; return that."""
+        return self._admit(self._archive.policy_path(version), self._archive.manifest(version))
 
     def _admit(self, policy: Path, like: Manifest) -> int:
         staged = self._archive.stage(policy, like.parent)
@@ -289,11 +318,17 @@ class Releases:
         self._archive.rewrite(changed.signed(self._key))
 
     def _moved_on(self, state: ReleaseState, version: int) -> ReleaseState:
-        """Return the state once all robots get `version`, which is newer than what they have."""
+        """Return the state once all robots get `version`: nothing older waits."""
         kept = self._archive.versions()
         ran = (*state.history, state.stable)
-        history = tuple(v for v in ran if v in kept and v != version)
-        return replace(state, stable=version, trial=0, robots=(), history=history)
+        return replace(
+            state,
+            stable=version,
+            trial=0,
+            robots=(),
+            waiting=state.waiting if state.waiting > version else 0,
+            history=tuple(v for v in ran if v in kept and v != version),
+        )
 
     def _former(self, state: ReleaseState) -> int:
         """Return the version to go back to from the stable one."""
@@ -311,6 +346,16 @@ class Releases:
     def _must_be_kept(self, version: int) -> None:
         if version not in self._archive.versions():
             raise LookupError(f'version {version} is not kept; {self._kept_names()}')
+
+    def _must_be_newest(self, version: int, state: ReleaseState) -> None:
+        """Robots would refuse what is older than that which they have."""
+        newest = state.trial or state.stable
+        if version < newest:
+            who = ', '.join(state.robots) or 'all robots'
+            raise LookupError(
+                f'version {version} is older than version {newest}, which runs on {who}: '
+                f'use rollback to go back to it'
+            )
 
     def _kept_names(self) -> str:
         return f'kept are: {", ".join(map(str, self._archive.versions())) or "none"}'
