@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from lwd_learner.publish import keys_command
+from lwd_learner.publish import keys_command, publish_command
 from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.fleet_log import FleetLog, WeightsEvent
 from lwd_learner.publish.publisher import Publisher
@@ -47,6 +47,38 @@ def test_two_processes_never_take_one_number(tmp_path: Path) -> None:
     running = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
     taken = [int(word) for process in running for word in process.communicate()[0].split()]
     assert sorted(taken) == list(range(1, 101))
+
+
+def test_one_learner_publishes_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`publish` beside a running learner says who is there, and leaves what that one is writing."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', '159')
+    key = ensure_key_pair(tmp_path / 'keys').private_path
+    policy = tmp_path / 'policy.safetensors'
+    save_file({'w': np.zeros(1, np.float32)}, policy, {'lwd.config_hash': 'c'})
+    code = (
+        'import sys; from pathlib import Path; from lwd_learner.publish import Publisher; '
+        'p = Publisher(Path(sys.argv[1]), Path(sys.argv[2])); print("there", flush=True); input()'
+    )
+    command = [sys.executable, '-c', code, str(tmp_path / 'run'), str(key)]
+    publish = [str(policy), '--run-dir', str(tmp_path / 'run'), '--key', str(key)]
+    publish += ['--once-loaded-by', '1', '--timeout-s', '0']
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as learner:
+        try:
+            assert learner.stdout is not None and learner.stdout.readline() == b'there\n'
+            half = tmp_path / 'run' / 'published' / 'staging-1-policy.safetensors'
+            half.touch()
+            assert publish_command.main(publish) == 1
+            error = capsys.readouterr().err
+            assert f'process {learner.pid} publishes from {half.parent}' in error
+            assert '--run-dir' in error and half.exists()
+        finally:
+            learner.kill()
+    with Publisher(tmp_path / 'run', key) as publisher:
+        assert publisher.publish(policy, stage='sft', step=0) == 1
+        assert not half.exists()
+    Publisher(tmp_path / 'run', key).close()
 
 
 def test_old_versions_make_room_and_are_named(tmp_path: Path) -> None:

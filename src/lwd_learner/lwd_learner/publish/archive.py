@@ -74,7 +74,7 @@ class Archive:
         Args:
             folder: where versions lie.
             keep: versions kept, besides those that are needed.
-            tidy: remove what an earlier process left half-done; not beside a running learner.
+            tidy: remove what an earlier process left half-done; only under the `PublisherLock`.
         """
         if keep < 1:
             raise ValueError(f'keep is {keep}: at least the newest version must be kept')

@@ -29,6 +29,7 @@ from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judg
 from lwd_learner.publish.fleet_log import FleetLog
 from lwd_learner.publish.locations import Locations
 from lwd_learner.publish.piece_service import PieceService
+from lwd_learner.publish.publisher_lock import PublisherLock
 from lwd_learner.publish.releases import Releases, ReleaseState
 from lwd_learner.publish.status_wire import event_of, report_of
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
@@ -75,9 +76,11 @@ class Publisher:
 
         Raises:
             KeyFileError: the key is missing, open to others, or not Ed25519.
+            BlockingIOError: another learner publishes from this run folder.
             ValueError: an entry of `uris` is none of these.
         """
         key = load_private_key(private_key)
+        self._lock = PublisherLock(run_dir / PUBLISHED_FOLDER)
         self._archive = Archive(run_dir / PUBLISHED_FOLDER, keep)
         self._locations = Locations(uris, self._archive)
         counter = VersionCounter(private_key.with_suffix('.version'))
@@ -134,15 +137,15 @@ class Publisher:
         return self
 
     def close(self) -> None:
-        """Stop answering and give the node back. May be called twice."""
-        if self._context is None:
-            return
-        self._executor.shutdown()
-        self._context.try_shutdown()
-        self._thread.join()
-        self._node.destroy_node()
-        self._locations.close()
-        self._context = None
+        """Stop answering, give the node and the folder back. May be called twice."""
+        if self._context is not None:
+            self._executor.shutdown()
+            self._context.try_shutdown()
+            self._thread.join()
+            self._node.destroy_node()
+            self._locations.close()
+            self._context = None
+        self._lock.close()
 
     def __enter__(self) -> Publisher:
         return self.start()
