@@ -285,12 +285,13 @@ def _report(**changes: object) -> RobotReport:
 
 
 def test_episodes_are_credited_to_the_version_that_ran_them(tmp_path: Path) -> None:
-    """A swap comes with an episode's end; help makes a success not the policy's own."""
+    """A swap comes with an episode's end; only roll-outs count, and of successes only those without help."""
     fleet = FleetLog(tmp_path / 'weights.jsonl')
     fleet.add_report(_report(policy_version=3))
-    fleet.add_report(_report(policy_version=4, episodes=1, successes=1))
-    fleet.add_report(_report(policy_version=4, episodes=1, successes=1, takeovers=1))
-    fleet.add_report(_report(policy_version=4, episodes=2, successes=2, takeovers=1))
-    fleet.add_report(_report(policy_version=4, episodes=0))
-    fleet.add_report(_report(policy_version=4, episodes=1, successes=1))
-    assert (fleet.tally(3), fleet.tally(4)) == (Tally(1, 1), Tally(2, 1))
+    fleet.add_report(_report(policy_version=4, episodes=1, rollouts=1, unaided=1))
+    fleet.add_report(_report(policy_version=4, episodes=2, rollouts=2, unaided=1, takeovers=1))
+    fleet.add_report(_report(policy_version=4, episodes=3, rollouts=2, unaided=1, takeovers=1))
+    fleet.add_report(_report(policy_version=4, episodes=4, rollouts=3, unaided=2, takeovers=9))
+    fleet.add_report(_report(policy_version=4))  # the robot began to count anew
+    fleet.add_report(_report(policy_version=4, episodes=1, rollouts=1, unaided=1))
+    assert (fleet.tally(3), fleet.tally(4)) == (Tally(1, 1), Tally(3, 2))

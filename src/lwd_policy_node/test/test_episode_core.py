@@ -61,6 +61,40 @@ def test_success_must_hold(machine: EpisodeMachine) -> None:
     assert machine.observe(10.6, success=True) is None
 
 
+def test_only_a_roll_out_without_a_human_is_the_policys_own_success(
+    machine: EpisodeMachine,
+) -> None:
+    """A human who drives between two episodes helped in neither; one who drives into an episode did."""
+
+    def run(kind: str, *, helped: bool = False, outcome: Outcome = Outcome.SUCCESS) -> None:
+        machine.start(
+            task='restock', instruction='', kind=kind, seed=1, now_s=1.0, wall_s=0.0, time_limit_s=0.0
+        )  # fmt: skip
+        if helped:
+            machine.control(human=True)
+            machine.control(human=False)
+        machine.end(outcome, 'service', 2.0)
+
+    machine.control(human=True)  # brings the arms back
+    machine.control(human=False)
+    run('rollout')
+    run('')
+    assert (machine.rollouts, machine.unaided) == (2, 2)
+    run('rollout', helped=True)
+    run('rollout', outcome=Outcome.FAILURE)
+    assert (machine.rollouts, machine.unaided) == (4, 2)
+    machine.control(human=True)  # and goes on holding the deadman
+    run('rollout')
+    run('rollout')
+    machine.control(human=False)
+    assert (machine.rollouts, machine.unaided) == (6, 2)
+    run('rollout')
+    run('demonstration')
+    run('play')
+    assert (machine.rollouts, machine.unaided) == (7, 3)
+    assert (machine.ended, machine.successes) == (9, 8)
+
+
 def test_time_limit_is_a_failure(machine: EpisodeMachine) -> None:
     start(machine)
     assert machine.observe(14.9, success=False) is None

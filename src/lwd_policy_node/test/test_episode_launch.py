@@ -14,7 +14,7 @@ from rcl_interfaces.srv import SetParameters
 from rclpy.parameter import Parameter
 from std_msgs.msg import String, UInt32
 
-from lwd_msgs.msg import Episode, RobotStatus, WeightsStatus
+from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
 from lwd_msgs.srv import EndEpisode, StartEpisode
 
 pytestmark = pytest.mark.launch
@@ -73,6 +73,36 @@ def test_episodes_follow_one_another(make_bench: MakeBench) -> None:
     assert last.episode_state == Episode.ENDED and last.disk_free_bytes > 0
     assert len([e for e in episodes if e.state == Episode.RUNNING]) == 3
     assert bench.stop(node) == 0
+
+
+def test_the_report_tells_roll_outs_and_the_policys_own_successes(make_bench: MakeBench) -> None:
+    """A demonstration is no roll-out, and a success with a human who drove from its start not the policy's."""
+    bench = make_bench(139, 'g1_01')
+    reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+    mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
+    bench.start('echo_sim')
+    bench.start('episode_node', time_limit_s=600.0)
+    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+
+    def run(kind: str) -> None:
+        request = StartEpisode.Request(task='restock', seed=1, kind=kind)
+        assert bench.call(StartEpisode, 'episode/start', request).ok
+        request = EndEpisode.Request(outcome=Episode.OUTCOME_SUCCESS)
+        assert bench.call(EndEpisode, 'episode/end', request).ok
+
+    def drive(mode: int) -> None:
+        mode_out.publish(ControlMode(mode=mode))
+        bench.wait('the mode', lambda: bool(reports) and reports[-1].mode == mode)
+
+    run('rollout')
+    drive(ControlMode.HUMAN)
+    run('rollout')
+    run('demonstration')
+    drive(ControlMode.HOLD)
+    run('rollout')
+    bench.wait('the report', lambda: reports[-1].episodes == 4)
+    last = reports[-1]
+    assert (last.successes, last.rollouts, last.unaided, last.takeovers) == (4, 3, 2, 1)
 
 
 def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> None:

@@ -171,6 +171,7 @@ class LightRobot:
         self._until_s = time.monotonic() + CLOSED_PATIENCE_S
         self._status.episodes += 1
         self._status.successes += int(outcome == Episode.OUTCOME_SUCCESS)
+        self._status.rollouts, self._status.unaided = self._status.episodes, self._status.successes
         self._note('end', by)
         self._slot.episode(False, True)
         self._use()

@@ -9,7 +9,7 @@ every episode of the canary:
   others'. A test for equivalence would need hundreds of episodes; the margin bounds the harm instead.
 * taken back after 3 times `episodes` without that.
 
-An episode counts as a success only if no human took over in it.
+Only roll-outs count, and as a success only those in which no human drove, be it since their start.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ AT_ONCE = CanaryPlan()
 
 @dataclass(slots=True)
 class Tally:
-    """Episodes of one version."""
+    """Roll-outs of one version."""
 
     episodes: int = 0
     successes: int = 0  # without any help

@@ -51,6 +51,8 @@ class RobotReport:
     standby_version: int
     episodes: int
     successes: int
+    rollouts: int
+    unaided: int  # successful roll-outs in which no human drove
     takeovers: int
     backlog: int
     unrecorded: bool  # an episode runs that its recorder does not record
@@ -69,7 +71,6 @@ class FleetLog:
         self._first_heard_s: dict[str, float] = {}
         self._heard_s: dict[str, float] = {}  # of this machine's steady clock
         self._tally: dict[int, Tally] = {}
-        self._helped: dict[str, bool] = {}  # a human took over since the last episode's end
         path.parent.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -100,20 +101,17 @@ class FleetLog:
             self._changed.notify_all()
 
     def _count(self, before: RobotReport | None, now: RobotReport) -> None:
-        """Credit the episodes that ended between two reports to the version before the swap."""
-        if before is None or now.episodes < before.episodes:  # the robot began to count anew
-            self._helped[now.robot_id] = False
+        """Credit the roll-outs that ended between two reports to the version before the swap."""
+        if before is None or now.rollouts < before.rollouts:  # the robot began to count anew
             return
-        helped = self._helped.get(now.robot_id, False) or now.takeovers > before.takeovers
-        ended = now.episodes - before.episodes
+        ended = now.rollouts - before.rollouts
         if ended and before.policy_version:
             tally = self._tally.setdefault(before.policy_version, Tally())
             tally.episodes += ended
-            tally.successes += 0 if helped else max(now.successes - before.successes, 0)
-        self._helped[now.robot_id] = helped and not ended
+            tally.successes += max(now.unaided - before.unaided, 0)
 
     def tally(self, version: int) -> Tally:
-        """Return the episodes heard of since start that a version ran."""
+        """Return the roll-outs heard of since start that a version ran."""
         with self._changed:
             found = self._tally.get(version, Tally())
             return Tally(found.episodes, found.successes)

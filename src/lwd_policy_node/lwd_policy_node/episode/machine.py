@@ -33,6 +33,12 @@ class EpisodeMachine:
         """Episodes ended since start."""
         self.successes = 0
         """Of these, successes."""
+        self.rollouts = 0
+        """Of the episodes ended, roll-outs."""
+        self.unaided = 0
+        """Of these, the successes in which no human drove."""
+        self._human = False  # drives now
+        self._helped = False  # the episode under way, if one is
 
     @property
     def record(self) -> EpisodeRecord | None:
@@ -63,6 +69,7 @@ class EpisodeMachine:
         self.check_startable(kind)
         self._limit_s = now_s + time_limit_s if time_limit_s > 0.0 else math.inf
         self._success_since_s = None
+        self._helped = self._human
         self._record = EpisodeRecord(
             episode_id=new_episode_id(self._robot_id, wall_s),
             robot_id=self._robot_id,
@@ -95,7 +102,15 @@ class EpisodeMachine:
         self._record = replace(running, ended_s=now_s, outcome=outcome, ended_by=ended_by)
         self.ended += 1
         self.successes += outcome is Outcome.SUCCESS
+        if running.kind == 'rollout':
+            self.rollouts += 1
+            self.unaided += outcome is Outcome.SUCCESS and not self._helped
         return self._record
+
+    def control(self, *, human: bool) -> None:
+        """Take whether a human drives: an episode in which one does, be it since its start, is helped."""
+        self._human = human
+        self._helped = self._helped or human
 
     def observe(self, now_s: float, *, success: bool) -> EpisodeRecord | None:
         """Take the world's state at `now_s`; the record when that ended the episode."""

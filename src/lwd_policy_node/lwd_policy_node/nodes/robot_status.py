@@ -52,6 +52,7 @@ class RobotStatusReporter:
         if message.mode == ControlMode.HUMAN != self._status.mode:
             self._status.takeovers += 1
         self._status.mode = message.mode
+        self._machine.control(human=message.mode == ControlMode.HUMAN)
 
     def _on_weights(self, message: WeightsStatus) -> None:
         if message.robot_id != self._status.robot_id:
@@ -83,6 +84,8 @@ class RobotStatusReporter:
         status.standby_version = self._swap.standby
         status.episodes = self._machine.ended
         status.successes = self._machine.successes
+        status.rollouts = self._machine.rollouts
+        status.unaided = self._machine.unaided
         status.disk_free_bytes = float(_free_bytes(self._spool))
         status.unrecorded = bool(self.recording_trouble)
         self._out.publish(status)
