@@ -41,7 +41,7 @@ class PublishCommand:
     replay_version: str = ''
     """Replay snapshot it was trained on, e.g. "offline@12 online@40"."""
     keep: int = 5
-    """Versions kept on disk."""
+    """Versions kept on disk, besides those in use and the last two to go back to."""
     uris: tuple[str, ...] = ()
     """Where robots can have the file besides the service: file, http://host:port, s3://bucket/prefix."""
     precision: Precision = 'as_trained'

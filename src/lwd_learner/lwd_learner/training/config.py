@@ -143,7 +143,7 @@ class WeightsConfig:
     """How weights reach the robots."""
 
     kept: int = 5
-    """Published versions kept on disk, to go back to."""
+    """Published versions kept on disk, besides those in use and the last two to go back to."""
     uris: tuple[str, ...] = ()
     """Where robots can have them besides the service: file, http://host:port, s3://bucket/prefix."""
     precision: Literal['as_trained', 'bfloat16'] = 'as_trained'
