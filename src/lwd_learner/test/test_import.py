@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -181,8 +182,16 @@ def write_bag(
     split_grippers: bool = False,
     command_hz: float | None = 30.0,
     seconds: float = 2.0,
+    joint_hz: float = 100.0,
+    apart_ms: int = 0,
+    late_s: float | None = None,
+    nan: str = '',
 ) -> None:
-    """A bag of a robot that never heard of us: JointState, commands as JointTrajectory, three cameras at 10 Hz."""
+    """A bag of a robot that never heard of us: JointState, commands as JointTrajectory, three cameras at 10 Hz.
+
+    The messages of arms, grippers and the rest are `apart_ms` apart; from `late_s` on there is a
+    joint that we have no use for; `nan` has no position.
+    """
     header_type, time_type = (
         STORE.types[name] for name in ('std_msgs/msg/Header', 'builtin_interfaces/msg/Time')
     )
@@ -204,11 +213,18 @@ def write_bag(
 
     messages = []
     start = 10**12
-    for tick in range(round(100 * seconds)):
-        ns = start + tick * 10**7
-        values = np.sin(tick / 100 + np.arange(20)) * 0.3
-        parts = [slice(0, 16), slice(16, 20)] if split_grippers else [slice(0, 20)]
-        messages += [(ns, '/joint_states', joint_state(ns, THEIR[p], values[p])) for p in parts]
+    for tick in range(round(joint_hz * seconds)):
+        ns = start + round(tick * 1e9 / joint_hz)
+        values = np.sin(tick / joint_hz + np.arange(20)) * 0.3
+        values[[name == nan for name in THEIR]] = np.nan
+        edges = (0, 16, 18, 20) if split_grippers else (0, 20)
+        parts = [slice(*edge) for edge in pairwise(edges)]
+        for number, part in enumerate(parts):
+            at = ns + number * apart_ms * 10**6
+            messages.append((at, '/joint_states', joint_state(at, THEIR[part], values[part])))
+        if late_s is not None and tick >= late_s * joint_hz:
+            late = joint_state(ns, ['their_hat'], np.zeros(1))
+            messages.append((ns, '/joint_states', late))
     point_type = STORE.types['trajectory_msgs/msg/JointTrajectoryPoint']
     duration = STORE.types['builtin_interfaces/msg/Duration'](0, 0)
     for tick in range(round((command_hz or 0) * seconds)):
@@ -307,6 +323,68 @@ def test_measured_velocities_and_the_next_state_as_action(tmp_path: Path):
     assert (index.state.data[:, names.index('velocity/idx21_arm_l_joint1')] == 0.5).all()
     assert (index.state.data[:, names.index('velocity/gripper_l')] == -0.5).all()
     assert (index.state.data[:, names.index('velocity/idx02_body_joint2')] == 0).all()
+
+
+def import_bag(folder: Path, document: dict[str, object]) -> Replay:
+    replay_command_ok(
+        'import-bags', folder / 'bag', '--mapping', written(folder / 'm.yaml', document),
+        '--outcome', 'success', '--dir', folder / 'r',
+    )  # fmt: skip
+    return Replay.open(folder / 'r')
+
+
+def newest(stamp_s: np.ndarray, hz: float, late_s: float = 0.0) -> np.ndarray:
+    """Number of the newest message of `write_bag` at each stamp."""
+    return np.floor((stamp_s - 1000 - late_s) * hz + 1e-4)
+
+
+@pytest.mark.parametrize(('joint_hz', 'apart_ms'), [(100, 0), (100, 2), (30, 2)])
+def test_joints_published_apart_have_each_its_own_velocity(tmp_path: Path, joint_hz, apart_ms):
+    """Differences are taken between two messages of a joint, however many of others come between."""
+    write_bag(
+        tmp_path / 'bag', StoragePlugin.MCAP,
+        split_grippers=True, joint_hz=joint_hz, apart_ms=apart_ms,
+    )  # fmt: skip
+    index = import_bag(tmp_path, bag_mapping()).index('offline')
+    names = list(PROFILE.state_columns)
+    stamps = index.stamp_s.data[index.stamp_s.data < 1002]
+    assert len(stamps) > 55
+    for name, theirs, sign, late_s in (
+        ('idx21_arm_l_joint1', 2, 1, 0.0),
+        ('gripper_l', 17, -1, apart_ms / 1000),
+    ):
+        tick = newest(stamps, joint_hz, late_s)
+        moved = np.sin(tick / joint_hz + theirs) - np.sin((tick - 1) / joint_hz + theirs)
+        got = index.state.data[: len(stamps), names.index(f'velocity/{name}')]
+        np.testing.assert_allclose(got, sign * 0.3 * moved * joint_hz, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.parametrize('apart_ms', [0, 2])
+def test_the_next_state_of_joints_published_apart_is_a_tick_later(tmp_path: Path, apart_ms):
+    write_bag(
+        tmp_path / 'bag', StoragePlugin.MCAP,
+        split_grippers=True, apart_ms=apart_ms, command_hz=None,
+    )  # fmt: skip
+    index = import_bag(tmp_path, bag_mapping() | {'action': 'next_state'}).index('offline')
+    assert len(index) >= 57
+    assert np.diff(index.stamp_s.data).max() < 0.05
+    tick = newest(index.stamp_s.data + 1 / 30, 100)
+    np.testing.assert_allclose(index.action.data[:, 0], np.sin(tick / 100 + 2) * 0.3, atol=1e-4)
+
+
+def test_a_joint_that_nobody_asked_for_costs_no_rows_by_coming_late(tmp_path: Path):
+    write_bag(tmp_path / 'bag', StoragePlugin.MCAP, late_s=1.5)
+    assert len(import_bag(tmp_path, bag_mapping()).index('offline')) == 60
+
+
+def test_a_joint_without_a_position_is_named(tmp_path: Path, capsys):
+    """Drivers that have no encoder at a joint publish NaN."""
+    write_bag(tmp_path / 'bag', StoragePlugin.MCAP, nan='their_5')
+    document = written(tmp_path / 'm.yaml', bag_mapping())
+    arguments = ['import-bags', tmp_path / 'bag', '--mapping', document, '--dir', tmp_path / 'r']
+    assert replay_command.main([*map(str, arguments), '--outcome', 'success']) == 1
+    said = capsys.readouterr().err
+    assert f'/joint_states never has a value for {PROFILE.state_names[5]}' in said
 
 
 def test_a_damaged_episode_of_a_data_set_is_refused_and_the_others_go_on(tmp_path: Path, capsys):

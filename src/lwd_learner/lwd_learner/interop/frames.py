@@ -6,7 +6,7 @@ control clock (the newest one holds, as on a robot), and `ingest.align` does the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from lwd_learner.ingest.jpeg import check_jpeg
 from lwd_learner.ingest.spool import JpegSpool
 from lwd_learner.ingest.streams import Command, EpisodeStreams, Stream
 from lwd_learner.interop.errors import InteropError
-from lwd_learner.interop.mapping import NEXT_STATE, ImportMapping
+from lwd_learner.interop.mapping import NEXT_STATE, ImportMapping, VectorMapping
 from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.layout import SOURCE_HUMAN
 
@@ -41,6 +41,7 @@ FIRST_WALL_S = 1e9
 
 Stamps = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.intp]
 Picture = npt.NDArray[np.uint8] | bytes
 """RGB (h, w, 3), or a JPEG as it came."""
 
@@ -52,6 +53,22 @@ class Samples:
     stamps_ns: Stamps
     values: npt.NDArray[Any]
     columns: list[str]
+    heard: npt.NDArray[np.bool_] | None = None
+    """(T, D) which values came with their row; the others are held, NaN before the first. None: all came."""
+
+    def at(self, rows: npt.NDArray[np.bool_]) -> Samples:
+        """Only these rows."""
+        heard = None if self.heard is None else self.heard[rows]
+        return Samples(self.stamps_ns[rows], self.values[rows], self.columns, heard)
+
+    def news(self, column: int | None) -> Rows:
+        """Rows that say something new of a column, the last one of each stamp; none of a constant (None)."""
+        if column is None:
+            return np.empty(0, np.intp)
+        rows = np.arange(len(self.stamps_ns))
+        if self.heard is not None:
+            rows = np.flatnonzero(self.heard[:, column] & ~np.isnan(self.values[:, column]))
+        return rows[np.diff(self.stamps_ns[rows], append=np.iinfo(np.int64).max) > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +99,11 @@ def to_frames(raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile) ->
     if len(raw.state.stamps_ns) < 2:
         raise InteropError(f'{len(raw.state.stamps_ns)} samples of {mapping.state.source}')
     positions = mapping.state.values(profile.state_names, raw.state.columns, raw.state.values)
-    velocities = _velocities(raw, mapping, profile, positions)
-    stamps, actions = _commands(raw, mapping, profile, positions)
+    known = _known(raw.state, mapping.state, profile.state_names, positions)
+    velocities = _velocities(raw, mapping, profile, positions, known)[known]
+    raw, positions = replace(raw, state=raw.state.at(known)), positions[known]
+    news = _news(raw.state, mapping, profile)
+    stamps, actions = _commands(raw, mapping, profile, positions, news)
     if len(stamps) == 0:
         raise InteropError('no control tick has a command and a state')
     streams = EpisodeStreams(
@@ -99,7 +119,7 @@ def to_frames(raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile) ->
             image_step_s = max(image_step_s, _pictures(streams, raw, mapping, camera))
         config = AlignConfig(
             max_state_age_s=max(
-                AlignConfig().max_state_age_s, HELD_PERIODS * _step_s(raw.state.stamps_ns)
+                AlignConfig().max_state_age_s, HELD_PERIODS * _period_s(raw.state.stamps_ns, news)
             ),
             max_image_age_s=max(AlignConfig().max_image_age_s, HELD_PERIODS * image_step_s),
         )
@@ -121,23 +141,64 @@ def _fill(stream: Stream, stamps: Stamps, values: Values) -> None:
         stream.add(stamp, value)
 
 
+def _known(
+    samples: Samples, of: VectorMapping, joints: Sequence[str], values: Values
+) -> npt.NDArray[np.bool_]:
+    """Rows in which every joint has a value; columns that no joint comes from may begin when they like.
+
+    Raises:
+        InteropError: there is none.
+    """
+    if samples.heard is None:
+        return np.ones(len(values), np.bool_)
+    missing = np.isnan(values)
+    known: npt.NDArray[np.bool_] = np.logical_not(missing.any(axis=1))
+    if not known.any():
+        never = [
+            joint for joint, of_joint in zip(joints, missing.T, strict=True) if of_joint.all()
+        ]
+        raise InteropError(
+            f'{of.source} never has a value for {", ".join(never) or "all joints at once"}; map another column, '
+            'or give a constant value'
+        )
+    return known
+
+
+def _news(state: Samples, mapping: ImportMapping, profile: RobotProfile) -> list[Rows]:
+    """Per joint the rows that say something new of it."""
+    return [
+        state.news(mapping.state.column(joint, state.columns)) for joint in profile.state_names
+    ]
+
+
+def _period_s(stamps: Stamps, news: list[Rows]) -> float:
+    """Median time between two samples of the joint that is heard most often, s."""
+    return min((_step_s(stamps[rows]) for rows in news if len(rows) > 1), default=_step_s(stamps))
+
+
 def _velocities(
-    raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile, positions: Values
+    raw: RawEpisode,
+    mapping: ImportMapping,
+    profile: RobotProfile,
+    positions: Values,
+    known: npt.NDArray[np.bool_],
 ) -> Values:
     how = mapping.state.velocity
     if how == 'zero':
         return np.zeros_like(positions)
     if how == 'difference':
-        seconds = np.diff(raw.state.stamps_ns)[:, None] * 1e-9
-        usual = HELD_PERIODS * _step_s(raw.state.stamps_ns)
-        moved = np.diff(positions, axis=0)
-        rates = np.where((seconds > 0) & (seconds <= usual), moved / np.maximum(seconds, 1e-9), 0)
-        return np.concatenate([np.zeros_like(positions[:1]), rates])
-    if raw.velocity is None or raw.velocity.values.shape[0] != len(positions):
-        raise InteropError(
-            f'{mapping.state.source} has no velocities ({how}); use difference, or zero'
-        )
+        rates = np.zeros_like(positions)
+        for i, rows in enumerate(_news(raw.state, mapping, profile)):
+            rates[:, i] = _differences(raw.state.stamps_ns, positions[:, i], rows)
+        return rates
+    lacking = InteropError(
+        f'{mapping.state.source} has no velocities, or not always ({how}); use difference, or zero'
+    )
+    if raw.velocity is None or len(raw.velocity.values) != len(positions):
+        raise lacking
     rates = mapping.state.values(profile.state_names, raw.velocity.columns, raw.velocity.values)
+    if np.isnan(rates[known]).any():
+        raise lacking
     for i, joint in enumerate(profile.state_names):  # neither offset nor constant moves
         entry = None if mapping.state.joints is None else mapping.state.joints[joint]
         if entry is not None:
@@ -145,21 +206,38 @@ def _velocities(
     return rates
 
 
+def _differences(stamps: Stamps, values: Values, rows: Rows) -> Values:
+    """Rate of one joint from its values (T,) at `rows`, held in between, and 0 at and in a silence of it; (T,)."""
+    if len(rows) < 2:
+        return np.zeros(len(values))
+    seconds = np.diff(stamps[rows]) * 1e-9
+    usual_s = HELD_PERIODS * float(np.median(seconds))
+    rates = np.where(seconds <= usual_s, np.diff(values[rows]) / seconds, 0.0)
+    newest = np.searchsorted(rows, np.arange(len(values)), 'right') - 1
+    since_s = (stamps - stamps[rows[np.maximum(newest, 0)]]) * 1e-9
+    return np.where((newest >= 1) & (since_s <= usual_s), rates[np.maximum(newest, 1) - 1], 0.0)
+
+
 def _commands(
-    raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile, positions: Values
+    raw: RawEpisode,
+    mapping: ImportMapping,
+    profile: RobotProfile,
+    positions: Values,
+    news: list[Rows],
 ) -> tuple[Stamps, Values]:
     """Stamps and actions on the control clock."""
-    period_ns = round(1e9 * profile.control_period_s)
     if raw.action is None:
         if mapping.action.source != NEXT_STATE:
             raise InteropError(f'no samples of {mapping.action.source}')
         columns = list(profile.action_columns_in_state())
-        stamps, targets = _next_states(raw.state.stamps_ns, positions[:, columns], profile)
-        return stamps, _within_limits(targets, profile)
+        targets = positions[:, columns]
+        return _next_states(raw.state.stamps_ns, _within_limits(targets, profile), profile, news)
     if len(raw.action.stamps_ns) == 0:
         raise InteropError(f'no samples of {mapping.action.source}')
-    stamps = raw.action.stamps_ns
+    period_ns = round(1e9 * profile.control_period_s)
     actions = mapping.action.values(profile.joint_names, raw.action.columns, raw.action.values)
+    known = _known(raw.action, mapping.action, profile.joint_names, actions)
+    stamps, actions = raw.action.stamps_ns[known], actions[known]
     if _same_rate(stamps, period_ns):
         return stamps, actions
     ticks = _ticks(max(int(stamps[0]), int(raw.state.stamps_ns[0])), int(stamps[-1]), profile)
@@ -169,14 +247,17 @@ def _commands(
     return ticks[fresh], actions[at[fresh]]
 
 
-def _next_states(stamps: Stamps, targets: Values, profile: RobotProfile) -> tuple[Stamps, Values]:
+def _next_states(
+    stamps: Stamps, targets: Values, profile: RobotProfile, news: list[Rows]
+) -> tuple[Stamps, Values]:
     """Where the robot was one tick later, for every tick that has such a moment."""
     period_ns = round(1e9 * profile.control_period_s)
-    if _same_rate(stamps, period_ns):
+    together = all(len(rows) in (0, len(stamps)) for rows in news)
+    if together and _same_rate(stamps, period_ns):
         near = np.diff(stamps) <= HELD_PERIODS * period_ns
         return stamps[:-1][near], targets[1:][near]
     ticks = _ticks(int(stamps[0]), int(stamps[-1]), profile)
-    held_ns = round(1e9 * HELD_PERIODS * _step_s(stamps))
+    held_ns = round(1e9 * HELD_PERIODS * _period_s(stamps, news))
     later = np.searchsorted(stamps, ticks[1:], 'right') - 1
     fresh = ticks[1:] - stamps[later] <= held_ns
     return ticks[:-1][fresh], targets[later[fresh]]

@@ -56,22 +56,37 @@ class VectorMapping:
         read = read.reshape(len(read), -1)
         out = np.empty((len(read), len(wanted)))
         for i, joint in enumerate(wanted):
-            entry = JointEntry(joint) if self.joints is None else self.joints.get(joint)
-            if entry is None:
-                raise InteropError(
-                    f'the mapping of {self.source} has no joint {joint}; map it, or give it a value'
-                )
-            if entry.value is not None:
+            entry, column = self._entry(joint), self.column(joint, columns)
+            if column is None:
                 out[:, i] = entry.value
-            elif entry.column in columns:
-                out[:, i] = entry.scale * read[:, columns.index(entry.column)] + entry.offset
-            elif entry.column.isdigit() and int(entry.column) < read.shape[1]:
-                out[:, i] = entry.scale * read[:, int(entry.column)] + entry.offset
             else:
-                raise InteropError(
-                    f'{self.source} has no column {entry.column!r} for joint {joint}; it has {", ".join(columns)}'
-                )
+                out[:, i] = entry.scale * read[:, column] + entry.offset
         return out
+
+    def column(self, joint: str, columns: Sequence[str]) -> int | None:
+        """Number of the source's column that a joint comes from; None where it is a constant.
+
+        Raises:
+            InteropError: a joint that is not mapped, or a column that the source does not have.
+        """
+        entry = self._entry(joint)
+        if entry.value is not None:
+            return None
+        if entry.column in columns:
+            return columns.index(entry.column)
+        if entry.column.isdigit() and int(entry.column) < len(columns):
+            return int(entry.column)
+        raise InteropError(
+            f'{self.source} has no column {entry.column!r} for joint {joint}; it has {", ".join(columns)}'
+        )
+
+    def _entry(self, joint: str) -> JointEntry:
+        entry = JointEntry(joint) if self.joints is None else self.joints.get(joint)
+        if entry is None:
+            raise InteropError(
+                f'the mapping of {self.source} has no joint {joint}; map it, or give it a value'
+            )
+        return entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ def _messages(
 def _vectors(
     bag: Path, topics: set[str], stamps: str
 ) -> dict[str, tuple[Samples, Samples | None]]:
-    """Per topic its samples, and velocities where every message has them."""
+    """Per topic its samples, and velocities where messages have them."""
     found: dict[str, list[tuple[int, Vector]]] = {topic: [] for topic in topics}
     for topic, stamp, vector in _messages(bag, topics, VECTORS, stamps):
         found[topic].append((stamp, vector))
@@ -133,27 +133,23 @@ def _vectors(
 
 
 def _samples(messages: list[tuple[int, Vector]]) -> tuple[Samples, Samples | None]:
-    """One row per message; a joint that a message does not name keeps its last value.
-
-    Rows before every joint was named once are left out: arm and gripper may be published apart.
-    """
+    """One row per message; a column that a message does not name keeps its last value, and is NaN before it has one."""
     messages = sorted(messages, key=lambda entry: entry[0])
     columns = list(dict.fromkeys(name for _, (names, _, _) in messages for name in names))
     number = {name: i for i, name in enumerate(columns)}
     values = np.full((len(messages), len(columns)), np.nan)
     rates = np.full((len(messages), len(columns)), np.nan)
+    heard = np.zeros((len(messages), len(columns)), np.bool_)
     for row, (_, (names, of, velocity)) in enumerate(messages):
         if row:
             values[row], rates[row] = values[row - 1], rates[row - 1]
         at = [number[name] for name in names]
+        heard[row, at] = True
         values[row, at] = of
         rates[row, at] = velocity if len(velocity) else np.nan
-    known = ~np.isnan(values).any(axis=1)
-    stamps: npt.NDArray[np.int64] = np.array([stamp for stamp, _ in messages], np.int64)[known]
-    samples = Samples(stamps, values[known], columns)
-    measured = rates[known]
-    has_rates = len(measured) > 0 and not np.isnan(measured).any()
-    return samples, Samples(stamps, measured, columns) if has_rates else None
+    stamps: npt.NDArray[np.int64] = np.array([stamp for stamp, _ in messages], np.int64)
+    measured = None if np.isnan(rates).all() else Samples(stamps, rates, columns, heard)
+    return Samples(stamps, values, columns, heard), measured
 
 
 def _pictures(bag: Path, topic: str, stamps: str) -> Iterator[tuple[int, Picture]]:
