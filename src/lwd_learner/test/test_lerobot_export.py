@@ -37,10 +37,12 @@ def scene(seed: int, tick: int) -> npt.NDArray[np.uint8]:
     return image
 
 
-def episode(number: int, ticks: int = 40, gap_at: int | None = None, **changes) -> EpisodeFrames:
+def episode(
+    number: int, ticks: int = 40, gap_at: int | None = None, epoch_s: int = 0, **changes
+) -> EpisodeFrames:
     rng = np.random.default_rng(number)
     state = np.cumsum(rng.normal(scale=0.02, size=(ticks, 40)), axis=0).astype(np.float32)
-    stamp_ns = 10**9 * (50 + number) + np.arange(ticks, dtype=np.int64) * 33_333_333
+    stamp_ns = 10**9 * (epoch_s + 50 + number) + np.arange(ticks, dtype=np.int64) * 33_333_333
     if gap_at is not None:
         stamp_ns[gap_at:] += 400_000_000
     source = np.where(np.arange(ticks) < ticks // 2, 1, 2).astype(np.uint8)

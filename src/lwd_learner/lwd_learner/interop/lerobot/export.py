@@ -188,7 +188,7 @@ def _columns(
         files.SOURCE: index.source.data[rows],
         files.POLICY_VERSION: index.policy_version.data[rows],
         files.NEW_IMAGES: bits,
-        files.STAMP: np.rint(index.stamp_s.data[rows] * 1e9).astype(np.int64),
+        files.STAMP: _nanoseconds(index.stamp_s.data[rows]),
     }
     if label_width:
         label = np.zeros((stop - start, label_width), np.float32)
@@ -196,6 +196,18 @@ def _columns(
         label[:, :width] = low['label'][:, :width]
         columns[files.LABEL] = label
     return columns
+
+
+def _nanoseconds(stamp_s: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Whole nanoseconds that alignment makes the same stamps of again, where there are such.
+
+    Floats at 1.76e9 s are 238 ns apart, and those at 1.76e18 ns 256: the nearest may give the stamp's neighbour.
+    """
+    nearest = np.rint(stamp_s * 1e9)
+    chosen = nearest
+    for other in (np.nextafter(nearest, -np.inf), np.nextafter(nearest, np.inf)):
+        chosen = np.where(chosen * 1e-9 == stamp_s, chosen, np.rint(other))
+    return np.where(chosen * 1e-9 == stamp_s, chosen, nearest).astype(np.int64)
 
 
 def _pictures(

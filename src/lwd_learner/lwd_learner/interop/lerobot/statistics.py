@@ -17,8 +17,17 @@ QUANTILES = {'q01': 0.01, 'q10': 0.1, 'q50': 0.5, 'q90': 0.9, 'q99': 0.99}
 
 
 def of_columns(values: npt.NDArray[Any]) -> Stats:
-    """Statistics of (T, D) values, each of shape (D,)."""
+    """Statistics of (T, D) values, each of shape (D,), over the rows without a value that is not finite.
+
+    Labels are NaN until the simulator has said something. Without any row all are 0, as is the count.
+    """
     numbers = values.astype(np.float64)
+    numbers = numbers[np.isfinite(numbers).all(axis=1)]
+    if len(numbers) == 0:
+        nothing = np.zeros(values.shape[1])
+        return dict.fromkeys(('min', 'max', 'mean', 'std', *QUANTILES), nothing) | {
+            'count': np.array([0])
+        }
     return {
         'min': numbers.min(axis=0),
         'max': numbers.max(axis=0),
@@ -75,8 +84,9 @@ def merge(episodes: Iterable[Mapping[str, Stats]]) -> dict[str, Stats]:
 
 
 def _merge(parts: list[Stats]) -> Stats:
+    parts = [part for part in parts if part['count'][0]] or parts[:1]
     counts = np.array([int(part['count'][0]) for part in parts], np.float64)
-    weight = (counts / counts.sum()).reshape(-1, *([1] * parts[0]['mean'].ndim))
+    weight = (counts / max(counts.sum(), 1.0)).reshape(-1, *([1] * parts[0]['mean'].ndim))
     mean = (weight * np.stack([part['mean'] for part in parts])).sum(axis=0)
     square = np.stack([part['std'] ** 2 + (part['mean'] - mean) ** 2 for part in parts])
     return {
