@@ -20,6 +20,7 @@ from lwd_learner.interop.lerobot.writer import LeRobotWriter, VideoConfig
 from lwd_learner.interop.mapping import load_mapping, parse_mapping
 from lwd_learner.replay import Replay, Transitions
 from lwd_learner.replay import command as replay_command
+from lwd_policy_node.profile import load_profile
 from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
@@ -42,16 +43,20 @@ def replay_command_ok(*arguments: object) -> None:
     assert replay_command.main([str(argument) for argument in arguments]) == 0
 
 
+@pytest.mark.parametrize('epoch_s', [0, 1_760_000_000])
 def test_a_round_trip_gives_equal_rows_and_pictures_within_the_codecs_error(
-    tmp_path: Path, capsys
+    tmp_path: Path, epoch_s, capsys
 ):
     """Replay -> LeRobot -> replay: states, actions, sources, labels, gaps, verdicts equal, bit for bit."""
     before = Replay.create(tmp_path / 'before', PROFILE)
-    before.append(
-        'offline', [episode(1, kind='demonstration'), episode(2, kind='play', gap_at=25)]
-    )
-    before.append('online', [episode(3), episode(4, gap_at=13, outcome='aborted')])
+    nobody_knows = episode(1).label.copy()
+    nobody_knows[:5] = np.nan  # the simulator said nothing yet
+    first = episode(1, epoch_s=epoch_s, kind='demonstration', label=nobody_knows)
+    before.append('offline', [first, episode(2, epoch_s=epoch_s, kind='play', gap_at=25)])
+    aborted = episode(4, epoch_s=epoch_s, gap_at=13, outcome='aborted')
+    before.append('online', [episode(3, epoch_s=epoch_s), aborted])
     export_lerobot(before, tmp_path / 'out')
+    assert 'NaN' not in (tmp_path / 'out/meta/stats.json').read_text()  # which is not JSON
     arguments = ['import-lerobot', tmp_path / 'out', '--dir', tmp_path / 'after']
     replay_command_ok(*arguments)
     assert '4 episodes taken (160 frames), 0 were there, 0 refused' in capsys.readouterr().out
@@ -338,6 +343,25 @@ def newest(stamp_s: np.ndarray, hz: float, late_s: float = 0.0) -> np.ndarray:
     return np.floor((stamp_s - 1000 - late_s) * hz + 1e-4)
 
 
+def test_pictures_are_imported_at_the_size_that_the_profiles_policy_sees(tmp_path: Path):
+    """As ingest does: the real robot's cameras differ in size, and a replay's may not."""
+    write_bag(tmp_path / 'bag', StoragePlugin.MCAP)
+    g1 = load_profile('g1')
+    joints = dict(zip(g1.state_names, THEIR, strict=True))
+    document = bag_mapping() | {
+        'profile': 'g1',
+        'state': {'source': '/joint_states', 'joints': joints},
+        'action': {'source': '/command', 'joints': {j: joints[j] for j in g1.joint_names}},
+        'cameras': dict(
+            zip((camera.name for camera in g1.cameras), ('/top', '/left', '/right'), strict=True)
+        ),
+    }
+    replay = import_bag(tmp_path, document)
+    images = replay.images(replay.global_rows('offline', np.arange(3)))
+    width, height = g1.policy_image_size
+    assert images.shape == (3, 3, height, width, 3)
+
+
 @pytest.mark.parametrize(('joint_hz', 'apart_ms'), [(100, 0), (100, 2), (30, 2)])
 def test_joints_published_apart_have_each_its_own_velocity(tmp_path: Path, joint_hz, apart_ms):
     """Differences are taken between two messages of a joint, however many of others come between."""
@@ -406,6 +430,69 @@ def test_a_damaged_episode_of_a_data_set_is_refused_and_the_others_go_on(tmp_pat
         "ValueError: invalid literal for int() with base 10: 'three'"
         in told['refused']['g1_01-0003']
     )
+
+
+def test_an_episode_of_somebody_elses_data_is_known_by_its_rows(tmp_path: Path, capsys):
+    """Not by the name of its folder: `data` is a common one. And a data set that has grown brings what is new."""
+    yaml_path = written(tmp_path / 'map.yaml', mapping())
+
+    def imported(folder: Path) -> tuple[int, int]:
+        arguments = ['import-lerobot', folder, '--mapping', yaml_path, '--dir', tmp_path / 'r']
+        replay_command_ok(*arguments, '--json')
+        told = json.loads(capsys.readouterr().out)
+        return told['taken'], told['known']
+
+    foreign_lerobot(tmp_path / 'monday' / 'data', 30, 30)
+    foreign_lerobot(tmp_path / 'tuesday' / 'data', 30, 40)
+    foreign_lerobot(tmp_path / 'grown' / 'data', 30, 30, episodes=3)
+    assert imported(tmp_path / 'monday' / 'data') == (2, 0)
+    assert imported(tmp_path / 'tuesday' / 'data') == (2, 0)
+    assert imported(tmp_path / 'monday' / 'data') == (0, 2)
+    assert imported(tmp_path / 'grown' / 'data') == (1, 2)
+
+
+def test_a_lost_file_of_somebody_elses_data_costs_its_episodes_alone(tmp_path: Path, capsys):
+    foreign_lerobot(tmp_path / 'cubes', 30, 30)
+    (meta,) = (tmp_path / 'cubes/meta/episodes').glob('*/*.parquet')
+    table = pq.read_table(meta).to_pylist()
+    table[0]['data/file_index'] = 7
+    pq.write_table(pa.Table.from_pylist(table), meta)
+    yaml_path = written(tmp_path / 'map.yaml', mapping())
+    arguments = ['import-lerobot', tmp_path / 'cubes', '--mapping', yaml_path]
+    assert replay_command.main([*map(str, arguments), '--dir', str(tmp_path / 'r'), '--json']) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told['taken'] == 1
+    ((name, reason),) = told['refused'].items()
+    assert name == 'cubes, episode 0' and 'file-007.parquet cannot be read' in reason
+
+
+@pytest.mark.parametrize('option', ['--outcome', '--labels'])
+def test_verdicts_for_an_export_of_ours_are_not_passed_over(tmp_path: Path, option, capsys):
+    before = Replay.create(tmp_path / 'before', PROFILE)
+    before.append('offline', [episode(1, kind='demonstration')])
+    export_lerobot(before, tmp_path / 'out')
+    (tmp_path / 'failure').write_text('episode,outcome\n0,failure\n')
+    arguments = ['import-lerobot', tmp_path / 'out', '--dir', tmp_path / 'r', option]
+    value = 'failure' if option == '--outcome' else tmp_path / 'failure'
+    assert replay_command.main([*map(str, arguments), str(value)]) == 1
+    said = capsys.readouterr().err
+    assert option in said and 'replay relabel' in said
+    assert not (tmp_path / 'r').exists()
+
+
+def test_a_folder_without_data_and_a_compressed_bag_do_not_stop_the_others(tmp_path: Path, capsys):
+    write_bag(tmp_path / 'bags' / 'good', StoragePlugin.MCAP)
+    for name, file in (('empty', 'notes.txt'), ('packed', 'packed_0.db3.zstd')):
+        (tmp_path / 'bags' / name).mkdir()
+        (tmp_path / 'bags' / name / 'metadata.yaml').write_text('rosbag2_bagfile_information: {}')
+        (tmp_path / 'bags' / name / file).write_bytes(b'(\xb5/\xfd')
+    yaml_path = written(tmp_path / 'm.yaml', bag_mapping())
+    arguments = ['import-bags', tmp_path / 'bags', '--mapping', yaml_path, '--dir', tmp_path / 'r']
+    assert replay_command.main([*map(str, arguments), '--outcome', 'success', '--json']) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told['taken'] == 1 and len(told['refused']) == 2
+    assert 'holds no .mcap or .db3' in told['refused'][str(tmp_path / 'bags' / 'empty')]
+    assert 'packed_0.db3.zstd is compressed' in told['refused'][str(tmp_path / 'bags' / 'packed')]
 
 
 def test_a_bag_that_does_not_fit_is_refused_with_the_reason_and_the_others_go_on(

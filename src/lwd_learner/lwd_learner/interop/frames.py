@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
+from lwd_policy_node.image_size import fitted
 from lwd_policy_node.profile import Camera, RobotProfile
 from lwd_recorder.bag import FileRecord
 from lwd_recorder.manifest import EpisodeManifest, ManifestError
@@ -116,7 +116,7 @@ def to_frames(raw: RawEpisode, mapping: ImportMapping, profile: RobotProfile) ->
             streams.commands.add(stamp, Command(action, SOURCE_HUMAN, 0))
         image_step_s = 0.0
         for camera in profile.cameras:
-            image_step_s = max(image_step_s, _pictures(streams, raw, mapping, camera))
+            image_step_s = max(image_step_s, _pictures(streams, raw, mapping, profile, camera))
         config = AlignConfig(
             max_state_age_s=max(
                 AlignConfig().max_state_age_s, HELD_PERIODS * _period_s(raw.state.stamps_ns, news)
@@ -290,12 +290,17 @@ def _step_s(stamps: Stamps) -> float:
 
 
 def _pictures(
-    streams: EpisodeStreams, raw: RawEpisode, mapping: ImportMapping, camera: Camera
+    streams: EpisodeStreams,
+    raw: RawEpisode,
+    mapping: ImportMapping,
+    profile: RobotProfile,
+    camera: Camera,
 ) -> float:
     """Put a camera's pictures into the streams; answers the median time between them, s."""
     if camera.name not in raw.pictures:
         raise InteropError(f'the mapping has no camera {camera.name}; the profile has it')
-    width, height = mapping.image_size or (camera.width, camera.height)
+    size = mapping.image_size or profile.policy_image
+    width, height = size or (camera.width, camera.height)
     stream, spool = streams.images[camera.name], streams.spools[camera.name]
     for stamp, picture in raw.pictures[camera.name]:
         jpeg = as_jpeg(picture, width, height, mapping.jpeg_quality)
@@ -321,10 +326,8 @@ def as_jpeg(picture: Picture, width: int, height: int, quality: int) -> bytes:
             raise InteropError(f'a picture is no valid JPEG: {error}') from error
     else:
         image = picture
-    if image.shape[:2] != (height, width):
-        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(np.uint8)
     out: bytes = simplejpeg.encode_jpeg(
-        np.ascontiguousarray(image), quality, colorsubsampling='444'
+        np.ascontiguousarray(fitted(image, width, height)), quality, colorsubsampling='444'
     )
     return out
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json as json_module
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import tyro
 from lwd_policy_node.profile import ProfileError, RobotProfile, load_profile
@@ -17,7 +17,7 @@ from lwd_recorder.manifest import file_record
 from lwd_learner.interop.command import progress_bar
 from lwd_learner.interop.errors import InteropError
 from lwd_learner.interop.frames import to_frames
-from lwd_learner.interop.importing import Imported, Pending, import_episodes
+from lwd_learner.interop.importing import UNFORESEEN, Imported, Pending, import_episodes
 from lwd_learner.interop.labels import Label, read_labels
 from lwd_learner.interop.lerobot.foreign import foreign_id, raw_episode
 from lwd_learner.interop.lerobot.reader import LeRobotReader, SourceEpisode
@@ -43,9 +43,9 @@ class ImportLerobot:
     mapping: Path | None = None
     """YAML: which columns are joints, cameras, verdict."""
     labels: Path | None = None
-    """CSV with episode, outcome, task, instruction; episode is its number."""
+    """With a mapping: CSV with episode, outcome, task, instruction; episode is its number."""
     outcome: Outcome = ''
-    """Verdict of all episodes that no label file judges."""
+    """With a mapping: verdict of all episodes that no label file judges."""
     jpeg_quality: int = 95
     """Of an export's pictures; a mapping has its own."""
     json: bool = False
@@ -59,24 +59,28 @@ class ImportLerobot:
                 raise InteropError(
                     f'{self.source} is no export of ours: give a --mapping (docs/interop.md has examples)'
                 )
+            self._refuse_verdicts()
             profile = _profile(str(reader.layout['profile']))
-            found = list(exported_episodes(reader))
-            pending: list[Pending] = [
+            ours = list(exported_episodes(reader))
+            exported: list[Pending] = [
                 (episode_id, partial(restore, reader, stretches, profile, self.jpeg_quality))
-                for episode_id, stretches in found
+                for episode_id, stretches in ours
             ]
-            return _import(self.dir, profile, pending, as_json=self.json)
+            return _import(self.dir, profile, exported, len(exported), as_json=self.json)
         mapping = _judged(load_mapping(self.mapping), self.outcome)
         profile = _profile(mapping.profile)
         labels = read_labels(self.labels) if self.labels else {}
-        pending = [
-            (
-                foreign_id(mapping.robot_id, reader.name, episode.number),
-                partial(_foreign, reader, episode, mapping, labels, profile),
+        episodes = reader.episodes()
+        pending = (_foreign(reader, episode, mapping, labels, profile) for episode in episodes)
+        return _import(self.dir, profile, pending, len(episodes), as_json=self.json)
+
+    def _refuse_verdicts(self) -> None:
+        given = {'--outcome': self.outcome, '--labels': self.labels}
+        if names := [name for name, value in given.items() if value]:
+            raise InteropError(
+                f'{" and ".join(names)}: an export of ours brings its verdicts along; import it without, and correct '
+                'them with replay relabel'
             )
-            for episode in reader.episodes()
-        ]
-        return _import(self.dir, profile, pending, as_json=self.json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +110,8 @@ class ImportBags:
             raise InteropError(
                 f'no bag in {", ".join(map(str, self.source))}: a folder with metadata.yaml'
             )
-        pending: list[Pending] = []
-        for bag in bags:
-            files = bag_files(bag)
-            label = labels.get(bag.name, Label())
-            read = partial(_bag, bag, mapping, label, profile)
-            pending.append((bag_id(mapping.robot_id, bag, files), read))
-        return _import(self.dir, profile, pending, as_json=self.json)
+        pending = (_bag(bag, mapping, labels.get(bag.name, Label()), profile) for bag in bags)
+        return _import(self.dir, profile, pending, len(bags), as_json=self.json)
 
 
 def _foreign(
@@ -121,14 +120,35 @@ def _foreign(
     mapping: ImportMapping,
     labels: dict[str, Label],
     profile: RobotProfile,
-) -> EpisodeFrames:
-    label = labels.get(str(episode.number), Label())
-    file = file_record(reader.data_path(episode))
-    return to_frames(raw_episode(reader, episode, mapping, label, file), mapping, profile)
+) -> Pending:
+    try:
+        episode_id = foreign_id(mapping.robot_id, reader, episode)
+    except (InteropError, *UNFORESEEN) as error:
+        return f'{reader.name}, episode {episode.number}', partial(_refuse, error)
+
+    def read() -> EpisodeFrames:
+        label = labels.get(str(episode.number), Label())
+        file = file_record(reader.data_path(episode))
+        raw = raw_episode(episode_id, reader, episode, mapping, label, file)
+        return to_frames(raw, mapping, profile)
+
+    return episode_id, read
 
 
-def _bag(bag: Path, mapping: ImportMapping, label: Label, profile: RobotProfile) -> EpisodeFrames:
-    return to_frames(raw_bag(bag, mapping, label, bag_files(bag)), mapping, profile)
+def _bag(bag: Path, mapping: ImportMapping, label: Label, profile: RobotProfile) -> Pending:
+    try:
+        files = bag_files(bag)
+    except (InteropError, OSError) as error:
+        return str(bag), partial(_refuse, error)
+
+    def read() -> EpisodeFrames:
+        return to_frames(raw_bag(bag, mapping, label, files), mapping, profile)
+
+    return bag_id(mapping.robot_id, bag, files), read
+
+
+def _refuse(error: Exception) -> NoReturn:
+    raise error
 
 
 def _bags(source: Path) -> Iterator[Path]:
@@ -148,12 +168,14 @@ def _profile(name: str) -> RobotProfile:
         raise InteropError(str(error)) from error
 
 
-def _import(uri: str, profile: RobotProfile, pending: list[Pending], *, as_json: bool) -> int:
+def _import(
+    uri: str, profile: RobotProfile, pending: Iterable[Pending], total: int, *, as_json: bool
+) -> int:
     replay = Replay.create(uri, profile)
     lock = writer_lock(replay.uri)
     try:
         with progress_bar(as_json) as progress:
-            bar = progress.add_task('episodes', total=len(pending))
+            bar = progress.add_task('episodes', total=total)
             result = import_episodes(replay, pending, lambda: progress.advance(bar))
     finally:
         if lock is not None:

@@ -122,7 +122,7 @@ class ImportMapping:
     stamps: str = 'header'
     """Bags: header stamps, or received: when a message was recorded."""
     image_size: tuple[int, int] | None = None
-    """(width, height) that pictures are scaled to; None: each camera's size in the profile."""
+    """(width, height) that pictures are scaled to; None: as the profile's policy sees them, or as its cameras are."""
     jpeg_quality: int = 95
     """Of pictures that are encoded anew."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 
@@ -20,14 +19,18 @@ START_NS = 1_000_000_000
 """Stamp of the first row: a data set has no clock but the row's number."""
 
 
-def foreign_id(robot_id: str, dataset: str, episode: int) -> str:
-    """The id of an imported episode: the same whenever the same data set is imported for the same robot."""
-    word = re.sub(r'[^A-Za-z0-9]+', '-', dataset).strip('-')[:40]
-    digest = hashlib.sha256(f'{robot_id}/{dataset}/{episode}'.encode()).hexdigest()[:8]
-    return f'{robot_id}-{word}-{episode:06d}-{digest}'
+def foreign_id(robot_id: str, reader: LeRobotReader, episode: SourceEpisode) -> str:
+    """The id of an imported episode: of its folder's name, its number and its values, as a bag's.
+
+    Raises:
+        InteropError: rows are missing.
+    """
+    word = re.sub(r'[^A-Za-z0-9]+', '-', reader.name).strip('-')[:40]
+    return f'{robot_id}-{word}-{episode.number:06d}-{reader.sha256(episode)[:8]}'
 
 
 def raw_episode(
+    episode_id: str,
     reader: LeRobotReader,
     episode: SourceEpisode,
     mapping: ImportMapping,
@@ -53,7 +56,7 @@ def raw_episode(
     action = None if mapping.action.source == NEXT_STATE else samples(mapping.action.source)
     instruction = label.instruction or mapping.instruction or episode.sentence
     return RawEpisode(
-        episode_id=foreign_id(mapping.robot_id, reader.name, episode.number),
+        episode_id=episode_id,
         instruction=instruction,
         task=label.task or mapping.task,
         outcome=label.outcome or _outcome(reader, episode, mapping),

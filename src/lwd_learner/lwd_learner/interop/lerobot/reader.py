@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -118,6 +119,18 @@ class LeRobotReader:
                 )
             out[name] = np.array(table[name].to_pylist())
         return out
+
+    def sha256(self, episode: SourceEpisode) -> str:
+        """Hash of an episode's values, in whatever file and place its rows lie; pictures are left out.
+
+        Raises:
+            InteropError: rows are missing.
+        """
+        table, digest = self._rows(episode), hashlib.sha256()
+        for name in sorted({*table.column_names} - {*files.COUNTERS}):
+            if self.features.get(name, {}).get('dtype') not in ('image', 'video'):
+                digest.update(repr((name, table[name].to_pylist())).encode())
+        return digest.hexdigest()
 
     def pictures(self, episode: SourceEpisode, feature: str) -> Iterator[npt.NDArray[np.uint8]]:
         """Yield the RGB picture of each row of an episode.

@@ -43,6 +43,11 @@ def bag_files(bag: Path) -> tuple[FileRecord, ...]:
         )
     paths = sorted(p for p in bag.iterdir() if p.suffix in DATA_SUFFIXES)
     if not paths:
+        if packed := sorted(p.name for p in bag.glob('*.zstd')):
+            raise InteropError(
+                f'{bag}: {packed[0]} is compressed as a whole; unpack it (zstd -d --rm {packed[0]}) and write the '
+                'metadata anew (ros2 bag reindex)'
+            )
         raise InteropError(f'{bag} holds no {" or ".join(DATA_SUFFIXES)}')
     return tuple(file_record(path) for path in [bag / 'metadata.yaml', *paths])
 
