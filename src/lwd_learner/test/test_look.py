@@ -14,7 +14,8 @@ import torch
 from lwd_learner.interop.lerobot.export import export_lerobot
 from lwd_learner.interop.lerobot.reader import LeRobotReader
 from lwd_learner.look import LintConfig, lint
-from lwd_learner.replay import EpisodeFrames, Replay, ReplayConfig
+from lwd_learner.look.command import latest
+from lwd_learner.replay import EpisodeFrames, Replay, ReplayConfig, ReplayError
 from lwd_learner.replay import command as replay_command
 from lwd_learner.replay.frames import to_record_batch
 from lwd_learner.replay.stats import replay_stats
@@ -233,6 +234,86 @@ def test_the_exit_code_of_lint_is_1_for_errors_alone(tmp_path: Path, capsys):
     assert "no episode 'e-9'" in capsys.readouterr().err
 
 
+def test_lint_checks_what_it_is_asked_for_and_says_so_if_that_is_nothing(tmp_path: Path, capsys):
+    replay = replay_of(
+        tmp_path,
+        good(1, ended_wall_s=10.0),
+        spoiled('same episode'),
+        dataclasses.replace(spoiled('limits'), ended_wall_s=20.0, kind='demonstration'),
+    )
+    lint_it = ['lint', str(tmp_path), '--no-images', '--json']
+    assert replay_command.main([*lint_it, '--episode', 'e-1']) == 0
+    assert json.loads(capsys.readouterr().out)['findings'] == []
+    assert replay_command.main([*lint_it, '--episode', 'again']) == 1
+    (found,) = json.loads(capsys.readouterr().out)['findings']
+    assert found['check'] == 'duplicate_episode'
+    assert replay_command.main([*lint_it, '--episode', 'latest']) == 1
+    found = json.loads(capsys.readouterr().out)['findings']
+    assert {(one['check'], one['episode_id']) for one in found} == {('outside_limits', 'e-7')}
+    assert replay_command.main([*lint_it, '--task', 'nothing']) == 1
+    assert "no episode of task 'nothing'" in capsys.readouterr().err
+    replay.prune(['e-7'], by='test', why='test')
+    assert replay_command.main([*lint_it, '--episode', 'e-7']) == 1
+    assert 'e-7 was pruned' in capsys.readouterr().err
+
+
+def test_the_latest_episode_is_the_one_that_ended_last(tmp_path: Path, capsys):
+    """Whatever data set it is in."""
+    replay_of(
+        tmp_path / 'r',
+        good(1, ended_wall_s=20.0, kind='demonstration'),
+        good(2, ended_wall_s=10.0),
+    )
+    out = str(tmp_path / 'strip.jpg')
+    assert replay_command.main(['show', 'latest', str(tmp_path / 'r'), '--out', out]) == 0
+    find = replay_command.main(['lint', str(tmp_path / 'r'), '--episode', 'latest', '--json'])
+    assert find == 0 and latest(Replay.open(tmp_path / 'r'))[1].episode_id == 'e-1'
+
+
+@pytest.mark.parametrize(
+    ('stage', 'under_way', 'algorithm', 'expected'),
+    [
+        ('offline', True, 'lwd', ('adaptive', 0.55)),
+        ('online', False, 'lwd', ('adaptive', 0.55)),  # of the end of the offline stage
+        ('online', True, 'lwd', ('adaptive', 0.85)),
+        ('done', False, 'lwd', ('adaptive', 0.85)),
+        ('done', False, 'iql', ('expectile', 0.85)),
+    ],
+)
+def test_values_are_read_as_the_run_read_them(
+    tmp_path: Path, stage, under_way, algorithm, expected
+):
+    """The statistic of V that Q bootstrapped from: of the stage, the method and the run's own support."""
+    from lwd_learner.algorithms.divl import DivlConfig
+    from lwd_learner.look.values import statistic_of
+    from lwd_learner.training.checkpoint import Progress, save_checkpoint
+    from lwd_learner.training.config import OfflineConfig, OnlineConfig, TrainConfig
+    from lwd_learner.training.identity import identity
+    from lwd_learner.training.stage_state import StageState
+
+    replay = replay_of(tmp_path / 'replay', good(1))
+    config = TrainConfig(
+        run_dir=tmp_path,
+        algorithm=algorithm,
+        divl=DivlConfig(v_max=1.5, quantile='first_atom'),
+        offline=OfflineConfig(tau_base=0.55),
+        online=OnlineConfig(tau_base=0.85),
+    )
+    policy = Policy(
+        dataclasses.replace(preset('tiny', PROFILE, label_dim=6), hidden=32, vision_width=88)
+    )
+    folder = save_checkpoint(
+        tmp_path, Progress(stage=stage), policy, None, 'here',
+        stage=StageState('rl', {}, {}) if under_way else None, identity=identity(config, replay),
+    )  # fmt: skip
+    found = statistic_of(folder)
+    assert (found.statistic, found.tau_base) == expected
+    assert (found.v_max, found.quantile, found.atoms) == (1.5, 'first_atom', 201)
+    (folder / 'identity.json').unlink()
+    with pytest.raises(ReplayError, match='does not say'):
+        statistic_of(folder)
+
+
 def test_stats_count_hours_by_source_gaps_rates_and_duplicates(tmp_path: Path, capsys):
     replay_of(
         tmp_path, good(1), spoiled('gap'), spoiled('same episode'), good(3, kind='demonstration')
@@ -280,6 +361,7 @@ def test_a_replay_whose_numbers_stay_on_disk_looks_the_same(tmp_path: Path):
 def test_show_writes_a_strip_with_the_values_of_a_checkpoint(tmp_path: Path, capsys):
     from lwd_learner.training.checkpoint import Progress, save_checkpoint
     from lwd_learner.training.config import RlConfig, TrainConfig
+    from lwd_learner.training.identity import identity
     from lwd_learner.training.learner import Learner
 
     replay_of(tmp_path / 'replay', good(1), spoiled('gap'))
@@ -288,8 +370,10 @@ def test_show_writes_a_strip_with_the_values_of_a_checkpoint(tmp_path: Path, cap
         preset('tiny', PROFILE, label_dim=6), hidden=32, edit_hidden=16, vision_width=88
     )
     policy = Policy(small)
-    learner = Learner(policy, TrainConfig(run_dir=tmp_path, rl=RlConfig(critic_hidden=16)))
-    folder = save_checkpoint(tmp_path, Progress(stage='online'), policy, learner, 'step_0')
+    config = TrainConfig(run_dir=tmp_path, rl=RlConfig(critic_hidden=16))
+    made_from = identity(config, Replay.open(tmp_path / 'replay'))
+    learner, progress = Learner(policy, config), Progress(stage='online')
+    folder = save_checkpoint(tmp_path, progress, policy, learner, 'step_0', identity=made_from)
     out = tmp_path / 'strips' / 'e-1.jpg'
     arguments = ['show', 'e-1', str(tmp_path / 'replay'), '--out', str(out)]
     assert replay_command.main(arguments) == 0

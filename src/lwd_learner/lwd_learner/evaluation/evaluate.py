@@ -93,17 +93,18 @@ class _Worker:
         torch.set_num_threads(1)
         self.profile = load_profile(profile)
         self.world = World(self.profile, render=True)
-        self.path: tuple[str, str] | None = None
+        self.loaded: tuple[str, str, int] | None = None
         self.act: Any = None
 
     def run(self, job: _Job) -> EpisodeResult:
-        if self.path != (job.policy, job.critic):
+        wanted = (job.policy, job.critic, job.best_of)
+        if self.loaded != wanted:
             from lwd_learner.evaluation.acting import load_actor
 
             self.act = load_actor(
                 Path(job.policy), Path(job.critic) if job.critic else None, job.best_of
             )
-            self.path = (job.policy, job.critic)
+            self.loaded = wanted
         return run_episode(
             self.world, self.act, self.profile, job.task, job.seed, job.shift, job.latency_steps
         )

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from lwd_learner.look.findings import Finding
 from lwd_learner.look.lint import LintConfig, lint
-from lwd_learner.look.rows import Episode, Limits
+from lwd_learner.look.rows import Limits
 from lwd_learner.replay.index import EpisodeFacts
 from lwd_learner.replay.layout import DATASETS, ReplayError
 from lwd_learner.replay.place import default_replay, open_replay
@@ -51,7 +51,7 @@ class Lint:
     dir: tyro.conf.Positional[str] = field(default_factory=default_replay)
     """The replay's folder, or s3://bucket/prefix."""
     episode: str = ''
-    """Only this episode."""
+    """Only this episode, by its id, or `latest`."""
     task: str = ''
     """Only episodes of this task."""
     profile: str = ''
@@ -66,9 +66,7 @@ class Lint:
         replay = open_replay(self.dir)
         console = Console(stderr=True)
         limits = _limits(replay, self.profile, console)
-        total = sum(len(replay.kept(name)) for name in DATASETS)
-        if self.episode:
-            _find(replay, self.episode)
+        asked = self._asked(replay)
         with Progress(
             TextColumn('{task.description}'),
             BarColumn(),
@@ -76,8 +74,14 @@ class Lint:
             console=console,
             disable=self.json or not console.is_terminal,
         ) as progress:
-            bar = progress.add_task('episodes', total=total)
-            found = lint(replay, limits, self.config, self._accept, lambda: progress.advance(bar))
+            bar = progress.add_task('episodes', total=len(asked))
+            found = lint(
+                replay,
+                limits,
+                self.config,
+                lambda facts: facts.episode_id in asked,
+                lambda: progress.advance(bar),
+            )
         counts = Counter(finding.level for finding in found)
         if self.json:
             print(
@@ -95,9 +99,22 @@ class Lint:
             print(f'{replay.uri}: {counts["error"]} errors, {counts["warning"]} warnings')
         return 1 if counts['error'] else 0
 
-    def _accept(self, episode: Episode) -> bool:
-        facts = episode.facts
-        return self.episode in ('', facts.episode_id) and self.task in ('', facts.task)
+    def _asked(self, replay: Replay) -> set[str]:
+        """Ids of the episodes to look at.
+
+        Raises:
+            ReplayError: an episode or a task that is not there.
+        """
+        kept = [facts for name in DATASETS for facts in replay.kept(name)]
+        if self.episode:
+            _, wanted = _find(replay, self.episode)
+            if wanted.pruned:
+                raise ReplayError(f'{wanted.episode_id} was pruned; lint looks at what is kept')
+            kept = [wanted]
+        asked = {facts.episode_id for facts in kept if self.task in ('', facts.task)}
+        if self.task and not asked:
+            raise ReplayError(f'{replay.uri}: no episode of task {self.task!r} to look at')
+        return asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +155,20 @@ def _find(replay: Replay, episode_id: str) -> tuple[str, EpisodeFacts]:
     Raises:
         ReplayError: the replay does not hold it.
     """
-    if episode_id == 'latest':
-        for name in reversed(DATASETS):
-            if replay.kept(name):
-                return name, replay.kept(name)[-1]
-    return replay.find(episode_id)
+    return latest(replay) if episode_id == 'latest' else replay.find(episode_id)
+
+
+def latest(replay: Replay) -> tuple[str, EpisodeFacts]:
+    """The data set and facts of the episode that ended last; without a date, of the one that came last.
+
+    Raises:
+        ReplayError: the replay is empty.
+    """
+    kept = [(name, facts) for name in DATASETS for facts in replay.kept(name)]
+    if not kept:
+        raise ReplayError(f'{replay.uri} holds no episode yet')
+    number = max(range(len(kept)), key=lambda i: (kept[i][1].ended_wall_s, i))
+    return kept[number]
 
 
 def _limits(replay: Replay, profile: str, console: Console) -> Mapping[str, Limits] | None:

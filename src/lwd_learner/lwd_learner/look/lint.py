@@ -16,6 +16,7 @@ from lwd_learner.look.pictures import (
     read_frames,
 )
 from lwd_learner.look.rows import Episode, Limits, RowThresholds, check_rates, check_rows
+from lwd_learner.replay.index import EpisodeFacts
 from lwd_learner.replay.layout import DATASETS
 from lwd_learner.replay.replay import Replay
 from lwd_learner.replay.stats import content_hash
@@ -37,7 +38,7 @@ def lint(
     replay: Replay,
     limits: Mapping[str, Limits] | None,
     config: LintConfig | None = None,
-    accept: Callable[[Episode], bool] = lambda _: True,
+    accept: Callable[[EpisodeFacts], bool] = lambda _: True,
     on_episode: Callable[[], None] = lambda: None,
 ) -> list[Finding]:
     """Everything that is wrong, errors first, then in order of arrival.
@@ -58,7 +59,9 @@ def lint(
             for facts in replay.kept(dataset)
         ]
         medians = _median_rates(replay, episodes)
-        for episode in filter(accept, episodes):
+        for episode in episodes:
+            if not accept(episode.facts):
+                continue
             found += check_rows(episode, config.rows, None if limits is None else dict(limits))
             found += check_rates(episode, medians, config.rows)
             if config.images:
@@ -66,7 +69,7 @@ def lint(
                 found += check_pictures(episode, frames, config.pictures)
                 shared.add(episode, frames)
             on_episode()
-    found += _duplicate_episodes(replay)
+    found += _duplicate_episodes(replay, accept)
     found += shared.findings()
     return sorted(found, key=lambda finding: finding.level != 'error')
 
@@ -78,13 +81,15 @@ def _median_rates(replay: Replay, episodes: list[Episode]) -> dict[str, float]:
     return dict(zip(replay.layout.cameras, median.tolist(), strict=True))
 
 
-def _duplicate_episodes(replay: Replay) -> Iterator[Finding]:
+def _duplicate_episodes(
+    replay: Replay, accept: Callable[[EpisodeFacts], bool]
+) -> Iterator[Finding]:
     """Episodes that repeat the states and actions of an earlier one, in either data set."""
     known: dict[str, list[str]] = defaultdict(list)
     for dataset in DATASETS:
         for facts in replay.kept(dataset):
             same = known[content_hash(replay.index(dataset), facts)]
-            if same:
+            if same and accept(facts):
                 yield Finding(
                     'error',
                     'duplicate_episode',

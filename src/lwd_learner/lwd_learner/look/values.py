@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy.typing as npt
 import torch
 from lwd_policy_node.policy import Policy, PolicyError
 
+from lwd_learner.algorithms import METHODS
 from lwd_learner.algorithms.divl import DivlConfig, state_value
 from lwd_learner.replay import Replay, ReplayError, Transitions
 from lwd_learner.replay.index import EpisodeFacts
 from lwd_learner.training.batches import to_tensors
+from lwd_learner.training.checkpoint import CheckpointError, load_identity, load_progress
 from lwd_learner.training.critic import load_critic
 from lwd_learner.training.features import FeatureCache
 
@@ -25,9 +27,36 @@ class Values:
     rows: npt.NDArray[np.int64]
     """(N,) counted from the episode's first row."""
     v: npt.NDArray[np.float32]
-    """(N,) the statistic of V that Q bootstraps from."""
+    """(N,) the statistic of V that Q bootstrapped from in the stage that the checkpoint is of."""
     q: npt.NDArray[np.float32]
     """(N,) least head of Q for the executed chunk."""
+
+
+def statistic_of(checkpoint: Path) -> DivlConfig:
+    """How the run of a checkpoint read V in the stage that trained it last.
+
+    Raises:
+        ReplayError: the folder does not say.
+    """
+    saved = load_identity(checkpoint)
+    if saved is None:
+        raise ReplayError(
+            f'{checkpoint} does not say how its run read V: it has no identity.json; copy checkpoints whole'
+        )
+    config = saved['config']
+    try:
+        progress, under_way = load_progress(checkpoint)
+    except (OSError, CheckpointError) as error:
+        raise ReplayError(f'{checkpoint} does not say of which stage it is: {error}') from error
+    online = progress.stage in ('final', 'done') and config['online-minutes'] > 0
+    online |= progress.stage == 'online' and under_way is not None
+    divl = {
+        field.name: config[f'divl.{field.name}'.replace('_', '-')] for field in fields(DivlConfig)
+    }
+    divl['tau_base'] = config['online.tau-base' if online else 'offline.tau-base']
+    if METHODS[config['algorithm']].expectile:
+        divl['statistic'] = 'expectile'
+    return DivlConfig(**divl)
 
 
 @torch.no_grad()
@@ -40,6 +69,9 @@ def values_along(replay: Replay, dataset: str, episode: EpisodeFacts, checkpoint
     try:
         policy = Policy.load(checkpoint / 'policy.safetensors')
         critic = load_critic(checkpoint / 'learner.safetensors', policy.config)
+        how = statistic_of(checkpoint)
+    except ReplayError:
+        raise
     except (OSError, ValueError, PolicyError) as error:
         raise ReplayError(
             f'{checkpoint}: no checkpoint with a critic: {error}; give a folder below checkpoints/ of a run'
@@ -67,6 +99,6 @@ def values_along(replay: Replay, dataset: str, episode: EpisodeFacts, checkpoint
     logits = critic.value_logits(readout)
     return Values(
         rows=starts - episode.start,
-        v=state_value(logits, DivlConfig(atoms=logits.shape[1])).numpy(),
+        v=state_value(logits, how).numpy(),
         q=critic.q(readout, batch.chunk, batch.steps).amin(0).numpy(),
     )
