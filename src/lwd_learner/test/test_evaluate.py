@@ -7,23 +7,33 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Container
 from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import rclpy
 import torch
 from lwd_learner.evaluation import Result, evaluate, wilson
 from lwd_learner.evaluation.acting import load_actor
 from lwd_learner.evaluation.rollout import EpisodeResult, run_episode
-from lwd_learner.evaluation.through_ros import _keep
+from lwd_learner.evaluation.through_ros import SimulatedRobot, _keep
 from lwd_learner.training.checkpoint import Progress, save_checkpoint
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.learner import Learner
+from lwd_policy_node.nodes import qos
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.profile import load_profile
 from lwd_policy_node.weights import WeightsStore
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+
+from lwd_msgs.msg import Episode, SimState
+from lwd_msgs.srv import StartEpisode
 
 PROFILE = load_profile('g1_laptop')
 
@@ -177,6 +187,68 @@ def test_the_command_refuses_best_of_through_ros(checkpoint, tmp_path):
     )
     assert done.returncode == 1
     assert 'train with --best-of' in ' '.join(done.stderr.split())
+
+
+class OneNodeRobot(SimulatedRobot):
+    """A robot of one node over real DDS: it answers `episode/start`, and speaks of the old scene until the new one."""
+
+    def __enter__(self):
+        self._command = ['sleep', '600']  # the launch's place: all that is asked of it is to live
+        super().__enter__()
+        self._context_of_it = Context()
+        rclpy.init(
+            context=self._context_of_it,
+            domain_id=self._domain_id,
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
+        name = f'/{self.robot_id}'
+        node = rclpy.create_node('robot', namespace=name, context=self._context_of_it)
+        self._states = node.create_publisher(SimState, 'sim/state', qos.SIM_STATE)
+        self._episodes = node.create_publisher(Episode, 'episode', qos.EPISODE)
+        node.create_service(StartEpisode, 'episode/start', self._play)
+        self._of_it = SingleThreadedExecutor(context=self._context_of_it)
+        self._of_it.add_node(node)
+        self._thread = threading.Thread(target=self._of_it.spin)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error):
+        self._of_it.shutdown()
+        self._thread.join()
+        rclpy.shutdown(context=self._context_of_it)
+        super().__exit__(*error)
+
+    def _play(self, request, reply):
+        scene = {'task': request.task, 'seed': request.seed}
+        old = SimState(task=request.task, seed=request.seed - 1, progress=0.75)
+        record = Episode(episode_id=f'e-{request.seed}', outcome=Episode.OUTCOME_FAILURE, **scene)
+        self._states.publish(old)
+        self._episodes.publish(_in_state(record, Episode.RUNNING))
+        self._states.publish(old)  # the robot's two writers have no common order
+        for progress in (0.0, 0.25):
+            self._states.publish(SimState(progress=progress, **scene))
+            time.sleep(
+                0.3
+            )  # DDS has no order between topics: let the states arrive before the end
+        self._episodes.publish(_in_state(record, Episode.ENDED))
+        reply.ok, reply.episode_id = True, record.episode_id
+        return reply
+
+
+def _in_state(record: Episode, state: int) -> Episode:
+    record.state = state
+    return record
+
+
+@pytest.mark.launch
+def test_progress_is_that_of_the_scene_asked_for(checkpoint):
+    """Between two episodes the simulator goes on to tell of the scene before."""
+    with OneNodeRobot(
+        checkpoint, profile='g1_laptop', shift='trained', real_time_factor=1.0, domain_id=207
+    ) as robot:
+        robot._wait('discovery', robot._start.service_is_ready, 30.0)
+        found = [robot.run('restock', seed) for seed in (500, 501)]
+    assert [(r.seed, r.progress) for r in found] == [(500, 0.25), (501, 0.25)]
 
 
 @pytest.mark.launch

@@ -74,6 +74,7 @@ class SimulatedRobot:
         self._domain_id = domain_id
         self._status: RobotStatus | None = None
         self._ended: dict[str, Episode] = {}
+        self._scene = ('', 0)  # task and seed of the episode that runs
         self._progress = 0.0
 
     def __enter__(self) -> SimulatedRobot:
@@ -140,7 +141,6 @@ class SimulatedRobot:
         Raises:
             EvaluationError: the robot refuses it, aborts it or stands still.
         """
-        self._progress = 0.0
         future = self._start.call_async(StartEpisode.Request(task=task, kind='rollout', seed=seed))
         self._wait(f'scene {seed} of {task}', future.done, ANSWER_S)
         reply = future.result()
@@ -176,9 +176,12 @@ class SimulatedRobot:
     def _on_episode(self, message: Episode) -> None:
         if message.state == Episode.ENDED:
             self._ended[message.episode_id] = message
+        elif message.state == Episode.RUNNING:
+            self._scene, self._progress = (message.task, message.seed), 0.0
 
     def _on_sim_state(self, message: SimState) -> None:
-        self._progress = max(self._progress, message.progress)
+        if (message.task, message.seed) == self._scene:  # else it tells of the scene before
+            self._progress = max(self._progress, message.progress)
 
     def _on_status(self, message: RobotStatus) -> None:
         if message.robot_id == self.robot_id:

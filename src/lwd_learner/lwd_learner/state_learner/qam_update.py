@@ -11,6 +11,10 @@ Five things make it cheap:
 * the last step's velocity of the reference serves the roll-out and the loss;
 * critic and flow have little to do with each other, so that each has a core of its own (`lanes`).
 
+The backup `divl` differs from `algorithms.divl` in two things. y takes V as it was before this update's step, for all
+gradients are made first and the steps come last; and V learns the ensemble's mean less rho standard deviations, what
+QAM's y is made of, not the least head.
+
 Everything is in velocities with Euler steps; `lwd_learner.algorithms.qam` and `flow` have the formulae.
 """
 
