@@ -168,6 +168,27 @@ def test_the_best_of_n_by_a_critic_that_was_never_trained_is_refused(
     load_actor(checkpoint, saved, 1)
 
 
+def test_a_worker_that_has_the_policy_loads_it_anew_for_another_best_of(
+    checkpoint, tmp_path, monkeypatch
+):
+    module = sys.modules['lwd_learner.evaluation.evaluate']
+    monkeypatch.setattr('lwd_sim.world.World', lambda profile, render: None)
+    monkeypatch.setattr(module, 'run_episode', lambda world, act, *rest: act)
+    monkeypatch.setenv('OMP_NUM_THREADS', '1')
+    threads = torch.get_num_threads()
+    worker = module._Worker('g1_laptop')
+    torch.set_num_threads(threads)
+    policy = Policy.load(checkpoint)
+    learner = Learner(policy, TrainConfig())
+    learner.step = 9
+    critic = save_checkpoint(tmp_path, Progress(), policy, learner, 'here') / 'learner.safetensors'
+    one, four, again = (
+        worker.run(module._Job(str(checkpoint), str(critic), best_of, 'restock', 1, 'trained', 1))
+        for best_of in (1, 4, 4)
+    )
+    assert one is not four and four is again
+
+
 def test_a_robot_through_ros_gets_the_file_as_its_last_good_weights(checkpoint, tmp_path):
     """Signed by a key of the evaluation's own and active: nothing is published, no fleet hears of it."""
     _keep(checkpoint, tmp_path, 'evaluation_1')
