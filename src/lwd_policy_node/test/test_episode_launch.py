@@ -105,6 +105,29 @@ def test_the_report_tells_roll_outs_and_the_policys_own_successes(make_bench: Ma
     assert (last.successes, last.rollouts, last.unaided, last.takeovers) == (4, 3, 2, 1)
 
 
+def test_an_arbiter_that_fell_silent_is_reported(make_bench: MakeBench) -> None:
+    """The fleet must not be shown what a dead arbiter said last."""
+    bench = make_bench(211, 'g1_01')
+    reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
+    found = bench.collect(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
+    mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
+    bench.start('episode_node')
+    bench.wait('a report', lambda: bool(reports))
+    mode_out.publish(ControlMode(mode=ControlMode.POLICY))
+    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.POLICY)
+    bench.wait('silence', lambda: reports[-1].mode == RobotStatus.MODE_SILENT)
+    bench.wait(
+        'the diagnostic',
+        lambda: any(
+            s.level == DiagnosticStatus.ERROR and s.message.startswith('silent')
+            for array in found
+            for s in array.status
+        ),
+    )
+    mode_out.publish(ControlMode(mode=ControlMode.HOLD))
+    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.HOLD)
+
+
 def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> None:
     """kill -9 in mid-episode: the next process ends it as aborted and does not repeat its scene."""
     bench = make_bench(123, 'g1_01')

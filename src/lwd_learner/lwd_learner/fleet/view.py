@@ -11,8 +11,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from lwd_learner.publish.fleet_log import RobotReport, WeightsEvent
+from lwd_msgs.msg import ControlMode, RobotStatus
 
-MODES = ('hold', 'policy', 'human', 'e-stop')
+MODES = {
+    ControlMode.HOLD: 'hold',
+    ControlMode.POLICY: 'policy',
+    ControlMode.HUMAN: 'human',
+    ControlMode.ESTOP: 'e-stop',
+    RobotStatus.MODE_SILENT: 'no arbiter',
+}
 SILENT_AFTER_S = 5.0  # reports come once a second
 LATENCIES_KEPT = 50  # of each robot
 
@@ -91,7 +98,7 @@ class FleetView:
         return RobotRow(
             robot=robot,
             alive=self._now_s() - heard_s <= SILENT_AFTER_S,
-            mode=MODES[report.mode] if report.mode < len(MODES) else f'mode {report.mode}',
+            mode=MODES.get(report.mode, f'mode {report.mode}'),
             task=report.task,
             version=report.policy_version,
             standby=report.standby_version,

@@ -17,6 +17,7 @@ from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.wire import stamp_of
 
 PERIOD_S = 1.0
+SILENT_AFTER_S = 3.5  # the arbiter repeats its mode once a second of wall clock
 
 
 class RobotStatusReporter:
@@ -37,6 +38,7 @@ class RobotStatusReporter:
         )
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._clock = node.get_clock()
+        self._mode_heard_s = time.monotonic()
         self.recording_trouble = ''
         """Why the episode under way is not recorded; empty: it is, or none runs. Written by the node."""
         self._recorder_heard = False
@@ -52,6 +54,7 @@ class RobotStatusReporter:
         if message.mode == ControlMode.HUMAN != self._status.mode:
             self._status.takeovers += 1
         self._status.mode = message.mode
+        self._mode_heard_s = time.monotonic()
         self._machine.control(human=message.mode == ControlMode.HUMAN)
 
     def _on_weights(self, message: WeightsStatus) -> None:
@@ -70,6 +73,8 @@ class RobotStatusReporter:
 
     def _report(self) -> None:
         status = self._status
+        if time.monotonic() - self._mode_heard_s > SILENT_AFTER_S:
+            status.mode = RobotStatus.MODE_SILENT
         record = self._machine.record
         wall_ns = time.time_ns()
         status.stamp = stamp_of(wall_ns)
@@ -93,6 +98,7 @@ class RobotStatusReporter:
 
     def _diagnose(self) -> None:
         trouble = self.recording_trouble
+        silent = self._status.mode == RobotStatus.MODE_SILENT
         running = self._status.episode_id if self._machine.running else 'no episode runs'
         message = DiagnosticArray()
         message.header.stamp = self._clock.now().to_msg()
@@ -102,7 +108,15 @@ class RobotStatusReporter:
                 name=f'{self._status.robot_id}/episode_node: episode',
                 hardware_id=self._status.robot_id,
                 message=trouble or running,
-            )
+            ),
+            DiagnosticStatus(
+                level=DiagnosticStatus.ERROR if silent else DiagnosticStatus.OK,
+                name=f'{self._status.robot_id}/episode_node: arbiter',
+                hardware_id=self._status.robot_id,
+                message='silent: nobody moves the robot; look at it, then start it again'
+                if silent
+                else 'heard',
+            ),
         ]
         self._diagnostics.publish(message)
 
