@@ -82,6 +82,12 @@ class RobotDriver:
         self.published: dict[str, dict[str, list[int]]] = {}
         self._running = Episode()
 
+    def add_node(self, name: str) -> str:
+        """Put another of the robot's nodes beside this one; it has the parameters that every node has."""
+        other = Node(name, namespace=f'/{self.robot_id}', context=self._context)
+        self._executor.add_node(other)
+        return name
+
     def close(self) -> None:
         self.node.destroy_node()
         rclpy.shutdown(context=self._context)

@@ -283,3 +283,24 @@ def test_bags_hold_the_setup_of_the_robot(
     raw = [one.data for one in read_bag(folder, ['/g1_01/camera/hand_left/image_raw'])]
     assert len(raw) == 40
     assert raw[0].endswith(bytes(range(12)))
+
+
+def test_parameters_of_many_nodes_are_in_the_bag(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """As many as a robot runs: each is asked twice, and the recorder lives and has them all."""
+    driver = make_driver(139)
+    others = [driver.add_node(f'node_{number}') for number in range(16)]
+    recorder = start('recorder_node', 139)
+    driver.wait_for_recorder()
+    driver.begin('g1_01-a')
+    driver.run(225)
+    driver.end()
+    driver.wait_for(lambda: driver.closed == ['g1_01-a'], 'recorder/closed')
+    stop(recorder, tmp_path)
+    folder = Spool(tmp_path / 'robots' / 'g1_01' / 'spool').folder('g1_01-a')
+    with (folder / 'g1_01-a_0.mcap').open('rb') as file:
+        found = {one.name: one.data for one in make_reader(file).iter_attachments()}
+    parameters = yaml.safe_load(found['parameters.yaml'])
+    for name in others:
+        assert parameters[f'/g1_01/{name}']['ros__parameters']['use_sim_time'] is False

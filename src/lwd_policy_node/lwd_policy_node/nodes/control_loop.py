@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from rclpy.executors import Executor, ShutdownException, TimeoutException
+from rclpy.executors import Executor
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -19,6 +19,7 @@ from rosgraph_msgs.msg import Clock
 
 from lwd_policy_node.nodes.polling import NotWoken
 from lwd_policy_node.nodes.process import Leaving
+from lwd_policy_node.nodes.ready_callbacks import run_ready
 
 SERVICE_PERIOD_S = 0.05  # wall clock
 _CALLBACKS_PER_LOOK = 8  # most callbacks run between two ticks
@@ -102,15 +103,7 @@ class ControlLoop:
         if now_s - self._looked_s < SERVICE_PERIOD_S:
             return
         self._looked_s = now_s
-        for _ in range(_CALLBACKS_PER_LOOK):
-            try:
-                handler, _, _ = executor.wait_for_ready_callbacks(timeout_sec=0.0)
-            except (TimeoutException, ShutdownException):
-                return
-            handler()
-            error = handler.exception()
-            if error is not None:
-                raise error
+        run_ready(executor, _CALLBACKS_PER_LOOK)
 
     def _clock_subscription(self) -> Subscription | None:
         """The node's own subscription of /clock; None when ticks come from the wall."""

@@ -1,4 +1,7 @@
-"""Asks the nodes of a robot for all their parameters, without ever waiting for an answer."""
+"""Asks the nodes of a robot for all their parameters, without ever waiting for an answer.
+
+A node that does not answer, or oddly, is named as one without an answer; nothing that it does stops the recorder.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ _LEAST_PAUSE_S = 30.0
 
 
 class ParameterSurvey:
-    """One round at the start of an episode, if nodes have come or gone or the last round is half a minute old."""
+    """One round at the start of an episode, if nodes have come or gone or the last round is half a minute old.
+
+    A round lasts until all have answered, and 5 s at most.
+    """
 
     def __init__(self, node: Node, namespace: str, done: Callable[[bytes], None]) -> None:
         """Prepare.
@@ -89,14 +95,34 @@ class ParameterSurvey:
                 asked.add_done_callback(partial(self._on_names, full, getter))
 
     def _on_names(self, full: str, getter: Client, answer: Any) -> None:
-        names = list(answer.result().result.names)
-        asked = getter.call_async(GetParameters.Request(names=names))
-        asked.add_done_callback(partial(self._on_values, full, names))
+        if getter not in self._clients:
+            return  # the round has ended, and its clients with it
+        try:
+            names = list(answer.result().result.names)
+            asked = getter.call_async(GetParameters.Request(names=names))
+        except RuntimeError as error:  # rclpy's errors
+            self._odd(full, f'{type(error).__name__}: {error}')
+        else:
+            asked.add_done_callback(partial(self._on_values, full, getter, names))
 
-    def _on_values(self, full: str, names: list[str], answer: Any) -> None:
-        values = [parameter_value_to_python(value) for value in answer.result().values]
+    def _on_values(self, full: str, getter: Client, names: list[str], answer: Any) -> None:
+        if getter not in self._clients:
+            return
+        try:
+            values = [parameter_value_to_python(value) for value in answer.result().values]
+        except RuntimeError as error:
+            self._odd(full, f'{type(error).__name__}: {error}')
+            return
+        if len(values) != len(names):  # rclcpp gives none where one was declared without a value
+            self._odd(full, f'{len(values)} values for {len(names)} parameters')
+            return
         self._found[full] = dict(zip(names, values, strict=True))
         # The next poll ends the round: not inside a client's own callback.
+        self._waiting.discard(full)
+
+    def _odd(self, full: str, reason: str) -> None:
+        """Count a node as one without an answer, and say why."""
+        self._node.get_logger().warning(f'no parameters from {full}: it answered with {reason}')
         self._waiting.discard(full)
 
     def _end(self) -> None:
@@ -108,7 +134,7 @@ class ParameterSurvey:
             full: {'ros__parameters': _plain(values)}
             for full, values in sorted(self._found.items())
         }
-        for full in sorted(self._waiting):
+        for full in sorted(self._asked - self._found.keys()):
             document[full] = {'no_answer': True}
         self._under_way = False
         self._waiting.clear()
