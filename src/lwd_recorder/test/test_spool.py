@@ -221,8 +221,17 @@ def test_killed_recorder_leaves_no_episode(tmp_path: Path) -> None:
     spool.close()
 
 
-def test_failures_and_takeovers_are_urgent(spool: Spool, make_episode: Maker) -> None:
-    facts = {'plain': {}, 'failure': {'outcome': 'failure'}, 'human': {'takeovers': 2}}
+def test_failures_and_takeovers_of_the_policy_are_urgent(
+    spool: Spool, make_episode: Maker
+) -> None:
+    """A demonstration is a human's from its first tick: nobody took over from anybody."""
+    facts = {
+        'plain': {},
+        'failure': {'outcome': 'failure'},
+        'human': {'takeovers': 2},
+        'demonstration': {'kind': 'demonstration', 'takeovers': 1},
+        'play': {'kind': 'play', 'takeovers': 1, 'outcome': 'failure'},
+    }
     for episode_id, values in facts.items():
         make_episode(spool.open_episode(episode_id), **values)
         spool.close_episode(episode_id)
@@ -230,6 +239,8 @@ def test_failures_and_takeovers_are_urgent(spool: Spool, make_episode: Maker) ->
         'plain': False,
         'failure': True,
         'human': True,
+        'demonstration': False,
+        'play': False,
     }
 
 

@@ -92,7 +92,7 @@ class Entry:
     profile: str
     """Robot profile's name."""
     urgent: bool
-    """Goes before others: a failure, or a human had to take over."""
+    """Goes before others: a roll-out that failed, or in which a human had to take over."""
     claimed_by: str
     """Uploader that works on it; empty when none does."""
 

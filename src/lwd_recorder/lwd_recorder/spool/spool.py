@@ -93,7 +93,7 @@ class Spool:
     def close_episode(self, episode_id: str) -> None:
         """Mark an episode as whole: its manifest is on the disk and the uploader may have it.
 
-        Failures and episodes in which a human took over are urgent: the learner gains most from them.
+        Roll-outs that failed, or in which a human took over, are urgent: the learner gains most from them.
         """
         self._journal.change(episode_id, State.CLOSED, urgent=self._is_urgent(episode_id))
 
@@ -276,7 +276,8 @@ class Spool:
             manifest = EpisodeManifest.load(self.folder(episode_id))
         except ManifestError:  # the uploader will find out and say so
             return False
-        return manifest.outcome == 'failure' or manifest.takeovers > 0
+        worth = manifest.outcome == 'failure' or manifest.takeovers > 0
+        return manifest.kind == 'rollout' and worth
 
     def _damage(self, episode_id: str) -> str | None:
         """Return what is missing from an episode's folder, or None when it is whole."""
