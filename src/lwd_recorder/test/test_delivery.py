@@ -126,6 +126,47 @@ def test_keep_committed_keeps(tmp_path: Path, make_episode: Maker) -> None:
     spool.close()
 
 
+def test_a_local_copy_that_cannot_be_removed_stops_nothing(
+    tmp_path: Path, make_episode: Maker
+) -> None:
+    """A person moved a delivered one to another disk and left a link: it is named once, and the rest goes on."""
+    spool = spool_with(tmp_path, make_episode, 'a', 'b', 'c')
+    spool.begin_upload('a')
+    spool.commit('a')
+    spool.folder('a').rename(tmp_path / 'moved')
+    spool.folder('a').symlink_to(tmp_path / 'moved')
+    store = FolderStore(tmp_path / 'store')
+    said: list[tuple[str, str]] = []
+    uploader = Uploader(
+        spool.root,
+        store,
+        UploaderConfig(poll_s=0.005, concurrency=1),
+        lambda level, text: said.append((level, text)),
+    )
+    thread = threading.Thread(target=uploader.run)
+    thread.start()
+    try:
+        deadline_s = time.monotonic() + 10
+        while spool.find('c').state is not State.DELETED:
+            assert time.monotonic() < deadline_s, said[:3]
+            time.sleep(0.01)
+    finally:
+        uploader.stop()
+        thread.join(10)
+    assert delivered(store) == ['b', 'c']
+    assert spool.find('a').state is State.COMMITTED
+    assert uploader.totals.failures == 0
+    assert [level for level, _ in said] == ['warn', 'info', 'info']
+    assert str(spool.folder('a')) in said[0][1]
+    assert uploader.totals.room.level == 'warn'
+    assert (tmp_path / 'moved' / 'manifest.json').exists()
+    spool.folder('a').unlink()
+    uploader.run_once()
+    assert spool.find('a').state is State.DELETED
+    assert uploader.totals.room.level == 'ok'
+    spool.close()
+
+
 def test_conflict_is_quarantined_and_the_rest_goes_on(tmp_path: Path, make_episode: Maker) -> None:
     store = FolderStore(tmp_path / 'store')
     make_episode(tmp_path / 'other' / 'a', robot_id='g1_01')

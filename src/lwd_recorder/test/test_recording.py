@@ -506,6 +506,28 @@ def test_disk_that_is_nearly_full_is_warned_of(make_rig: Any, messages: Any) -> 
     assert rig.recorder.episode_id == 'ep'
 
 
+def test_a_local_copy_that_cannot_be_removed_refuses_no_episode(
+    make_rig: Any, messages: Any, tmp_path: Path
+) -> None:
+    rig = make_rig(warn_free_bytes=1 << 60)
+    spool = Spool(rig.root)
+    for name in ('stuck', 'old'):
+        folder = spool.open_episode(name)
+        spool.close_episode(name)
+        spool.begin_upload(name)
+        spool.commit(name)
+        if name == 'stuck':
+            folder.rename(tmp_path / 'moved')
+            folder.symlink_to(tmp_path / 'moved')
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('ep', 2.0)
+    rig.poll(2.0)
+    assert rig.recorder.episode_id == 'ep', rig.errors()
+    assert f'cannot be removed: {folder.parent / "stuck"}' in rig.recorder.warning
+    assert [one.episode_id for one in spool.entries(State.DELETED)] == ['old']
+    spool.close()
+
+
 def test_disk_that_forgets_what_it_was_given(
     make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

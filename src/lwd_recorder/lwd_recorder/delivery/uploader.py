@@ -175,7 +175,10 @@ class Uploader:
         """Remove local copies that are not needed any more."""
         config = self._config
         limits = RoomConfig(config.warn_free_bytes, config.min_free_bytes, config.keep_committed)
-        self.totals.room = make_room(spool, limits)
+        room, before = make_room(spool, limits), self.totals.room
+        self.totals.room = room
+        if room.stuck and (before is None or before.stuck != room.stuck):
+            self._log('warn', room.stuck)
 
     def _upload(self, spool: Spool, owner: Owner, entry: Entry) -> None:
         episode_id = entry.episode_id
