@@ -12,10 +12,15 @@ from lwd_recorder.bag import BagWriter, read_bag
 from lwd_recorder.command.bag import main
 from lwd_recorder.delivery import Uploader
 from lwd_recorder.manifest import EpisodeManifest
+from lwd_recorder.recording import recovery
+from lwd_recorder.recording.recovery import recover_bag
 from lwd_recorder.spool import Owner, RecorderLock, Spool, State
 from lwd_recorder.store import FolderStore
 
 Maker = Callable[..., EpisodeManifest]
+
+JOINT_STATE = 'sensor_msgs/msg/JointState'
+EPISODE = 'lwd_msgs/msg/Episode'
 
 
 def test_verify_finds_the_damaged_one(
@@ -192,6 +197,72 @@ def test_repair_takes_back_what_is_quarantined(
     assert 0 < len(list(read_bag(folder))) < 60
     code, said = run('repair', folder)
     assert (code, said['repaired']) == (0, False)
+
+
+def closed_in_error(folder: Path, messages: Any) -> None:
+    """Write a bag that says itself which episode it is, and a manifest that says nothing."""
+    with BagWriter(folder) as bag:
+        for second in range(1, 30):
+            data = messages.joint_state(second * 10**9)
+            bag.write('/g1_01/joint_states', JOINT_STATE, data, second * 10**9)
+        said = messages.episode(folder.name, 10**9, 20 * 10**9, outcome=2)
+        bag.write('/g1_01/episode', EPISODE, said, 20 * 10**9)
+        bag.close()
+    (folder / 'manifest.json').write_bytes(bytes(3000))
+
+
+def test_repair_makes_a_damaged_manifest_anew(
+    spool: Spool, tmp_path: Path, messages: Any, run: Any
+) -> None:
+    """In a spool and by itself, as if there were none; in a store nothing is changed, damaged or not."""
+    closed_in_error(spool.open_episode('a'), messages)
+    spool.close_episode('a')
+    Uploader(spool.root, FolderStore(tmp_path / 'store')).run_once()
+    code, said = run('repair', spool.quarantine_folder('a'))
+    assert (code, said.get('repaired')) == (0, True), said
+    entry = spool.find('a')
+    assert entry is not None
+    assert entry.state is State.CLOSED
+    assert EpisodeManifest.load(spool.folder('a')).outcome == 'failure'
+
+    closed_in_error(tmp_path / 'b', messages)
+    code, said = run('repair', tmp_path / 'b')
+    assert (code, said.get('repaired')) == (0, True), said
+    assert EpisodeManifest.load(tmp_path / 'b').recovered
+
+    stored = tmp_path / 'store' / 'robots' / 'g1_01' / 'episodes' / '2026-11-28' / 'c'
+    closed_in_error(stored, messages)
+    code, said = run('repair', stored)
+    assert (code, 'in a store' in said['error']) == (1, True)
+    assert (stored / 'manifest.json').read_bytes() == bytes(3000)
+
+
+def test_repair_is_not_taken_for_what_a_killed_recorder_left(
+    spool: Spool, messages: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The robot is started while a person repairs: its recorder leaves that episode to the repair."""
+    closed_in_error(spool.open_episode('a'), messages)
+    spool.close_episode('a')
+    spool.quarantine('a', 'a person found it odd')
+    found: list[Any] = []
+    repair_file = recovery.repair_file
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(recovery, 'repair_file', repair_file)
+        other = Spool(spool.root)
+        found.append(other.recover(recover_bag))
+        other.close()
+        return repair_file(*arguments)
+
+    path = spool.quarantine_folder('a') / 'a_0.mcap'
+    path.write_bytes(path.read_bytes()[:-400])
+    monkeypatch.setattr(recovery, 'repair_file', meanwhile)
+    code, said = run('repair', spool.quarantine_folder('a'))
+    assert found == [[]]
+    assert (code, said.get('repaired')) == (0, True), said
+    entry = spool.find('a')
+    assert entry is not None
+    assert (entry.state, entry.claimed_by) == (State.CLOSED, '')
 
 
 def test_repair_leaves_a_working_recorder_alone(spool: Spool, run: Any) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from lwd_recorder.bag.writer import METADATA_NAME
-from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest
+from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError
 from lwd_recorder.spool.spool import JOURNAL_NAME
+
+_KEY = re.compile(r'/robots/[^/]+/episodes/[^/]+/[^/]+$')  # EpisodeManifest.key_prefix
 
 
 class PlaceError(Exception):
@@ -62,11 +65,15 @@ def undelivered(folder: Path) -> Path:
 
     Raises:
         PlaceError: there is no such folder, or it is a store's.
-        ManifestError: its manifest is not valid.
     """
     if not folder.is_dir():
         raise PlaceError(f'{folder}: no such folder; give the folder of one episode')
-    manifest = manifest_in(folder)
-    if manifest is not None and manifest.committed_wall_s > 0:
+    try:
+        manifest = manifest_in(folder)
+    except ManifestError:  # it does not say; its place does
+        stored = _KEY.search(folder.resolve().as_posix()) is not None
+    else:
+        stored = manifest is not None and manifest.committed_wall_s > 0
+    if stored:
         raise PlaceError(f'{folder} is in a store, where nothing is changed; work on a copy')
     return folder

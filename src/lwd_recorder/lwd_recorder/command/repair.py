@@ -14,6 +14,7 @@ from lwd_recorder.command.verify import bytes_in, find_damage
 from lwd_recorder.manifest import EpisodeManifest, ManifestError
 from lwd_recorder.recording.recovery import recover_bag
 from lwd_recorder.spool import (
+    Entry,
     Owner,
     RecorderLock,
     Spool,
@@ -53,48 +54,50 @@ class Repair:
     def _in_spool(self, place: SpoolEpisode) -> int:
         """Repair by way of the journal: the uploader takes it from there."""
         spool = Spool(place.root)
+        owner = Owner(spool.owners)
         try:
-            entry = spool.find(place.episode_id)
-            state = None if entry is None else entry.state
-            if state is State.OPEN:
-                lock = RecorderLock(spool.root)  # a recorder at work may be writing it
-                try:
-                    spool.recover_episode(place.episode_id, recover_bag)
-                finally:
-                    lock.close()
-            elif state is State.QUARANTINED:
-                spool.take_back(place.episode_id)
-                spool.recover_episode(place.episode_id, recover_bag, 'repaired by hand')
-            elif state in (State.CLOSED, State.UPLOADING):
-                damage = find_damage(spool.folder(place.episode_id))
-                if damage is None:
-                    return self._say(spool.folder(place.episode_id), None)
-                self._set_aside(spool, place.episode_id, damage)
-                spool.take_back(place.episode_id)
-                spool.recover_episode(place.episode_id, recover_bag, 'repaired by hand')
-            else:
-                raise SpoolError(f'episode {place.episode_id} is {state or "not in the spool"}')
-            entry = spool.find(place.episode_id)
-            if entry is None or entry.state is not State.CLOSED:
-                reason = 'it is gone' if entry is None else f'{entry.state}: {entry.reason}'
-                raise SpoolError(f'episode {place.episode_id} is {reason}')
-            folder = spool.folder(place.episode_id)
-            return self._say(folder, EpisodeManifest.load(folder))
+            if spool.find(place.episode_id) is None:
+                raise SpoolError(f'episode {place.episode_id} is not in the spool')
+            entry = spool.claim(place.episode_id, owner)
+            if entry is None:
+                raise SpoolError(
+                    f'episode {place.episode_id} is being worked on by an uploader, which sets it aside if it is '
+                    'damaged, or by another repair; wait for it'
+                )
+            try:
+                manifest = self._repair(spool, entry)
+            finally:
+                spool.release(place.episode_id, owner)
+            return self._say(spool.folder(place.episode_id), manifest)
         finally:
+            owner.close()
             spool.close()
 
     @staticmethod
-    def _set_aside(spool: Spool, episode_id: str, damage: str) -> None:
-        owner = Owner(spool.owners)
-        try:
-            if spool.claim(episode_id, owner) is None:
-                raise SpoolError(
-                    f'episode {episode_id} is being uploaded; the uploader sets it aside'
-                )
-            spool.quarantine(episode_id, damage)
-            spool.release(episode_id, owner)
-        finally:
-            owner.close()
+    def _repair(spool: Spool, entry: Entry) -> EpisodeManifest | None:
+        """Repair an episode that is claimed, so that uploader and recorder leave it alone; None = nothing is wrong."""
+        episode_id = entry.episode_id
+        if entry.state is State.OPEN:
+            lock = RecorderLock(spool.root)  # a recorder at work may be writing it
+            try:
+                spool.recover_episode(episode_id, recover_bag)
+            finally:
+                lock.close()
+        elif entry.state in (State.QUARANTINED, State.CLOSED, State.UPLOADING):
+            if entry.state is not State.QUARANTINED:
+                damage = find_damage(spool.folder(episode_id))
+                if damage is None:
+                    return None
+                spool.quarantine(episode_id, damage)
+            spool.take_back(episode_id)
+            spool.recover_episode(episode_id, recover_bag, 'repaired by hand')
+        else:
+            raise SpoolError(f'episode {episode_id} is {entry.state}')
+        after = spool.find(episode_id)
+        if after is None or after.state is not State.CLOSED:
+            reason = 'gone' if after is None else f'{after.state}: {after.reason}'
+            raise SpoolError(f'episode {episode_id} is {reason}')
+        return EpisodeManifest.load(spool.folder(episode_id))
 
     def _say(self, folder: Path, manifest: EpisodeManifest | None) -> int:
         """Say what was lost; None = nothing was wrong."""

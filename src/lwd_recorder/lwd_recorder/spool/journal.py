@@ -94,7 +94,7 @@ class Entry:
     urgent: bool
     """Goes before others: a roll-out that failed, or in which a human had to take over."""
     claimed_by: str
-    """Uploader that works on it; empty when none does."""
+    """Who works on it, an uploader or a repair; empty when nobody does. See `Owner`."""
 
 
 _COLUMNS = ', '.join(field.name for field in fields(Entry))
@@ -172,7 +172,7 @@ class Journal:
             )
 
     def claim(self, episode_id: str, owner: str, is_alive: Callable[[str], bool]) -> Entry | None:
-        """Take an episode for one uploader, unless a living one has it.
+        """Take an episode for one owner, unless another living one has it.
 
         Args:
             episode_id: the episode.

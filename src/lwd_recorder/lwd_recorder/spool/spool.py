@@ -14,13 +14,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from lwd_recorder.bag.errors import BagError
 from lwd_recorder.durable import fsync_folder, sha256_of, write_atomically
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError, is_identifier
 from lwd_recorder.spool.journal import Entry, Journal, SpoolError, State
-from lwd_recorder.spool.owner import Owner
+from lwd_recorder.spool.owner import Owner, is_alive
 from lwd_recorder.spool.relabel import relabel
 from lwd_recorder.store.base import UploadLog
 
@@ -98,8 +99,8 @@ class Spool:
         self._journal.change(episode_id, State.CLOSED, urgent=self._is_urgent(episode_id))
 
     def claim(self, episode_id: str, owner: Owner) -> Entry | None:
-        """Take an episode for one uploader; None when a living one has it."""
-        return self._journal.claim(episode_id, owner.name, owner.is_alive)
+        """Take an episode for one owner; None when another living one has it."""
+        return self._journal.claim(episode_id, owner.name, partial(is_alive, self.owners))
 
     def release(self, episode_id: str, owner: Owner) -> None:
         """Give a claimed episode back."""
@@ -216,7 +217,11 @@ class Spool:
         for entry in self._journal.entries(State.QUARANTINED):
             if self.folder(entry.episode_id).exists():
                 self._move_to_quarantine(entry.episode_id, entry.reason)
-        found = [entry.episode_id for entry in self._journal.entries(State.OPEN)]
+        found = [
+            entry.episode_id
+            for entry in self._journal.entries(State.OPEN)
+            if not (entry.claimed_by and is_alive(self.owners, entry.claimed_by))
+        ]
         for episode_id in found:
             self.recover_episode(episode_id, salvage)
         return [entry for entry in self._journal.entries() if entry.episode_id in found]
@@ -254,6 +259,8 @@ class Spool:
 
     def take_back(self, episode_id: str) -> None:
         """Put a quarantined episode back among the open ones, to be repaired by `recover_episode`.
+
+        Claim it first: a recorder that starts meanwhile repairs the open ones that nobody has.
 
         Raises:
             SpoolError: it is not quarantined.
