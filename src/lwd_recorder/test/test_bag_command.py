@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lwd_recorder.bag import BagWriter, read_bag
+from lwd_recorder.bag import BagWriter, bag_topics, read_bag
+from lwd_recorder.command import ls, verify
 from lwd_recorder.command.bag import main
+from lwd_recorder.command.places import bag_folders
 from lwd_recorder.delivery import Uploader
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_recorder.recording import recovery
@@ -109,6 +111,38 @@ def test_ls_of_a_spool_names_states(spool: Spool, make_episode: Maker, run: Any)
         ('a', 'closed', None), ('b', 'open', None)
     ]  # fmt: skip
     assert run('ls', spool.root / 'nothing')[0] == 1
+
+
+def test_what_goes_meanwhile_is_passed_over(
+    spool: Spool, tmp_path: Path, make_episode: Maker, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The uploader delivers and removes an episode after it was found, or while it is looked at."""
+    for name in 'abc':
+        closed(spool, make_episode, name)
+    uploader = Uploader(spool.root, FolderStore(tmp_path / 'store'))
+
+    def found(path: Path) -> Iterator[Path]:
+        for folder in bag_folders(path):
+            if folder.name == 'b':
+                uploader.run_once(['b'])
+            yield folder
+
+    def topics(folder: Path) -> Any:
+        if folder.name == 'c':
+            uploader.run_once(['c'])
+        return bag_topics(folder)
+
+    monkeypatch.setattr(ls, 'bag_topics', topics)
+    monkeypatch.setattr(ls, 'bag_folders', found)
+    code, rows = run('ls', spool.root)
+    assert (code, [one['episode_id'] for one in rows]) == (0, ['a'])
+
+    closed(spool, make_episode, 'd')
+    monkeypatch.setattr(
+        verify, 'bag_folders', lambda path: [*bag_folders(path), spool.folder('b')]
+    )
+    code, rows = run('verify', spool.root)
+    assert (code, [Path(one['path']).name for one in rows]) == (0, ['a', 'd'])
 
 
 def test_label_is_durable_and_is_what_arrives(

@@ -11,7 +11,7 @@ import tyro
 
 from lwd_recorder.bag import BagError, bag_topics
 from lwd_recorder.command.answer import refuse
-from lwd_recorder.command.places import bag_folders, in_spool, manifest_in
+from lwd_recorder.command.places import bag_folders, in_spool, manifest_in, size_of
 from lwd_recorder.manifest import ManifestError
 from lwd_recorder.spool import Spool, SpoolError
 
@@ -30,7 +30,8 @@ class Ls:
         if not self.path.is_dir():
             return refuse(self.path, f'{self.path}: no such folder', as_json=self.json)
         states: dict[Path, dict[str, str]] = {}
-        rows = [_row(folder, states) for folder in bag_folders(self.path)]
+        found = (_row(folder, states) for folder in bag_folders(self.path))
+        rows = [row for row in found if row is not None]
         if self.json:
             print(json.dumps(rows, indent=2))
             return 0
@@ -43,14 +44,19 @@ class Ls:
         return 0
 
 
-def _row(folder: Path, states: dict[Path, dict[str, str]]) -> dict[str, Any]:
+def _row(folder: Path, states: dict[Path, dict[str, str]]) -> dict[str, Any] | None:
+    """Return a folder's row; None where it is gone: delivered and removed, or set aside, since it was found."""
+    try:
+        files = list(folder.iterdir())
+    except FileNotFoundError:
+        return None
     row: dict[str, Any] = {
         'path': str(folder),
         'episode_id': folder.name,
         'outcome': '-',
         'state': _state(folder, states),
         'messages': 0,
-        'size_bytes': sum(file.stat().st_size for file in folder.iterdir() if file.is_file()),
+        'size_bytes': size_of(files),
         'damage': None,
     }
     if row['state'] == 'open':  # being recorded right now, or waiting for the next recorder
@@ -61,6 +67,8 @@ def _row(folder: Path, states: dict[Path, dict[str, str]]) -> dict[str, Any]:
         if manifest is not None:
             row['episode_id'], row['outcome'] = manifest.episode_id, manifest.outcome
     except (BagError, ManifestError) as error:
+        if not folder.is_dir():
+            return None
         row['outcome'], row['damage'] = 'DAMAGED', str(error)
     return row
 

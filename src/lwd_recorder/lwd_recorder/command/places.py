@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,14 +43,25 @@ def in_spool(folder: Path) -> SpoolEpisode | None:
 
 
 def bag_folders(path: Path) -> Iterator[Path]:
-    """Yield every folder at or below a path that holds a bag or a manifest, sorted; originals of repairs are none."""
+    """Yield every folder at or below a path that holds a bag or a manifest, sorted; originals of repairs are none.
+
+    One may be gone by the time it is looked at: an uploader removes what it has delivered.
+    """
     found = {
-        file.parent
-        for pattern in (METADATA_NAME, MANIFEST_NAME, '*.mcap')
-        for file in path.rglob(pattern)
-        if '_originals' not in file.parts
+        Path(folder)
+        for folder, _, names in os.walk(path)  # passes over what goes while it walks
+        if any(name in (METADATA_NAME, MANIFEST_NAME) or name.endswith('.mcap') for name in names)
     }
-    yield from sorted(found)
+    yield from sorted(folder for folder in found if '_originals' not in folder.parts)
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Return the bytes of those that are files and still there."""
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def manifest_in(folder: Path) -> EpisodeManifest | None:

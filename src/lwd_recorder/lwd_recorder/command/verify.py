@@ -11,7 +11,7 @@ from pathlib import Path
 import tyro
 
 from lwd_recorder.bag import BagError, read_bag
-from lwd_recorder.command.places import bag_folders, manifest_in
+from lwd_recorder.command.places import bag_folders, manifest_in, size_of
 from lwd_recorder.command.progress import progress
 from lwd_recorder.durable import sha256_of
 from lwd_recorder.manifest import ManifestError
@@ -33,6 +33,8 @@ class Verify:
         with progress('verify', sum(map(bytes_in, folders)), quiet=self.json) as advance:
             for folder in folders:
                 damage = find_damage(folder, advance)
+                if damage is not None and not folder.is_dir():
+                    continue  # delivered and removed, or set aside, since it was found
                 results.append({'path': str(folder), 'ok': damage is None, 'damage': damage})
         if self.json:
             print(json.dumps(results, indent=2))
@@ -48,7 +50,7 @@ class Verify:
 
 def bytes_in(folder: Path) -> int:
     """Return the bytes of a folder's bag files."""
-    return sum(file.stat().st_size for file in folder.glob('*.mcap'))
+    return size_of(folder.glob('*.mcap'))
 
 
 def find_damage(folder: Path, advance: Callable[[int], object] = lambda count: None) -> str | None:
