@@ -63,5 +63,8 @@ def test_wall_clock_is_stepped(
     )
     assert set(found) == set(EPISODES)
     assert found['before'].outcome == found['after'].outcome == 'success'
-    if not wall_clock:
+    if wall_clock:
+        moved = 'leapt' if step_s > 0 else 'jumped'
+        assert found['during'].notes[0].startswith(f'the robot clock {moved} from ')
+    else:
         assert found['during'].outcome == 'success'

@@ -292,6 +292,59 @@ def test_clock_that_jumps_back_ends_the_episode(make_rig: Any, messages: Any) ->
     assert max(rig.stamps('b')) < 3.0
 
 
+def test_clock_that_leaps_past_the_limit_ends_the_episode_before_the_leap(
+    make_rig: Any, messages: Any
+) -> None:
+    """Booted without a network, and NTP comes: nobody forgot to announce an end, and recording goes on."""
+    rig = make_rig()
+    rig.run(messages, 100.0, 101.0)
+    rig.begin('a', 101.0)
+    rig.run(messages, 101.0, 103.0)
+    rig.poll(103.0, wall_s=0.04)
+    rig.run(messages, 7000.0, 7001.0)
+    rig.end('a', 7001.0)
+    rig.begin('b', 7002.0)
+    rig.run(messages, 7002.0, 7003.0)
+    rig.end('b', 7003.0)
+    rig.poll(7004.0, wall_s=2.0)
+    assert rig.closed(2, 7004.0) == ['a', 'b']
+    manifest = rig.manifest('a')
+    assert (manifest.outcome, manifest.ended_by, manifest.ended_s) == (
+        'aborted',
+        'recorder',
+        103.0,
+    )
+    assert manifest.notes[0] == 'the robot clock leapt from 103.000 to 7000.000 s'
+    assert max(rig.stamps('a')) < 103.0
+    assert rig.manifest('b').outcome == 'success'
+
+
+def test_clock_that_leaps_a_little_is_noted(make_rig: Any, messages: Any) -> None:
+    rig = make_rig()
+    rig.run(messages, 100.0, 101.0)
+    rig.begin('a', 101.0)
+    rig.poll(102.0, wall_s=1.0)
+    rig.poll(162.0, wall_s=0.04)
+    rig.end('a', 163.0)
+    rig.poll(164.0, wall_s=2.0)
+    rig.closed(1, 164.0)
+    assert rig.manifest('a').outcome == 'success'
+    assert 'the robot clock leapt from 102.000 to 162.000 s' in rig.manifest('a').notes
+
+
+def test_fast_simulator_does_not_leap(make_rig: Any, messages: Any) -> None:
+    """At twenty times the wall, and with a recorder that is slow to look."""
+    rig = make_rig(max_episode_s=100.0)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    for turn in range(1, 7):
+        rig.poll(2.0 + 20.0 * turn, wall_s=1.0)
+    rig.poll(130.0, wall_s=2.0)
+    rig.closed(1, 130.0)
+    assert 'max_episode_s' in rig.manifest('a').notes[0]
+    assert 'leapt' not in ' '.join(rig.manifest('a').notes)
+
+
 def test_shutdown_closes_as_aborted(make_rig: Any, messages: Any) -> None:
     rig = make_rig()
     rig.run(messages, 1.0, 2.0)

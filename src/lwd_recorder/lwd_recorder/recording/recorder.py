@@ -233,11 +233,9 @@ class Recorder:
         ):  # the writer gave it up, and closes what there is
             self.trouble = session.failure
             self._session = session = None
-        if session is not None:
-            limit_ns = session.start.started_ns + round(self._config.max_episode_s * _NS)
-            if now_ns > limit_ns:
-                note = f'no end was announced in {self._config.max_episode_s} s (max_episode_s)'
-                self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', note))
+        if session is not None and now_ns > self._limit_ns(session):
+            note = f'no end was announced in {self._config.max_episode_s} s (max_episode_s)'
+            self._end(EpisodeEnd(now_ns, 'aborted', 'recorder', note))
         wall_s = self._monotonic_s()
         if self._session is not None:
             self._notices += self._watch.changes(self._session, now_ns, wall_s)
@@ -299,7 +297,7 @@ class Recorder:
             self.dropped += 1
 
     def _follow_clock(self, now_ns: int) -> None:
-        tick = self._clock.follow(now_ns)
+        tick = self._clock.follow(now_ns, self._monotonic_s())
         if tick is Tick.STARTS and self._early_start is not None:
             self.on_start(self._early_start, now_ns)
         elif tick is Tick.JUMPED_BACK:  # another life of the simulator
@@ -310,3 +308,14 @@ class Recorder:
             self._finish_all()
             self._preroll.clear()
             self._clock.begin_anew(now_ns)
+        elif tick is Tick.LEAPT and self._session is not None:
+            last_ns = self._clock.before_ns
+            note = f'the robot clock leapt from {last_ns / _NS:.3f} to {now_ns / _NS:.3f} s'
+            if now_ns > self._limit_ns(self._session):
+                self._end(EpisodeEnd(last_ns, 'aborted', 'recorder', note))
+            else:
+                self._session.notes.append(note)
+
+    def _limit_ns(self, session: Session) -> int:
+        """Return when an episode without an end is closed, robot clock, ns."""
+        return session.start.started_ns + round(self._config.max_episode_s * _NS)
