@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -402,6 +403,7 @@ def test_disk_error_in_an_episode_costs_that_episode(
     rig.poll(6.0, wall_s=2.0)
     assert rig.closed(1, 6.0) == ['b']
     assert 'No space left' in rig.errors()
+    rig.recorder.shutdown()
     spool = Spool(rig.root)
     entry = spool.find('a')
     assert entry is not None
@@ -409,6 +411,42 @@ def test_disk_error_in_an_episode_costs_that_episode(
     assert 'No space left' in entry.reason
     assert (spool.quarantine_folder('a') / 'a_0.mcap').exists()
     spool.close()
+
+
+def test_a_long_repair_holds_up_no_other_episode(
+    make_rig: Any, messages: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What failed is being repaired, which may take long; the next one is synced and closed meanwhile."""
+    rig = make_rig()
+    write, recover = BagWriter.write, Spool.recover_episode
+    begun, go_on = threading.Event(), threading.Event()
+
+    def full(self: BagWriter, *arguments: Any) -> None:
+        if self.directory.name == 'a':
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        write(self, *arguments)
+
+    def slow(self: Spool, *arguments: Any) -> None:
+        begun.set()
+        go_on.wait(60)
+        recover(self, *arguments)
+
+    monkeypatch.setattr(BagWriter, 'write', full)
+    monkeypatch.setattr(Spool, 'recover_episode', slow)
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('a', 2.0)
+    try:
+        assert begun.wait(20)
+        rig.poll(3.0)
+        rig.begin('b', 4.0)
+        rig.run(messages, 4.0, 5.0)
+        rig.end('b', 5.0)
+        rig.poll(6.0, wall_s=2.0)
+        assert rig.closed(1, 6.0) == ['b']
+    finally:
+        go_on.set()
+    rig.notices += rig.recorder.shutdown()
+    assert any('episode a is now quarantined' in one.text for one in rig.notices)
 
 
 def test_full_queue_drops_and_counts(

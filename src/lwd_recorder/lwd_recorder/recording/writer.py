@@ -52,8 +52,9 @@ class _Write(NamedTuple):
 class EpisodeWriter:
     """Owns the open bags. `begin`, `put`, `finish` and `stop` are called by one receiving thread.
 
-    Two threads: the writer takes messages to the kernel, the finisher waits for the disk (fsync, split files, closing
-    an episode), so that neither a callback nor the next episode's messages ever wait for it.
+    Three threads: the writer takes messages to the kernel, the finisher waits for the disk (fsync, split files, closing
+    an episode), so that neither a callback nor the next episode's messages ever wait for it. The repairer reads what
+    could not be written to its end, which may take long, and keeps the finisher from nothing.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class EpisodeWriter:
         Args:
             spool_root: the spool's folder.
             config: limits and intervals.
-            notify: called from both threads with what happened.
+            notify: called from each of the threads with what happened.
             salvage: makes an episode out of what a disk error left of one.
         """
         self._spool_root = spool_root
@@ -86,11 +87,19 @@ class EpisodeWriter:
         self._thread = threading.Thread(target=self._run, name='bag-writer', daemon=True)
         self._finisher = ThreadPoolExecutor(1, 'bag-finisher', self._open_spool)
         self._finisher_spool: Spool
-        self._failed: dict[str, str] = {}  # the finisher's: reasons by episode
+        self._repairer = ThreadPoolExecutor(1, 'bag-repairer', self._open_repairer_spool)
+        self._repairer_spool: Spool
+        self._repairing: Future[None] | None = None
+        self._failed: dict[
+            str, str
+        ] = {}  # reasons by episode: the finisher adds, the repairer removes
         self._repair_at_s = 0.0
 
     def start(self) -> None:
         """Start the threads."""
+        self._repairer.submit(
+            self._repair_failed
+        )  # nothing yet; but it opens its spool while all is well
         self._thread.start()
 
     @property
@@ -131,7 +140,7 @@ class EpisodeWriter:
         if self._thread.is_alive():
             return False
         if self._last is None:
-            self._last = self._finisher.submit(self._close_spool)
+            self._last = self._finisher.submit(self._close_spools)
             self._finisher.shutdown(wait=False)
         done, _ = wait([self._last], max(0.0, give_up_s - time.monotonic()))
         return bool(done)
@@ -198,14 +207,20 @@ class EpisodeWriter:
     def _open_spool(self) -> None:
         self._finisher_spool = Spool(self._spool_root)
 
-    def _close_spool(self) -> None:
+    def _open_repairer_spool(self) -> None:
+        self._repairer_spool = Spool(self._spool_root)
+
+    def _close_spools(self) -> None:
+        """Let go of the journal, in each thread of its own; the repair under way is waited for."""
         self._finisher_spool.close()
+        self._repairer.submit(lambda: self._repairer_spool.close())
+        self._repairer.shutdown()
 
     def _sync(self, sessions: Sequence[Session]) -> None:
         for session in sessions:
             self._guarded(session, session.sync)
         if self._failed and time.monotonic() >= self._repair_at_s:
-            self._repair_failed()
+            self._begin_repair()
 
     def _close(self, session: Session) -> None:
         self._guarded(session, partial(self._close_whole, session))
@@ -228,12 +243,19 @@ class EpisodeWriter:
         self._notify(Notice('error', text))
         if session.entered:
             self._failed[session.episode_id] = session.failure
-            self._repair_failed()
+            self._begin_repair()
+
+    def _begin_repair(self) -> None:
+        """Let the repairer see to what failed; again in a while, or right after the repair that is under way."""
+        if self._repairing is None or self._repairing.done():
+            self._repair_at_s = time.monotonic() + _REPAIR_S
+            self._repairing = self._repairer.submit(self._repair_failed)
+        else:
+            self._repair_at_s = 0.0
 
     def _repair_failed(self) -> None:
         """Repair what failed; on a disk that still refuses, again later."""
-        self._repair_at_s = time.monotonic() + _REPAIR_S
-        spool = self._finisher_spool
+        spool = self._repairer_spool
         for episode_id, reason in list(self._failed.items()):
             try:
                 spool.recover_episode(episode_id, self._salvage, reason)
