@@ -76,7 +76,7 @@ def _noise(config: PolicyConfig, size: int) -> TensorBatch:
         next_state=torch.randn(size, config.state_dim),
         reward=torch.rand(size),
         discount=torch.full((size,), 0.9),
-        human=torch.zeros(size, dtype=torch.bool),
+        correction=torch.zeros(size, dtype=torch.bool),
     )
 
 
