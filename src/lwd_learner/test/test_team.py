@@ -151,6 +151,24 @@ def test_a_process_that_is_gone_is_named(two):
         leader.ranks.blame(lost.value)
 
 
+def test_members_are_ended_when_the_leader_fails_inside_an_update(two, monkeypatch):
+    """A second Ctrl-C, or too little memory: they wait for its gradients, and for no order."""
+    _, leader, written = two
+    leader.update(batch_of(16, 0), batch_of(8, 1), 0.9)
+    team = leader.ranks
+
+    def interrupted(batch):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(leader, '_actor_update', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        leader.update(batch_of(16, 2), batch_of(8, 3), 0.9)
+    team.close()
+    assert [member.returncode for member in team._members] == [-9]
+    assert not written.exists()
+    team.close = lambda: None
+
+
 def test_a_stopped_run_of_two_processes_goes_on_as_if_it_had_not_been(tmp_path, monkeypatch):
     make_replay(tmp_path / 'whole/train/replay')
     (tmp_path / 'whole/store').mkdir()

@@ -139,12 +139,14 @@ class Learner:
         if self.ranks.rank:
             self.generator.manual_seed(self._seed_of_member())
         try:
-            return self.ranks.mean(self._update(batch.to(self.device), clone_batch))
+            info = self.ranks.mean(self._update(batch.to(self.device), clone_batch))
         except NotFinite as error:
             self._before.restore()
             self.skipped += 1
             log.warning('update %d left out whole: %s is not finite', self.step, error)
-            return {f'skipped/{error}': 1.0}
+            info = {f'skipped/{error}': 1.0}
+        self.ranks.end_update()
+        return info
 
     def _update(self, batch: TensorBatch, clone_batch: TensorBatch | None) -> Info:
         info: Info = {}

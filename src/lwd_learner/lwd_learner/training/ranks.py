@@ -54,6 +54,9 @@ class Alone:
         """Hand out the parts of an update; answer one's own."""
         return batch, clone
 
+    def end_update(self) -> None:
+        """Nothing more is exchanged for the update that `divide` began."""
+
     def agree(self, fine: Tensor) -> bool:
         """Whether a boolean scalar is True on all ranks."""
         return bool(fine)
@@ -76,6 +79,8 @@ class Ranks(Alone):
     def __init__(self, rank: int, count: int) -> None:
         """The group is initialised; `rank` 0 leads."""
         self.rank, self.count = rank, count
+        self.updating = False
+        """Whether the others are in an update, where they wait for this one's tensors and hear no order."""
 
     # -- the leader ---------------------------------------------------------------------------------------------------
 
@@ -107,9 +112,14 @@ class Ranks(Alone):
                     'choose --rl.batch-size and --rl.clone-batch-size as multiples of --num-workers'
                 )
         rows = [0 if each is None else len(each.reward) // self.count for each in (batch, clone)]
+        self.updating = True
         self._order(UPDATE, tau_base, progress, *rows, *_widths(batch))
         mine = self._send(batch)
         return mine, None if clone is None else self._send(clone)
+
+    def end_update(self) -> None:
+        """Nothing more is exchanged for the update that `divide` began."""
+        self.updating = False
 
     def _order(self, *numbers: float) -> None:
         header = torch.zeros(HEADER, dtype=torch.float64)

@@ -74,11 +74,13 @@ class Team(Ranks):
             time.sleep(0.1)
 
     def close(self) -> None:
-        """Let the members leave, or end them."""
-        ready = all(member.poll() is None for member in self._members)
+        """Let the members leave; end them where one is gone, or the leader left an update that they are still in."""
+        ready = not self.updating and all(member.poll() is None for member in self._members)
         if ready:
             self.end()
         for member in self._members:
+            if self.updating:
+                member.kill()
             try:
                 member.wait(30.0 if ready else 0.1)
             except subprocess.TimeoutExpired:
