@@ -25,7 +25,7 @@ from lwd_policy_node.profile import load_profile
 from bench.methods.config import CompareConfig
 from bench.methods.entries import ENTRIES, Entry
 
-MADE_FOR_A_METHOD = ('edit.', 'advantage_words', 'critic')
+MADE_FOR_A_METHOD = ('edit.', 'action_edit.', 'advantage_words', 'critic')
 """What a method's policy has that SFT's has not."""
 LAST_SHARE = 0.2
 """Share of a stage's updates whose losses are averaged for the results."""
@@ -133,7 +133,8 @@ class Method:
 
     def save(self, round_: int) -> None:
         """Write the checkpoint after a round."""
-        progress = Progress(stage='online', step=self.learner.step)
+        stage = 'online' if round_ else 'offline'
+        progress = Progress(stage=stage, step=self.learner.step)
         save_checkpoint(self.folder, progress, self.policy, self.learner, f'round_{round_}')
 
     def offline(self, replay: Replay, features: FeatureCache) -> Info:

@@ -13,7 +13,7 @@ from lwd_learner.training.sft_stage import fit_statistics
 from lwd_policy_node.policy import Policy, preset
 
 from bench.methods.config import CompareConfig
-from bench.methods.entries import ENTRIES
+from bench.methods.entries import ENTRIES, Entry
 from bench.methods.learning import Method, OfflineFeatures
 
 sys.path.insert(0, str(Path(__file__).parents[3] / 'src/lwd_learner/test'))
@@ -63,6 +63,16 @@ def test_every_method_starts_at_the_sft_policy(buffer, tmp_path):
     for name in ('lwd', 'recap', 'hg_dagger'):
         mine = method(name, buffer, tmp_path / name).policy.state_dict()
         assert all(torch.equal(tensor, mine[key]) for key, tensor in sft.items())
+
+
+def test_an_entry_may_edit_behind_the_flow(buffer, tmp_path):
+    entry = Entry('lwd, action edit', 'lwd', {'qam.action_edit': 0.2})
+    config = CompareConfig(folder=tmp_path, profile=PROFILE.name)
+    of_entry = Method(config, entry, buffer[0], 0, tmp_path)
+    assert of_entry.policy.action_edit is not None
+    of_entry.save(0)
+    policy = Policy.load(of_entry.checkpoint(0) / 'policy.safetensors')
+    assert policy.metadata['lwd.stage'] == 'offline'
 
 
 def test_features_of_the_buffer_are_taken_over_and_new_ones_encoded(buffer):

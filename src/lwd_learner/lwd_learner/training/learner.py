@@ -98,7 +98,7 @@ class Learner:
         self.divl_config = self._divl(config.offline.tau_base)
         """DIVL's settings with the level of the stage under way."""
         self.q_error: Tensor | None = None
-        """Squared error of Q at each transition of the last batch, (B,); None before the first."""
+        """Squared error of Q at each transition of the last batch, (B,); None if the update did not come to it."""
         self.temperature: float | None = None
         self.log_alpha = math.log(qam_edit.START_ALPHA)
         self.generator = torch.Generator(self.device).manual_seed(config.seed + 3)
@@ -132,6 +132,7 @@ class Learner:
             What to log; with ``skipped/<network>`` alone when the update was undone.
         """
         self.step += 1
+        self.q_error = None
         self.divl_config = self._divl(tau_base)
         self._set_rates(progress)
         self._before.take()
