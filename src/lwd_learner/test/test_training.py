@@ -28,6 +28,7 @@ from lwd_learner.training.checkpoint import (
     Progress,
     latest_checkpoint,
     load_learner,
+    load_progress,
     save_checkpoint,
 )
 from lwd_learner.training.config import (
@@ -255,6 +256,17 @@ def test_a_batch_that_is_not_finite_is_skipped_before_anything_was_learned(parts
     assert not any(optimiser.state for optimiser in learner.optimisers.values())
 
 
+def test_an_update_without_an_error_of_q_does_not_keep_that_of_another_batch(parts):
+    """Else an adaptive mix would take it for the losses of other transitions."""
+    make, data = parts
+    learner = make()
+    learner.update(data.batch(), None, 0.9)
+    assert learner.q_error.shape == (16,)
+    learner.steps['critic'] = lambda _: False
+    assert learner.update(data.batch(), None, 0.9) == {'skipped/critic': 1.0}
+    assert learner.q_error is None
+
+
 def test_bfloat16_products_give_nearly_the_same_losses(parts):
     make, data = parts
     batch, clone = data.batch(), data.clone_batch()
@@ -387,7 +399,8 @@ def test_a_run_goes_through_all_stages_and_publishes(tmp_path):
         stages: list[str] = []  # noqa: RUF012
 
         def publish(self, policy_path, *, stage, step, replay_version=''):
-            assert Policy.load(policy_path).metadata['lwd.step'] == str(step)
+            metadata = Policy.load(policy_path).metadata
+            assert (metadata['lwd.stage'], metadata['lwd.step']) == (stage, str(step))
             self.stages.append(stage)
             return len(self.stages)
 
@@ -408,7 +421,103 @@ def test_a_run_goes_through_all_stages_and_publishes(tmp_path):
     ]
     assert {row['stage'] for row in rows} >= {'sft', 'offline'}
     for stage in ('sft', 'offline', 'online', 'done'):
-        assert (tmp_path / 'train' / 'checkpoints' / stage / 'policy.safetensors').exists()
+        policy = Policy.load(tmp_path / 'train' / 'checkpoints' / stage / 'policy.safetensors')
+        assert policy.metadata['lwd.stage'] == ('online' if stage == 'done' else stage)
+
+
+def test_a_policy_that_was_overtaken_is_not_published_by_a_resume(tmp_path):
+    """The end of offline was not taken, a later version was, and SIGKILL came before another checkpoint."""
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+
+    class Killed(BaseException):
+        pass
+
+    class Fleet:
+        def __init__(self, killed_at: int) -> None:
+            self.stages: list[str] = []
+            self._killed_at = killed_at
+
+        def publish(self, policy_path, *, stage, step, replay_version=''):
+            if stage == 'offline':
+                raise OSError('the bucket is away')
+            self.stages.append(stage)
+            if len(self.stages) == self._killed_at:
+                raise Killed
+            return len(self.stages)
+
+    config = small_config(tmp_path, online_minutes=5.0)
+    training = TrainingRun(config, Fleet(2))
+    with pytest.raises(Killed):
+        training.execute()
+    training.close()
+    assert latest_checkpoint(config.run_dir).name.startswith('step_')
+    fleet = Fleet(1)
+    again = TrainingRun(dataclasses.replace(config, resume=True), fleet)
+    assert again.progress.owed == ''
+    with pytest.raises(Killed):
+        again.execute()
+    again.close()
+    assert fleet.stages == ['online']
+
+
+def test_a_policy_that_no_place_took_is_still_owed(tmp_path):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+
+    class Away:
+        def publish(self, policy_path, *, stage, step, replay_version=''):
+            if stage == 'online':
+                training.stopping.set()
+            raise OSError('the bucket is away')
+
+    training = TrainingRun(small_config(tmp_path, online_minutes=5.0), Away())
+    with pytest.raises(Stopped):
+        training.execute()
+    training.close()
+    assert load_progress(latest_checkpoint(tmp_path / 'train'))[0].owed == 'offline'
+
+
+def test_a_store_that_hangs_does_not_take_the_time_of_training(tmp_path, monkeypatch):
+    """Each look at it takes three minutes, of a clock of the test's own."""
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    config = small_config(tmp_path, online_minutes=5.0, publish=False, checkpoint_seconds=1e9)
+    training = TrainingRun(config, None)
+    now_s, done = [0.0], []
+
+    class Clock:
+        @staticmethod
+        def monotonic():
+            return now_s[0]
+
+        @staticmethod
+        def sleep(seconds):
+            now_s[0] += seconds
+
+    def look():
+        if training.progress.stage == 'online':
+            done.append('look')
+            now_s[0] += 180.0
+            training._ingest.trouble = 'no answer'
+        if done.count('look') == 3:
+            training.stopping.set()
+        return []
+
+    def update(self, stage, data, clones, tau_base, clock):
+        done.append(stage)
+        now_s[0] += 10.0
+        clock.done += 1
+
+    monkeypatch.setattr(run_module, 'time', Clock)
+    monkeypatch.setattr(training._ingest, 'poll', look)
+    monkeypatch.setattr(TrainingRun, '_update', update)
+    with pytest.raises(Stopped):
+        training.execute()
+    training.close()
+    first, second, third = (i for i, what in enumerate(done) if what == 'look')
+    for between in (done[first:second], done[second:third]):
+        assert between.count('online') * 10.0 >= 2 * 180.0
 
 
 def test_stages_that_their_time_cuts_short_are_reported(tmp_path, caplog):

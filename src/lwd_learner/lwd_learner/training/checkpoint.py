@@ -47,6 +47,8 @@ class Progress:
 
     stage: str = 'sft'
     """sft, offline, online, final or done: the stage to run next, or to go on with."""
+    ended: str = ''
+    """The last stage that ended; empty before the first."""
     step: int = 0
     """Updates of RL so far."""
     logged: int = 0
@@ -90,9 +92,9 @@ def save_checkpoint(
     partial.mkdir(parents=True)
     if learner is not None:
         learner.lend_critic()
+    made_in = progress.stage if stage is not None else progress.ended or progress.stage
     policy.save(
-        partial / 'policy.safetensors',
-        {'lwd.stage': progress.stage, 'lwd.step': str(progress.step)},
+        partial / 'policy.safetensors', {'lwd.stage': made_in, 'lwd.step': str(progress.step)}
     )
     if learner is not None:
         tensors, header = _learner_state(learner)

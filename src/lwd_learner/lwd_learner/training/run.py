@@ -48,6 +48,10 @@ from lwd_learner.training.team import Team
 from lwd_learner.training.terminal import Terminal
 
 WAIT_S = 0.2
+TROUBLE_TIMES, TROUBLE_MOST_S = 4.0, 900.0
+"""While the store is in trouble, the online stage goes on for so many times what a look at it took before the next one,
+at most so long: a server that hangs takes minutes of every look, and no training happens meanwhile.
+"""
 
 log = logging.getLogger('train')
 
@@ -257,16 +261,17 @@ class TrainingRun:
 
         self._narrator.say('waiting for the first episodes', stage='online')
         if self.progress.version == 0:
-            self._publish('online', self._checkpoint(self._step_name(), state()))
+            self._publish_under_way(state)
         polled = published = time.monotonic()
-        published_step = self.learner.step
+        pause_s, published_step = limits.poll_seconds, self.learner.step
         while not (clock.over or self.stopping.is_set()):
             now = time.monotonic()
-            if now - polled >= limits.poll_seconds:
-                polled = now
+            if now - polled >= pause_s:
                 self.poll()
                 if data.behind():
                     data.refresh()
+                polled = time.monotonic()
+                pause_s = self._pause_s(polled - now)
             online = len(self.replay.episodes('online'))
             if online < limits.wait_for_episodes or self._ahead(clock.done):
                 self._narrator.say(f'{online} online episodes; waiting for more', stage='online')
@@ -276,7 +281,7 @@ class TrainingRun:
             due = self.learner.step - published_step >= limits.publish_steps
             if due and now - published >= limits.publish_seconds:
                 published, published_step = now, self.learner.step
-                self._publish('online', self._checkpoint(self._step_name(), state()))
+                self._publish_under_way(state)
             else:
                 self._checkpoint_if_due(state)
         self._check_stop(state)
@@ -306,8 +311,15 @@ class TrainingRun:
             critic = self._diagnostics.critic(self.learner, stage, self.status.logged)
             self.progress.critic[stage] = critic
             self.status.set(critic=dict(self.progress.critic))
-        self.progress.stage, self.progress.owed = then, stage
+        self.progress.stage, self.progress.ended, self.progress.owed = then, stage, stage
         self._publish(stage, self._checkpoint(stage))
+
+    def _pause_s(self, look_s: float) -> float:
+        """How long the online stage goes on after a look at the store that took `look_s`."""
+        every_s = self.config.online.poll_seconds
+        if not self._ingest.trouble:
+            return every_s
+        return max(every_s, min(TROUBLE_TIMES * look_s, TROUBLE_MOST_S))
 
     def _ahead(self, updates: int) -> bool:
         """Whether the online stage has had all the updates that its data allows."""
@@ -402,9 +414,10 @@ class TrainingRun:
         if time.monotonic() - self._saved >= self.config.checkpoint_seconds:
             self._checkpoint(self._step_name(), state())
 
-    def _publish(self, stage: str, checkpoint: Path) -> None:
+    def _publish(self, stage: str, checkpoint: Path) -> bool:
+        """Announce a checkpoint's policy; answers whether it was."""
         if self._announcer is None:
-            return
+            return False
         replay_version = ' '.join(f'{k}@{v}' for k, v in self.replay.snapshot().items())
         path = checkpoint / 'policy.safetensors'
         try:
@@ -413,9 +426,16 @@ class TrainingRun:
             )
         except OSError as error:  # a store that is away: robots go on with what they have
             log.error('%s was not published: %s', path, error)
-            return
+            return False
         self.progress.owed = ''
         self.status.set(version=self.progress.version)
+        return True
+
+    def _publish_under_way(self, state: Callable[[], StageState]) -> None:
+        """The policy in the middle of the online stage: it overtakes what is owed, which no resume may publish then."""
+        owed, self.progress.owed = self.progress.owed, ''
+        if not self._publish('online', self._checkpoint(self._step_name(), state())):
+            self.progress.owed = owed
 
     def _publish_owed(self) -> None:
         """The end of a stage that was not published: the run was killed before, or no place took it."""
