@@ -20,9 +20,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.algorithms import qam
 from lwd_learner.algorithms.qam_config import QamConfig
 from lwd_learner.evaluation import Evaluator
-from lwd_learner.replay import Replay
+from lwd_learner.replay import Replay, Sampler, SamplerConfig, successful
 from lwd_learner.training import run as run_module
-from lwd_learner.training import stage_evaluation
+from lwd_learner.training import sft_stage, stage_evaluation
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
@@ -42,7 +42,7 @@ from lwd_learner.training.learner import Learner
 from lwd_learner.training.new_policy import new_policy
 from lwd_learner.training.optimisation import Step
 from lwd_learner.training.run import Stopped, TrainingRun
-from lwd_learner.training.sft_stage import LabelScale, shift_images
+from lwd_learner.training.sft_stage import LabelScale, fit_statistics, shift_images
 from replay_of_noise import PROFILE, make_replay
 from small_learner import SMALL, small_config, small_world
 
@@ -352,6 +352,29 @@ def test_features_do_not_depend_on_when_a_row_was_encoded_or_what_was_pruned(tmp
     replay.prune([replay.episodes('offline')[0].episode_id])
     later = replay.global_rows('offline', np.arange(kept.start, kept.start + 1))
     assert torch.equal(FeatureCache(replay, policy).take(later), whole.take(later))
+
+
+def test_statistics_of_a_large_replay_are_of_a_spread_sample(tmp_path, monkeypatch):
+    """All rows are read at once, so there must be a bound; below it nothing is left out."""
+    replay, policy, _ = small_world(tmp_path)
+    all_of_it = policy.norm.state_mean.clone()
+    sampler = Sampler(replay, SamplerConfig(horizon=SMALL.horizon), successful)
+    starts = sampler.start_rows('offline')
+    assert torch.equal(all_of_it, torch.from_numpy(sampler.read(starts).state).mean(0))
+    asked, read = [], Sampler.read
+
+    def look_on(self, rows):
+        asked.append(rows)
+        return read(self, rows)
+
+    monkeypatch.setattr(Sampler, 'read', look_on)
+    entries = 10 * SMALL.chunk_dim
+    monkeypatch.setattr(sft_stage, 'STATISTICS_ENTRIES', entries, raising=False)
+    fit_statistics(policy, replay, 0.99)
+    (sample,) = asked
+    assert len(np.unique(sample)) == 10 and set(sample) < set(starts)
+    assert len(np.unique(read(sampler, sample).episode)) == 4  # every success has a say
+    assert not torch.equal(policy.norm.state_mean, all_of_it)
 
 
 def test_labels_that_are_missing_cost_nothing():

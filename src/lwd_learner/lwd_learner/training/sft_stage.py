@@ -35,6 +35,11 @@ HEAD_BATCH = 256
 
 CPU = torch.device('cpu')
 
+STATISTICS_ENTRIES = 1 << 25
+"""Numbers of all chunks that the normalisation is taken from, at most: they are read at once, 134 MB, and copied some
+times. That is 131,072 chunks of 16 steps of 16 joints, an hour and more; a spread sample of a larger replay is as good.
+"""
+
 LARGEST_SCALE_M = 0.05
 """Largest unit of a label's error: which side of the table an item is on must not drown where on it."""
 
@@ -91,10 +96,14 @@ def _head(policy: Policy, context: Tensor) -> CleanHead:
 
 
 def fit_statistics(policy: Policy, replay: Replay, gamma: float) -> None:
-    """Set the policy's normalisation from every successful offline transition."""
+    """Set the policy's normalisation from the successful offline transitions, of very many from evenly spread ones."""
     config = SamplerConfig(horizon=policy.config.horizon, gamma=gamma)
     sampler = Sampler(replay, config, successful)
-    batch = sampler.read(sampler.start_rows('offline'))
+    starts = sampler.start_rows('offline')
+    most = STATISTICS_ENTRIES // policy.config.chunk_dim
+    if len(starts) > most:
+        starts = starts[np.arange(most) * len(starts) // most]
+    batch = sampler.read(starts)
     policy.norm.fit(batch.state, batch.action, batch.mask)
 
 
