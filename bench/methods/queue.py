@@ -63,6 +63,28 @@ def left(config: CompareConfig, done: Collection[Key]) -> list[Job]:
     return [job for job in jobs(config) if job.key not in done]
 
 
+def refuse_overtaken(todo: Collection[Job], done: Collection[Key]) -> None:
+    """Refuse to make a policy anew where lines stand that came from the former one.
+
+    Raises:
+        ValueError: there is such a line; names it.
+    """
+    trained: dict[tuple[str, str, int], int] = {}
+    for job in todo:
+        if ENTRIES[job.method].best_of == 1:
+            trained.setdefault((job.task, job.method, job.seed), job.round)
+    for task, method, seed, round_ in sorted(done):
+        entry = ENTRIES[method]
+        for source in (method, entry.policy_of, entry.critic_of):
+            first = trained.get((task, source, seed))
+            if first is not None and round_ >= first:
+                raise ValueError(
+                    f'{task}, seed {seed}: {method!r} has a line for round {round_}, but {source!r}, which it comes '
+                    f'from, has none for round {first} and would be trained anew. Remove that line, too: it is of '
+                    'another policy'
+                )
+
+
 def evaluated(config: CompareConfig, job: Job) -> bool:
     """Whether a job's policy is evaluated; not where it still is SFT's, and SFT has its own line."""
     if job.round == 0:

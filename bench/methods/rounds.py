@@ -31,6 +31,28 @@ def scene_seeds(config: CompareConfig, seed: int, round_: int) -> range:
     return range(first, first + config.round_episodes)
 
 
+def forget_later(config: CompareConfig, folder: Path, seed: int, round_: int) -> None:
+    """Remove what a former attempt left in a method's folder from after a round's beginning: other policies acted it.
+
+    What is there of the round itself is kept: the policy that acts it is the one of the round before, so that a run
+    that was interrupted goes on. Of round 0 nothing is kept.
+    """
+    if round_ == 0:
+        for old in (folder / 'data', folder / 'store', *folder.glob('checkpoints/round_*')):
+            shutil.rmtree(old, ignore_errors=True)
+        return
+    first_later = scene_seeds(config, seed, round_ + 1).start
+    later = [
+        episode
+        for episode in folder.glob(f'store/robots/{ROBOT}/episodes/*/*')
+        if int(episode.name.rsplit('-', 1)[1]) >= first_later
+    ]
+    if later:
+        shutil.rmtree(folder / 'data', ignore_errors=True)  # first: it is made again of the store
+    for episode in later:
+        shutil.rmtree(episode)
+
+
 def act_round(
     config: CompareConfig,
     world: World,

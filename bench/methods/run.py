@@ -25,9 +25,9 @@ from bench.methods.checkpoints import actor_of, method_folder, seed_folder
 from bench.methods.config import TEST_SEED0, CompareConfig
 from bench.methods.entries import ENTRIES
 from bench.methods.learning import Method, OfflineFeatures, sft
-from bench.methods.queue import Job, evaluated, left
+from bench.methods.queue import Job, evaluated, left, refuse_overtaken
 from bench.methods.results import Results
-from bench.methods.rounds import act_round, grown_replay, robot_world
+from bench.methods.rounds import act_round, forget_later, grown_replay, robot_world
 
 ALL = 1
 """Every episode of the held-out replay is held out."""
@@ -113,6 +113,7 @@ class Comparison:
     def _train(self, job: Job, shared: Shared) -> dict[str, Any]:
         entry = ENTRIES[job.method]
         folder = method_folder(self._config.folder, job.task, job.seed, job.method)
+        forget_later(self._config, folder, job.seed, job.round)
         method = Method(self._config, entry, shared.sft_policy, job.seed, folder)
         line: dict[str, Any] = {}
         if job.round == 0:
@@ -172,10 +173,11 @@ def run(config: CompareConfig, comparison: Callable[[CompareConfig, Results], Co
     """Do what is left.
 
     Raises:
-        ValueError: unknown methods, or the folder is of another comparison.
+        ValueError: unknown methods, the folder is of another comparison, or a line would be of an overtaken policy.
     """
     results = Results(config.folder)
     todo = left(config, results.done())
+    refuse_overtaken(todo, results.done())
     results.claim(config)
     at_work = comparison(config, results)
     try:

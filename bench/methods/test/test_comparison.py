@@ -18,11 +18,11 @@ from bench.methods.config import (
     CompareConfig,
 )
 from bench.methods.entries import ENTRIES, METHOD_NAMES
-from bench.methods.queue import evaluated, jobs, left
+from bench.methods.queue import evaluated, jobs, left, refuse_overtaken
 from bench.methods.report import draw, tables
 from bench.methods.results import Results
 from bench.methods.roll_out import Plans
-from bench.methods.rounds import scene_seeds
+from bench.methods.rounds import ROBOT, forget_later, scene_seeds
 from bench.methods.run import run
 
 
@@ -91,6 +91,52 @@ def test_what_has_a_line_is_not_done_again(tmp_path):
         run(config, Counting)
     assert asked == list(METHOD_NAMES[3:6])
     assert len(Results(tmp_path).lines()) == 6
+
+
+def test_a_repeated_round_takes_nothing_of_the_rounds_after_it(tmp_path):
+    """Lines are repeated by removing them: what other policies acted must not be learned from."""
+    config, folder = CompareConfig(folder=tmp_path), tmp_path / 'lwd'
+    episodes = folder / 'store' / 'robots' / ROBOT / 'episodes' / '2026-01-01'
+    kept = [folder / 'checkpoints' / name for name in ('sft', 'round_0', 'round_1')]
+
+    def acted() -> None:
+        for round_ in (1, 2, 3):
+            for scene in scene_seeds(config, 5, round_)[:2]:
+                (episodes / f'{ROBOT}-restock-{scene}').mkdir(parents=True, exist_ok=True)
+        for place in (folder / 'data', *kept):
+            place.mkdir(parents=True, exist_ok=True)
+
+    acted()
+    forget_later(config, folder, 5, 3)  # interrupted in the last round
+    assert len(list(episodes.iterdir())) == 6 and (folder / 'data').exists()
+    forget_later(config, folder, 5, 2)
+    scenes = {int(path.name.split('-')[-1]) for path in episodes.iterdir()}
+    assert scenes == {*scene_seeds(config, 5, 1)[:2], *scene_seeds(config, 5, 2)[:2]}
+    assert not (folder / 'data').exists() and all(path.exists() for path in kept)
+    acted()
+    forget_later(config, folder, 5, 0)
+    assert [path.name for path in folder.iterdir()] == ['checkpoints']
+    assert [path.name for path in (folder / 'checkpoints').iterdir()] == ['sft']
+
+
+def test_a_line_whose_policy_would_be_made_anew_is_refused(tmp_path):
+    methods = ('sft', 'filtered_bc', 'lwd', 'lwd, best of 8', 'filtered_bc, best of 8')
+    config = CompareConfig(tmp_path, ('restock',), (0,), methods, rounds=2)
+    done = {job.key for job in jobs(config)}
+    for _, name, seed, at in done - {('restock', 'lwd', 0, 2)}:
+        Results(tmp_path).add(line(name, seed, 1, at))
+    why = "'filtered_bc, best of 8' has a line for round 2, but 'lwd'.*none for round 2.*Remove"
+    with pytest.raises(ValueError, match=why):
+        run(config, lambda *_: pytest.fail('began'))
+    middle = {key for key in done if key[1] == 'lwd' and key[3] != 1}
+    with pytest.raises(ValueError, match="'lwd' has a line for round 2, but 'lwd'.*for round 1"):
+        refuse_overtaken(left(config, middle), middle)
+    of_lwd = {key for key in done if key[1] != 'filtered_bc' and key[1:3] != ('sft', 0)}
+    refuse_overtaken(left(config, done - of_lwd), done - of_lwd)
+    last = {key for key in done if key[3] == 2}  # not evaluated yet
+    refuse_overtaken(left(config, done - last), done - last)
+    only_tested = {('restock', 'lwd, best of 8', 0, 0)}
+    refuse_overtaken(left(config, done - only_tested), done - only_tested)
 
 
 def test_a_folder_holds_one_comparison(tmp_path):
