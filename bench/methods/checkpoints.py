@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,19 @@ class Actor:
     """learner.safetensors, for the best of several samples."""
     best_of: int
     """Samples per plan."""
+
+    def digests(self) -> dict[str, str]:
+        """What lines keep, so that they can be told from those of a policy that was trained anew: sha256 of the files.
+
+        Raises:
+            OSError: a file is not there.
+        """
+        files = {'policy_sha256': self.policy, 'critic_sha256': self.critic}
+        return {
+            name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for name, path in files.items()
+            if path is not None
+        }
 
 
 def seed_folder(folder: Path, task: str, seed: int) -> Path:

@@ -15,11 +15,11 @@ from typing import Any
 import tyro
 from lwd_learner.evaluation import EvaluationError, Evaluator
 
-from bench.methods.checkpoints import actor_of
+from bench.methods.checkpoints import Actor, actor_of
 from bench.methods.config import CompareConfig, default_folder
 from bench.methods.entries import ENTRIES, METHOD_NAMES
 from bench.methods.queue import Job
-from bench.methods.results import CONFIRMED, Results
+from bench.methods.results import CONFIRMED, Kinship, Results, key_of, kinship
 
 log = logging.getLogger('confirm')
 
@@ -59,7 +59,8 @@ def confirm(config: ConfirmConfig, evaluator: Evaluator) -> None:
     """Add a line to confirmed.jsonl for every evaluated line of the comparison that has none yet.
 
     Raises:
-        ValueError: an unknown method, a missing checkpoint, or confirmed.jsonl is of other scenes.
+        ValueError: an unknown method, a checkpoint that is missing or not that of its line, or confirmed.jsonl is of
+            other scenes or policies.
     """
     unknown = [name for name in config.methods if name not in ENTRIES]
     if unknown:
@@ -72,14 +73,22 @@ def confirm(config: ConfirmConfig, evaluator: Evaluator) -> None:
                 f'{config.folder / CONFIRMED} is of scenes {line["test"]["seeds"]}, not {scenes}: give the same '
                 '--seed0 and --episodes, or move the file away'
             )
+    evaluated = {key_of(line): line for line in Results(config.folder).lines() if 'test' in line}
+    for line in confirmed.lines():
+        if kinship(line, evaluated.get(key_of(line), {})) is Kinship.OTHER:
+            raise ValueError(
+                f'{config.folder / CONFIRMED} has a line of {line["task"]}, {line["method"]!r}, seed {line["seed"]}, '
+                f'round {line["round"]} of another policy than results.jsonl, which was trained anew: remove it, and '
+                'it is made again'
+            )
     todo = _todo(config, confirmed)
     for number, job in enumerate(todo, 1):
         began_s = time.monotonic()
-        test = _test(evaluator, config, job)
-        confirmed.add(
-            {'task': job.task, 'method': job.method, 'seed': job.seed, 'round': job.round}
-            | {'test': test, 'wall_s': round(time.monotonic() - began_s, 1)}
-        )
+        line = {'task': job.task, 'method': job.method, 'seed': job.seed, 'round': job.round}
+        actor = _actor(config, job, evaluated[job.key])
+        line |= actor.digests()
+        test = _test(evaluator, config, job, actor)
+        confirmed.add(line | {'test': test, 'wall_s': round(time.monotonic() - began_s, 1)})
         log.info(
             '%d of %d: %s seed %d round %d %s: %d/%d',
             *(number, len(todo), job.task, job.seed, job.round, job.method, test['k'], test['n']),
@@ -100,11 +109,22 @@ def _todo(config: ConfirmConfig, confirmed: Results) -> list[Job]:
     return sorted(left, key=lambda job: (job.seed, job.task, job.round, job.method))
 
 
-def _test(evaluator: Evaluator, config: ConfirmConfig, job: Job) -> dict[str, Any]:
+def _actor(config: ConfirmConfig, job: Job, line: dict[str, Any]) -> Actor:
+    """The files of an evaluated line, which must be the ones that it was evaluated with, if it says so."""
     actor = actor_of(config.folder, job)
     for path in (actor.policy, actor.critic):
         if path is not None and not path.exists():
             raise ValueError(f'{path} is missing: {job.method} cannot act without it')
+    if kinship(actor.digests(), line) is Kinship.OTHER:
+        critic = f' with the critic {actor.critic}' if actor.critic else ''
+        raise ValueError(
+            f'{actor.policy}{critic} is not the one that results.jsonl has evaluated as {job.method!r}: remove its '
+            'line there, and let bench.methods.run evaluate it'
+        )
+    return actor
+
+
+def _test(evaluator: Evaluator, config: ConfirmConfig, job: Job, actor: Actor) -> dict[str, Any]:
     futures = evaluator.submit(
         actor.policy,
         tasks=(job.task,),

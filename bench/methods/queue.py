@@ -73,7 +73,7 @@ def refuse_overtaken(todo: Collection[Job], done: Collection[Key]) -> None:
     for job in todo:
         if ENTRIES[job.method].best_of == 1:
             trained.setdefault((job.task, job.method, job.seed), job.round)
-    for task, method, seed, round_ in sorted(done):
+    for task, method, seed, round_ in sorted(key for key in done if key[1] in ENTRIES):
         entry = ENTRIES[method]
         for source in (method, entry.policy_of, entry.critic_of):
             first = trained.get((task, source, seed))

@@ -12,7 +12,7 @@ from lwd_learner.evaluation import wilson
 
 from bench.methods.config import default_folder
 from bench.methods.entries import ENTRIES, METHOD_NAMES
-from bench.methods.results import CONFIRMED, Results
+from bench.methods.results import CONFIRMED, Kinship, Results, key_of, kinship
 
 MARKS = ('<!-- methods: begin -->', '<!-- methods: end -->')
 Line = dict[str, Any]
@@ -37,7 +37,7 @@ def main() -> None:
     lines, confirmed = results.lines(), Results(config.folder, CONFIRMED).lines()
     before, rest = config.document.read_text().split(MARKS[0])
     _, after = rest.split(MARKS[1])
-    shown = tables(lines, results.settings()) + on_other_scenes(confirmed)
+    shown = tables(lines, results.settings()) + on_other_scenes(confirmed, lines)
     config.document.write_text(f'{before}{MARKS[0]}\n{shown}{MARKS[1]}{after}')
     if any('test' in line for line in lines):
         draw(lines, config.picture)
@@ -117,21 +117,31 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
     return '\n'.join(out) + '\n'
 
 
-def on_other_scenes(lines: list[Line]) -> str:
-    """Success of `confirm` as Markdown; nothing if there is none."""
-    if not lines:
-        return ''
-    first, last = lines[0]['test']['seeds']
-    out = [
-        '',
-        f'The same policies on scenes {first:,} to {last:,}, which nothing else has looked at:',
-        '',
-    ]
-    out += ['| task | method | round | success (95 %) | cycle, s |', '|---|---|---|---|---|']
-    for (task, method, round_), of in grouped(lines).items():
-        cycle_s = mean_of(of, 'test', 'cycle_s')
-        out.append(f'| {task} | {method} | {round_} | {pooled(of)} | {cycle_s} |')
-    return '\n'.join(out) + '\n'
+SCENES = {
+    Kinship.SAME: 'The same policies on scenes {}, which nothing else has looked at:',
+    Kinship.UNKNOWN: 'Scenes {}, which nothing else has looked at. These lines do not say of which policies they are, '
+    'those of the first table or such as were trained before them:',
+    Kinship.OTHER: 'Scenes {}, which nothing else has looked at, and other policies than those of the first table, '
+    'which were trained anew since:',
+}
+"""What stands above the lines of `confirm`, by what is known of their policies."""
+
+
+def on_other_scenes(confirmed: list[Line], lines: list[Line]) -> str:
+    """Success of `confirm` as Markdown, beside the comparison's `lines`; nothing if there is none."""
+    evaluated = {key_of(line): line for line in lines}
+    out = []
+    for kind, heading in SCENES.items():
+        of_kind = [r for r in confirmed if kinship(r, evaluated.get(key_of(r), {})) is kind]
+        if not of_kind:
+            continue
+        first, last = of_kind[0]['test']['seeds']
+        out += ['', heading.format(f'{first:,} to {last:,}'), '']
+        out += ['| task | method | round | success (95 %) | cycle, s |', '|---|---|---|---|---|']
+        for (task, method, round_), of in grouped(of_kind).items():
+            cycle_s = mean_of(of, 'test', 'cycle_s')
+            out.append(f'| {task} | {method} | {round_} | {pooled(of)} | {cycle_s} |')
+    return '\n'.join(out) + '\n' if out else ''
 
 
 def draw(lines: list[Line], path: Path) -> None:

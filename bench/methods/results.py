@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,31 @@ CONFIRMED = 'confirmed.jsonl'
 """Lines of policies that were evaluated once more, on other scenes (`confirm`)."""
 
 
+DIGESTS = ('policy_sha256', 'critic_sha256')
+"""Of the files that a line was evaluated with; the critic's only where it chose. Older lines have neither."""
+
+
+class Kinship(enum.Enum):
+    """Whether two lines are of the same policy."""
+
+    SAME = enum.auto()
+    UNKNOWN = enum.auto()
+    OTHER = enum.auto()
+
+
+def kinship(one: dict[str, Any], other: dict[str, Any]) -> Kinship:
+    """What the digests of two lines of one task, method, seed and round say."""
+    known = [(one[name], other[name]) for name in DIGESTS if name in one and name in other]
+    if any(a != b for a, b in known):
+        return Kinship.OTHER
+    return Kinship.SAME if known else Kinship.UNKNOWN
+
+
+def key_of(line: dict[str, Any]) -> Key:
+    """What names a line."""
+    return line['task'], line['method'], line['seed'], line['round']
+
+
 class Results:
     """Reads and appends lines."""
 
@@ -43,7 +69,7 @@ class Results:
 
     def done(self) -> set[Key]:
         """Keys that have a line."""
-        return {(r['task'], r['method'], r['seed'], r['round']) for r in self.lines()}
+        return {key_of(line) for line in self.lines()}
 
     def add(self, line: dict[str, Any]) -> None:
         """Append a line; what a kill left of one is dropped first."""

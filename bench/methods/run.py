@@ -21,7 +21,7 @@ from lwd_policy_node.policy import Policy
 from lwd_sim.world import World
 
 from bench.methods.buffer import IngestFailedError, held_out_replay, offline_store, take_in
-from bench.methods.checkpoints import actor_of, method_folder, seed_folder
+from bench.methods.checkpoints import Actor, actor_of, method_folder, seed_folder
 from bench.methods.config import TEST_SEED0, CompareConfig
 from bench.methods.entries import ENTRIES
 from bench.methods.learning import Method, OfflineFeatures, sft
@@ -94,7 +94,9 @@ class Comparison:
         if ENTRIES[job.method].best_of == 1:
             line |= self._train(job, shared)
         if evaluated(self._config, job):
-            line['test'] = self._test(job)
+            actor = actor_of(self._config.folder, job)
+            line |= actor.digests()
+            line['test'] = self._test(job, actor)
         line |= {
             'wall_s': round(time.monotonic() - began_s, 1),
             'cpu_s': round(time.process_time() - cpu_s, 1),
@@ -138,8 +140,7 @@ class Comparison:
         line['measured'] = shared.measure(method)
         return line
 
-    def _test(self, job: Job) -> dict[str, Any]:
-        actor = actor_of(self._config.folder, job)
+    def _test(self, job: Job, actor: Actor) -> dict[str, Any]:
         futures = self._evaluator.submit(
             actor.policy,
             tasks=(job.task,),

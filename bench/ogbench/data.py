@@ -15,7 +15,7 @@ BOX_MARGIN = 1e-5
 
 
 def load_steps(folder: Path, transitions: int, task: Task) -> Steps:
-    """The first `transitions` of a family's data, with the task's rewards.
+    """The first files of a family's data that hold `transitions` together, all of them, with the task's rewards.
 
     Raises:
         FileNotFoundError: there are not so many.
@@ -33,7 +33,7 @@ def load_steps(folder: Path, transitions: int, task: Task) -> Steps:
 def read_states(
     folder: Path, transitions: int
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Observations and actions, and what rewards are taken from, (N, ...) each."""
+    """Observations and actions, and what rewards are taken from, (N, ...) each, of whole files."""
     files = -(-transitions // (EPISODES_PER_FILE * (EPISODE_STATES - 1)))
     parts: dict[str, list[np.ndarray]] = {}
     for number in range(files):

@@ -125,11 +125,11 @@ def test_a_line_whose_policy_would_be_made_anew_is_refused(tmp_path):
     done = {job.key for job in jobs(config)}
     for _, name, seed, at in done - {('restock', 'lwd', 0, 2)}:
         Results(tmp_path).add(line(name, seed, 1, at))
-    why = "'filtered_bc, best of 8' has a line for round 2, but 'lwd'.*none for round 2.*Remove"
+    why = r"'filtered_bc, best of 8' has a line for round 2, but 'lwd'.*none for round 2.*Remove"
     with pytest.raises(ValueError, match=why):
         run(config, lambda *_: pytest.fail('began'))
     middle = {key for key in done if key[1] == 'lwd' and key[3] != 1}
-    with pytest.raises(ValueError, match="'lwd' has a line for round 2, but 'lwd'.*for round 1"):
+    with pytest.raises(ValueError, match=r"'lwd' has a line for round 2, but 'lwd'.*for round 1"):
         refuse_overtaken(left(config, middle), middle)
     of_lwd = {key for key in done if key[1] != 'filtered_bc' and key[1:3] != ('sft', 0)}
     refuse_overtaken(left(config, done - of_lwd), done - of_lwd)
