@@ -95,8 +95,7 @@ class OfflineFeatures(FeatureCache):
             super()._encode(name, local)
         elif len(local):
             found = self._buffer.take(self._replay.global_rows(name, local))
-            self._stored[name][torch.from_numpy(local)] = found
-            self._have[name][local] = True
+            self._keep(name, local, found)
 
 
 class Method:

@@ -45,7 +45,7 @@ class TrainConfig:
     updates: int = 1_000_000
     """Updates in all."""
     transitions: int = 1_000_000
-    """Of the data, from the first on."""
+    """Of the data, from the first on; all of the last file that is needed."""
     seed: int = 0
     """Of weights, batches and noise."""
     horizon: int = 5

@@ -336,6 +336,10 @@ def test_cached_features_are_the_encoders_and_images_are_decoded_once(tmp_path, 
     monkeypatch.setattr(replay, 'images', lambda rows: pytest.fail('decoded twice'))
     torch.testing.assert_close(features.take(rows[::-1]), taken.flip(0))
     assert features.fill() == 0
+    held = sum(len(stored) for stored in features._stored.values())
+    assert (
+        held == len(rows) < len(replay)
+    )  # a row without an image of its own costs next to nothing
 
 
 def test_features_do_not_depend_on_when_a_row_was_encoded_or_what_was_pruned(tmp_path):

@@ -13,6 +13,7 @@ from lwd_policy_node.policy.normalisation import image_tensor
 from torch import Tensor
 
 from lwd_learner.replay import DATASETS, Replay
+from lwd_learner.replay.growable import GrowableArray
 from lwd_learner.replay.replay import Rows
 
 BLOCK = 64
@@ -38,8 +39,10 @@ class FeatureCache:
         self._replay = replay
         self._policy = policy
         self.key = encoder_hash(policy)
-        self._stored = {name: torch.zeros(0, policy.config.feature_dim) for name in DATASETS}
-        self._have = {name: np.zeros(0, np.bool_) for name in DATASETS}
+        width = policy.config.feature_dim
+        self._stored = {name: GrowableArray(np.float32, (width,)) for name in DATASETS}
+        self._place = {name: GrowableArray(np.int32) for name in DATASETS}
+        """Of each row's features in `_stored`; -1: not encoded."""
 
     def take(self, rows: Rows) -> Tensor:
         """Features (B, F) of global image rows."""
@@ -47,8 +50,10 @@ class FeatureCache:
         for where, local, index in self._replay.split(rows):
             name = DATASETS[int(rows[where[0]] >> 40)]
             self._grow(name, len(index))
-            self._encode(name, np.unique(local[~self._have[name][local]]))
-            out[torch.from_numpy(where)] = self._stored[name][torch.from_numpy(local)]
+            places = self._place[name].data
+            self._encode(name, np.unique(local[places[local] < 0]))
+            found = self._stored[name].data[places[local]]
+            out[torch.from_numpy(where)] = torch.from_numpy(found)
         return out
 
     def fill(self) -> int:
@@ -57,19 +62,24 @@ class FeatureCache:
         for name in DATASETS:
             rows = np.flatnonzero(self._replay.index(name).new_image.data)
             self._grow(name, len(self._replay.index(name)))
-            missing = rows[~self._have[name][rows]]
+            missing = rows[self._place[name].data[rows] < 0]
+            self._stored[name].reserve(len(missing))
             self._encode(name, missing)
             count += len(missing)
         return count
 
     def _grow(self, name: str, rows: int) -> None:
-        have = len(self._have[name])
-        if rows > have:
-            room = max(rows, have + have // 2, 4096)
-            stored = torch.zeros(room, self._policy.config.feature_dim)
-            stored[:have] = self._stored[name]
-            self._stored[name] = stored
-            self._have[name] = np.concatenate([self._have[name], np.zeros(room - have, np.bool_)])
+        more = rows - len(self._place[name])
+        if more > 0:
+            self._place[name].extend(np.full(more, -1))
+
+    def _keep(self, name: str, local: Rows, features: Tensor) -> None:
+        """Hold features (B, F) of distinct rows; what is held of some of them is the same."""
+        places = self._place[name].data
+        new = places[local] < 0
+        held = len(self._stored[name])
+        places[local[new]] = np.arange(held, held + int(new.sum()))
+        self._stored[name].extend(features.numpy()[new])
 
     @torch.no_grad()
     def _encode(self, name: str, missing: Rows) -> None:
@@ -83,8 +93,7 @@ class FeatureCache:
             wanted = index.new_image.data[local] | np.isin(local, missing)  # not what was pruned
             read = np.where(wanted, local, local[wanted.argmax()])
             features = self._encode_block(name, np.pad(read, (0, BLOCK - len(read)), 'edge'))
-            self._stored[name][torch.from_numpy(local[wanted])] = features[: len(local)][wanted]
-            self._have[name][local[wanted]] = True
+            self._keep(name, local[wanted], features[: len(local)][wanted])
 
     def _encode_block(self, name: str, local: Rows) -> Tensor:
         words = self._replay.instructions
