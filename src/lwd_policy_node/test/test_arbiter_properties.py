@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -233,3 +234,45 @@ def test_storm_of_events(seed: int) -> None:
 def test_storm_of_a_million_events(seed: int) -> None:
     """The same, 10^6 events."""
     Storm(seed).run(400)
+
+
+@pytest.mark.parametrize(
+    ('field', 'value'),
+    [
+        ('acceleration', 0.0),
+        ('acceleration', math.nan),
+        ('velocity', math.nan),
+        ('lower', math.nan),
+        ('upper', math.nan),
+    ],
+)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_target_that_cannot_be_computed_stops_the_robot(
+    field: str, value: float, seed: int
+) -> None:
+    """The last line of defence, for limits that no profile is loaded with: finite targets, an e-stop that nobody
+    can leave, the joint where it was.
+    """
+    rng = np.random.default_rng(seed)
+    joints = list(PROFILE.joints)
+    broken = int(rng.integers(A))
+    joints[broken] = replace(joints[broken], **{field: value})
+    arbiter = Arbiter(replace(PROFILE, joints=tuple(joints)))
+    measured = rng.uniform(LOWER, UPPER)
+    outputs = []
+    with np.errstate(all='ignore'):
+        for tick in range(40):
+            now = 10.0 + tick * DT
+            arbiter.on_joint_state(now, measured, now)
+            wish = measured + rng.normal(0, 0.3, A)
+            arbiter.on_teleop(Teleop(now, bool(rng.random() < 0.7), wish, 'operator'), now)
+            if rng.random() < 0.2:
+                assert not arbiter.resume() or tick == 0
+            output = arbiter.tick(now, now)
+            assert output is not None and np.isfinite(output.position).all()
+            assert output.position[broken] == measured[broken]
+            outputs.append(output)
+    assert joints[broken].name in arbiter.fault
+    assert {output.source for output in outputs[1:]} == {Source.ESTOP}
+    assert outputs[-1].reason == 'non_finite_target'

@@ -37,6 +37,7 @@ class Arbiter:
         """Limits, rates and joint order come from `profile`."""
         self.config = config or ArbiterConfig()
         self._period_s = profile.control_period_s
+        self._names = profile.joint_names
         self._arm = np.array([not j.name.startswith(GRIPPER_PREFIX) for j in profile.joints])
         self._motion = Motion(profile, self.config)
         self._chunks = ChunkClock(
@@ -46,6 +47,8 @@ class Arbiter:
         """The policy's process: call `beat` at each sign of life."""
         self.rejected: Counter[str] = Counter()
         """How often an input was refused, by reason."""
+        self.fault = ''
+        """Why the arbiter stopped the robot by itself: a target that could not be computed; else empty."""
         self.silences = 0
         """How often the policy lost the robot because its process fell silent."""
         self.silences_ended = 0
@@ -116,7 +119,9 @@ class Arbiter:
         self._estop = reason or 'estop'
 
     def resume(self) -> bool:
-        """Leave the e-stop; False when none was latched. Chunks made before now are void."""
+        """Leave the e-stop; False when none was latched, or when it is for a `fault`. Chunks made before now are void."""
+        if self.fault:
+            return False
         latched = bool(self._estop)
         self._estop = ''
         return latched
@@ -187,6 +192,10 @@ class Arbiter:
             position, wish, clamps = self._motion.policy(due)
         else:
             position, wish, clamps = self._motion.hold()
+        if (unsound := self._motion.unsound).any():
+            names = ', '.join(self._names[joint] for joint in np.flatnonzero(unsound))
+            self.fault = f'the target of {names} came out as NaN or infinite: compare its limits in the profile'
+            self.estop('non_finite_target')
         chunk = self._chunks.chunk if due is not None else None
         self._tick += 1
         running = self._episode.running

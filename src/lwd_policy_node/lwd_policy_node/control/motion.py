@@ -8,7 +8,7 @@ from lwd_policy_node.control.arbiter_config import ArbiterConfig
 from lwd_policy_node.control.blend import Blend
 from lwd_policy_node.control.chunk_clock import DueStep
 from lwd_policy_node.control.safety_filter import SafetyFilter
-from lwd_policy_node.control.signals import Clamp, Flags, Vector
+from lwd_policy_node.control.signals import Clamp, Flags, Mask, Vector
 from lwd_policy_node.profile import RobotProfile
 
 STANDSTILL = 1e-3  # rad/s
@@ -45,6 +45,11 @@ class Motion:
     def at_rest(self) -> bool:
         """Whether the target stands still."""
         return bool(np.abs(self._filter.velocity).max(initial=0.0) < STANDSTILL)
+
+    @property
+    def unsound(self) -> Mask:
+        """Joints (A,) of which a target could not be computed; see `SafetyFilter.unsound`."""
+        return self._filter.unsound
 
     def lasts(self, share: float) -> None:
         """Say how long the next tick lasts, in control periods."""

@@ -75,6 +75,8 @@ class SafetyFilter:
         self._halted = np.zeros(len(self._position), dtype=bool)
         self.share = 1.0
         """Of a period that the next tick lasts: it moves that much less, at the same speed."""
+        self.unsound = np.zeros(len(self._position), dtype=bool)
+        """Joints of which a target could not be computed: they stay where they are, at rest, from then on."""
 
     @property
     def position(self) -> Vector:
@@ -173,6 +175,11 @@ class SafetyFilter:
                 position, velocity = self._step(np.where(self._halted, 0.0, desired))
                 outside_m = np.where(leaving, self._outside_m, outside_m)
             self._outside_m = outside_m
+        # The last line of defence: NaN would stay in the sequence, and reach the robot, for good.
+        self.unsound |= ~(np.isfinite(position) & np.isfinite(velocity))
+        if self.unsound.any():
+            position = np.where(self.unsound, self._position, position)
+            velocity = np.where(self.unsound, 0.0, velocity)
         self._position, self._velocity = position, velocity
         return position.copy()
 

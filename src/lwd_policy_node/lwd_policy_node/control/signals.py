@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
 
 
 class Source(enum.IntEnum):

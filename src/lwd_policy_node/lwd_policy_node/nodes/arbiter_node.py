@@ -183,7 +183,9 @@ class ArbiterNode(Node):
 
     def _on_resume(self, _: Trigger.Request, reply: Trigger.Response) -> Trigger.Response:
         reply.success = self._arbiter.resume()
-        reply.message = 'resumed' if reply.success else 'no e-stop was latched'
+        reply.message = (
+            'resumed' if reply.success else self._arbiter.fault or 'no e-stop was latched'
+        )
         return reply
 
     def _on_set_mode(self, asked: SetMode.Request, reply: SetMode.Response) -> SetMode.Response:
@@ -214,6 +216,11 @@ class ArbiterNode(Node):
         if output is None:
             return
         self._last = output
+        if self._arbiter.fault:
+            self.get_logger().fatal(
+                f'e-stop: {self._arbiter.fault}, then start arbiter_node again',
+                throttle_duration_sec=10.0,
+            )
         stamp = stamp_of(now_ns)
         position = doubles(output.position)
         self._command.header.stamp = stamp
@@ -267,6 +274,9 @@ class ArbiterNode(Node):
             status.level = DiagnosticStatus.ERROR
             status.message = 'incompatible QoS: ' + '; '.join(unheard)
             self.get_logger().error(status.message, throttle_duration_sec=10.0)
+        elif self._arbiter.fault:
+            status.level = DiagnosticStatus.ERROR
+            status.message = self._arbiter.fault
         elif self._last is None:
             status.level = DiagnosticStatus.STALE
             status.message = 'no joint_states yet'

@@ -20,6 +20,7 @@ from rclpy.executors import Executor, ExternalShutdownException, SingleThreadedE
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from lwd_policy_node.profile import ProfileError
 from lwd_policy_node.stop_signal import StopSignal
 
 Leaving = Callable[[], bool]
@@ -66,6 +67,7 @@ def run_node(
         pass  # whoever embeds the node has shut the context down
     except (
         StartError,
+        ProfileError,
         ParameterException,
         InvalidParameterTypeException,
         InvalidParameterValueException,

@@ -6,6 +6,9 @@ the policy, the recorder and ingest. No rclpy, no torch.
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -112,10 +115,13 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
     """Read a profile by name (``g1``, ``g1_laptop``) or by path.
 
     Raises:
-        ProfileError: no such profile, or a field is missing, unknown or of the wrong type.
+        ProfileError: no such profile, not YAML, or a field is missing, unknown, of the wrong type or impossible.
     """
     text, origin = _read(str(name_or_path))
-    raw = yaml.safe_load(text)
+    try:
+        raw = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ProfileError(f'{origin} is not YAML: {error}; compare with g1.yaml') from error
     if not isinstance(raw, dict):
         raise ProfileError(f'{origin}: expected a mapping at the top, found {type(raw).__name__}')
     try:
@@ -126,12 +132,12 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
         ) from error
 
 
-def _read(name_or_path: str) -> tuple[str, str]:
+def _read(name_or_path: str) -> tuple[bytes, str]:
     path = Path(name_or_path)
     if path.suffix in ('.yaml', '.yml'):
         if not path.is_file():
             raise ProfileError(f'no robot profile at {path}')
-        return path.read_text(), str(path)
+        return path.read_bytes(), str(path)
     robots = resources.files('lwd_policy_node.profile') / 'robots'
     entry = robots / f'{name_or_path}.yaml'
     if not entry.is_file():
@@ -139,7 +145,7 @@ def _read(name_or_path: str) -> tuple[str, str]:
         raise ProfileError(
             f'no robot profile {name_or_path!r}; known: {", ".join(known)}, or give a path to a .yaml'
         )
-    return entry.read_text(), f'{name_or_path}.yaml'
+    return entry.read_bytes(), f'{name_or_path}.yaml'
 
 
 def _parse(raw: dict[str, Any]) -> RobotProfile:
@@ -153,15 +159,57 @@ def _parse(raw: dict[str, Any]) -> RobotProfile:
         policy_image=_size(**image) if image is not None else None,
         **raw,
     )
+    _check_unique('joints', profile.joint_names)
+    _check_unique('state_names', profile.state_names)
+    _check_unique('cameras', (camera.name for camera in cameras))
     missing = set(profile.joint_names) - set(profile.state_names)
     if missing:
         raise ValueError(f'joints not in state_names: {sorted(missing)}')
+    _check_positive('control_rate_hz', profile.control_rate_hz)
+    _check_whole('horizon', profile.horizon)
+    _check_whole('replan_steps', profile.replan_steps, profile.horizon)
     for joint in joints:
-        if not joint.lower <= joint.home <= joint.upper:
-            raise ValueError(
-                f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]'
-            )
+        _check_joint(joint)
+    for camera in cameras:
+        _check_whole(f'{camera.name}: width', camera.width)
+        _check_whole(f'{camera.name}: height', camera.height)
+        _check_positive(f'{camera.name}: rate_hz', camera.rate_hz)
     return profile
+
+
+def _check_joint(joint: Joint) -> None:
+    for field in ('lower', 'upper', 'home'):
+        _check_finite(f'{joint.name}: {field}', getattr(joint, field))
+    for field in ('velocity', 'acceleration'):
+        _check_positive(f'{joint.name}: {field}', getattr(joint, field))
+    if not joint.lower < joint.upper:
+        raise ValueError(f'{joint.name}: lower {joint.lower} is not below upper {joint.upper}')
+    if not joint.lower <= joint.home <= joint.upper:
+        raise ValueError(f'{joint.name}: home {joint.home} outside [{joint.lower}, {joint.upper}]')
+
+
+def _check_finite(what: str, value: Any) -> None:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value)):
+        raise ValueError(f'{what} is {value!r}; it must be a finite number')
+
+
+def _check_positive(what: str, value: Any) -> None:
+    _check_finite(what, value)
+    if value <= 0:
+        raise ValueError(f'{what} is {value!r}; it must be above 0')
+
+
+def _check_whole(what: str, value: Any, most: float = math.inf) -> None:
+    if not (isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most):
+        bound = f' to {most}, the horizon' if most < math.inf else ' on'
+        raise ValueError(f'{what} is {value!r}; it must be a whole number from 1{bound}')
+
+
+def _check_unique(what: str, names: Iterable[str]) -> None:
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ValueError(f'{what}: {", ".join(twice)} more than once')
 
 
 def _size(width: int, height: int) -> tuple[int, int]:
