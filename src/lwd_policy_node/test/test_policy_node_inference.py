@@ -16,7 +16,9 @@ from lwd_policy_node.inference import (
     PolicySlot,
 )
 from lwd_policy_node.inference.observation import (
+    KEPT_S,
     NS,
+    STATE_SPACING_S,
     StreamError,
     decode_images,
     zero_observation,
@@ -113,6 +115,82 @@ def test_cameras_that_are_nearly_synchronous_stay_together() -> None:
     assert found is not None and set(found[1].values()) == {b'2'}
 
 
+MS = 1_000_000
+G1 = load_profile('g1')
+
+
+def _seen(states_hz: int, delays_ms: tuple[int, ...], seconds: float = 2.0) -> tuple[float, Any]:
+    """Observations a second of free-running 30 Hz cameras, each message so late, and what is at fault at the end."""
+    assembler = ObservationAssembler(G1, late_after_s=0.5)
+    events: list[tuple[float, str, float]] = []
+    for count in range(int(seconds * states_hz)):
+        events.append((count * 1000 / states_hz + 1, '', count * 1000 / states_hz))
+    for number, camera in enumerate(G1.cameras):
+        for count in range(int(seconds * 30)):
+            stamp_ms = count * 1000 / 30 + 3 * number
+            events.append((stamp_ms + delays_ms[number], camera.name, stamp_ms))
+    begin_ns = 1000 * NS
+    stamps = set()
+    position = [0.0] * len(G1.state_names)
+    for now_ms, camera_name, stamp_ms in sorted(events):
+        if now_ms > 1000 * seconds:
+            break
+        stamp_ns = begin_ns + round(stamp_ms * MS)
+        if camera_name:
+            assembler.put_image(camera_name, stamp_ns, b'')
+            stamps.add(assembler.newest_stamp_ns())
+        else:
+            assembler.put_joint_state(stamp_ns, G1.state_names, position)
+    faults = assembler.faults(begin_ns + round(seconds * NS))
+    return len(stamps - {None}) / seconds, faults
+
+
+@pytest.mark.parametrize(
+    ('states_hz', 'delays_ms'),
+    [
+        (30, (140, 30, 30)),
+        (30, (300, 30, 30)),
+        (500, (140, 140, 140)),
+        (1000, (80, 80, 80)),
+        (1000, (300, 80, 30)),
+    ],
+)
+def test_streams_meet_however_late_and_however_fast(
+    states_hz: int, delays_ms: tuple[int, ...]
+) -> None:
+    """What is kept is a time, not a number of messages."""
+    rate_hz, faults = _seen(states_hz, delays_ms)
+    assert rate_hz > 0.75 * 30 and not faults
+
+
+def test_streams_that_never_meet_are_named() -> None:
+    """Cameras at 3 Hz, a third of a period apart: each is fresh, but never when the others are."""
+    assembler = _assembler()
+    for number in range(30):
+        stamp_ns = number * NS // 9
+        assembler.put_image(CAMERAS[number % 3], stamp_ns, b'')
+        assembler.put_joint_state(stamp_ns, PROFILE.state_names, [0.0] * 20)
+    assert assembler.newest_stamp_ns() is None
+    (fault,) = assembler.faults(stamp_ns)
+    assert fault.startswith('no instant at which all streams meet')
+    assert 'camera hand_left 0.11 s' in fault
+
+
+def test_a_fast_robot_is_seen_to_within_a_few_milliseconds() -> None:
+    """1 kHz: the state of an instant is never from after it, and at most STATE_SPACING_S older than the newest."""
+    assembler = _assembler()
+    for number in range(1000):
+        assembler.put_joint_state(number * MS, PROFILE.state_names, [float(number)] * 20)
+        if number % 100 == 53:
+            for camera in CAMERAS:
+                assembler.put_image(camera, (number - 30) * MS, b'')
+            if number > 200:
+                taken = assembler.take()
+                assert taken is not None
+                assert 0 <= taken[0] / MS - taken[2][0] < STATE_SPACING_S * 1000
+    assert len(assembler._states) < 1.1 * KEPT_S / (STATE_SPACING_S * 0.75)
+
+
 def test_faults_name_the_stream() -> None:
     """A missing, a late and an unusable stream are each named with what was expected."""
     assembler = _assembler()
@@ -156,7 +234,14 @@ def test_images_that_do_not_fit_are_named() -> None:
     good = simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))
     assert decode_images(PROFILE, dict.fromkeys(CAMERAS, good))['head'].shape == (64, 64, 3)
     large = simplejpeg.encode_jpeg(np.zeros((48, 64, 3), np.uint8))
-    for bad, words in ((large, 'hand_left: 64x48'), (b'no', 'hand_left: not a JPEG')):
+    huge = bytearray(good)  # a damaged header: decoded, it would be 12 GB
+    size_at = huge.find(b'\xff\xc0') + 5
+    huge[size_at : size_at + 4] = b'\xff\xdc\xff\xdc'
+    for bad, words in (
+        (large, 'hand_left: 64x48'),
+        (bytes(huge), 'hand_left: 65500x65500'),
+        (b'no', 'hand_left: not a JPEG'),
+    ):
         with pytest.raises(StreamError, match=words):
             decode_images(PROFILE, {**dict.fromkeys(CAMERAS, good), 'hand_left': bad})
 

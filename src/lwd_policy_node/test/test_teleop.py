@@ -33,6 +33,20 @@ def test_unknown_source_is_one_clear_line(make_bench: Callable[..., Any]) -> Non
 
 
 @pytest.mark.launch
+@pytest.mark.parametrize('program', ['arbiter_node', 'teleop_node'])
+def test_a_wrong_profile_is_one_clear_line(
+    program: str, make_bench: Callable[..., Any], tmp_path: Path, capfd: Any
+) -> None:
+    """A slip in the robot's YAML: exit code 2, the file's name, and no traceback."""
+    broken = tmp_path / 'mine.yaml'
+    broken.write_text('name: [g1')
+    bench = make_bench(125, 'g1_01')
+    assert bench.start(program, profile=broken).wait(timeout=20) == 2
+    said = capfd.readouterr().err
+    assert f'ProfileError: {broken} is not YAML' in said and 'Traceback' not in said
+
+
+@pytest.mark.launch
 def test_deadman_edges_are_published(make_bench: Callable[..., Any]) -> None:
     """Commands at the control rate while held, then exactly one release."""
     bench = make_bench(126, 'g1_01')

@@ -8,9 +8,11 @@ and late streams are named.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TypeVar
 
 import numpy as np
@@ -20,8 +22,8 @@ import simplejpeg
 from lwd_policy_node.image_size import decoded
 from lwd_policy_node.profile import RobotProfile
 
-FRAMES_KEPT = 4  # per camera: enough to find the partner of a frame when one camera lags
-STATES_KEPT = 64
+KEPT_S = 1.0  # of each stream: the others' frames wait as long for one that lags
+STATE_SPACING_S = 0.004  # joint states that come faster are thinned out: a state is at most this much older
 CAMERA_AGE = (
     0.75  # of a camera period: three free-running cameras always meet within two thirds of one
 )
@@ -71,11 +73,11 @@ class ObservationAssembler:
         self._profile = profile
         self._late_after_ns = round(late_after_s * NS)
         self._frames: dict[str, deque[tuple[int, bytes]]] = {
-            camera.name: deque(maxlen=FRAMES_KEPT) for camera in profile.cameras
+            camera.name: deque() for camera in profile.cameras
         }
         self._period_ns = {c.name: round(NS / c.rate_hz) for c in profile.cameras}
         self._max_state_age_ns = round(STATE_AGE * NS * profile.control_period_s)
-        self._states: deque[tuple[int, npt.NDArray[np.float32]]] = deque(maxlen=STATES_KEPT)
+        self._states: deque[tuple[int, npt.NDArray[np.float32]]] = deque()
         self._columns: tuple[tuple[str, ...], list[int]] = ((), [])
         self._bad: dict[str, str] = {}
 
@@ -103,7 +105,12 @@ class ObservationAssembler:
             self._bad['joint_states'] = 'a position or velocity is NaN or infinite'
             return
         self._bad.pop('joint_states', None)
-        _put(self._states, stamp_ns, row)
+        states = self._states
+        if len(states) > 1 and 0 < stamp_ns - states[-2][0] < STATE_SPACING_S * NS:
+            if stamp_ns > states[-1][0]:
+                states[-1] = stamp_ns, row
+            return
+        _put(states, stamp_ns, row)
 
     def newest_stamp_ns(self) -> int | None:
         """Return the stamp of the newest complete observation, or None."""
@@ -115,7 +122,7 @@ class ObservationAssembler:
         return self._newest()
 
     def faults(self, now_ns: int) -> list[str]:
-        """Name every stream that is missing, late or unusable at `now_ns` (robot clock)."""
+        """Name every stream that is missing, late or unusable at `now_ns` (robot clock), or say that they never meet."""
         newest = {f'camera {name}': _newest_stamp(kept) for name, kept in self._frames.items()}
         newest['joint_states'] = _newest_stamp(self._states)
         found = []
@@ -128,7 +135,21 @@ class ObservationAssembler:
                 age_s = (now_ns - stamp_ns) / NS
                 limit_s = self._late_after_ns / NS
                 found.append(f'{stream}: {age_s:.2f} s old, limit {limit_s:g} s')
-        return found
+        return found or self._apart(now_ns, newest)
+
+    def _apart(self, now_ns: int, newest: Mapping[str, int | None]) -> list[str]:
+        """What keeps streams that are all there from making an observation."""
+        instant_ns = self.newest_stamp_ns()
+        if instant_ns is not None and now_ns - instant_ns <= self._late_after_ns:
+            return []
+        ages = ', '.join(
+            f'{stream} {(now_ns - stamp_ns) / NS:.2f} s'
+            for stream, stamp_ns in newest.items()
+            if stamp_ns is not None
+        )
+        return [
+            f'no instant at which all streams meet; ages of their newest: {ages}; compare their clocks, delays and rates'
+        ]
 
     def note_bad_image(self, camera: str, reason: str | None) -> None:
         """Name a camera whose frames cannot be used; None: they can again."""
@@ -181,17 +202,20 @@ def decode_images(
         try:
             jpeg = jpegs[camera.name]
             height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+        except ValueError as error:
+            raise StreamError(f'{camera.name}: not a JPEG image: {error}') from error
+        if (width, height) != (camera.width, camera.height):  # before it asks for memory
+            raise StreamError(
+                f'{camera.name}: {width}x{height} pixels, the profile '
+                f'{profile.name} says {camera.width}x{camera.height}'
+            )
+        try:
             if profile.policy_image in (None, (width, height)):
                 image = simplejpeg.decode_jpeg(jpeg, colorspace='RGB')
             else:
                 image = decoded(jpeg, *profile.policy_image)
         except ValueError as error:
             raise StreamError(f'{camera.name}: not a JPEG image: {error}') from error
-        if (width, height) != (camera.width, camera.height):
-            raise StreamError(
-                f'{camera.name}: {width}x{height} pixels, the profile '
-                f'{profile.name} says {camera.width}x{camera.height}'
-            )
         images[camera.name] = image
     return images
 
@@ -202,14 +226,15 @@ def _put(kept: deque[tuple[int, T]], stamp_ns: int, item: T) -> None:
             return
         kept.clear()
     kept.append((stamp_ns, item))
+    while stamp_ns - kept[0][0] > KEPT_S * NS:
+        kept.popleft()
 
 
 def _newest_up_to(kept: deque[tuple[int, T]], stamp_ns: int) -> tuple[int, int, T] | None:
     """Stamp, distance from the one before (0 for the first) and item of the newest up to an instant, or None."""
-    before = [number for number, (item_ns, _) in enumerate(kept) if item_ns <= stamp_ns]
-    if not before:
+    number = bisect_right(kept, stamp_ns, key=itemgetter(0)) - 1
+    if number < 0:
         return None
-    number = before[-1]
     item_ns, item = kept[number]
     return item_ns, item_ns - kept[number - 1][0] if number else 0, item
 
