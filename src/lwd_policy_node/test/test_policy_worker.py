@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from lwd_policy_node.inference import (
     Told,
     Worker,
 )
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.profile import load_profile
 from lwd_policy_node.weights import Manifest
 
@@ -31,13 +33,17 @@ class Counting:
 
     config_hash = ''
 
-    def __init__(self, log: list[Any], name: str, *, fails: bool = False) -> None:
-        self.log, self.name, self.fails = log, name, fails
+    def __init__(
+        self, log: list[Any], name: str, *, fails: bool = False, unknown: Exception | None = None
+    ) -> None:
+        self.log, self.name, self.fails, self.unknown = log, name, fails, unknown
 
     def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
         self.log.append((self.name, threading.current_thread().name, obs.instruction))
         if self.fails:
             raise RuntimeError('no memory')
+        if self.unknown is not None and obs.instruction == 'new':
+            raise self.unknown
         return np.zeros((PROFILE.horizon, len(PROFILE.joints)))
 
 
@@ -149,3 +155,38 @@ def test_a_worker_that_is_not_to_plan_warms_up_and_does_not_plan(running: Runnin
     running.worker.plan(True)
     running.await_('plan', 1)
     assert [event[0] for event in running.log] == ['one', 'active', 'one', 'plan']
+
+
+def _plans_again(running: Running, unknown: Exception) -> list[Any]:
+    """Five plans of an instruction that the policy cannot take, then one that it can; what was told."""
+    running.slot.offer(weights(1, Counting(running.log, 'one', unknown=unknown)))
+    running.worker.wake()
+    running.await_('active', 1)
+    running.worker.plan(True)
+    running.worker.change_episode(EpisodeFacts('e1', True, 'rollout', 'new', 0))
+    for number in range(1, 6):
+        running.see(30 * number)
+        end = time.monotonic() + PATIENCE_S
+        while running.log.count(('one', 'inference', 'new')) < number:
+            assert time.monotonic() < end, running.log
+            time.sleep(0.01)
+    running.worker.change_episode(EpisodeFacts('e2', True, 'rollout', 'known', 0))
+    running.see(300)
+    running.await_('plan', 1)
+    return running.log
+
+
+def test_what_the_computer_lacks_is_not_the_weights_fault(running: Running) -> None:
+    """No roll-back, however often it fails; said once; nothing is tried with that instruction meanwhile."""
+    log = _plans_again(running, InstallationError('the sentence encoder cannot be loaded'))
+    assert not [event for event in log if event[0] == 'failed']
+    rejected = [event for event in log if event[0] == 'rejected']
+    assert rejected == [('rejected', 'version 1: the sentence encoder cannot be loaded')]
+    assert not running.worker.trouble
+
+
+def test_a_policy_whose_files_cannot_be_read_does_not_end_the_thread(running: Running) -> None:
+    """OSError and ImportError are failures like others: named, and after two of them weights count as failed."""
+    log = _plans_again(running, OSError('libgomp.so.1: cannot open shared object file'))
+    assert ('failed', 1) in [event[:2] for event in log]
+    assert 'libgomp.so.1' in next(event[1] for event in log if event[0] == 'rejected')

@@ -215,6 +215,14 @@ def _smoke_raises(case: Case) -> None:
     case.load = Broken
 
 
+def _smoke_library(case: Case) -> None:
+    class Unlinked(Flat):
+        def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
+            raise OSError('libgomp.so.1: cannot open shared object file')
+
+    case.load = Unlinked
+
+
 def _smoke_nan(case: Case) -> None:
     class Divides(Flat):
         def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
@@ -247,6 +255,7 @@ REFUSALS = [
     (_does_not_load, Refusal.LOAD_FAILED, 'KeyError'),
     (_smoke_shape, Refusal.SMOKE_FAILED, '(16, 12)'),
     (_smoke_raises, Refusal.SMOKE_FAILED, 'cannot be multiplied'),
+    (_smoke_library, Refusal.SMOKE_FAILED, 'libgomp.so.1'),
     (_smoke_nan, Refusal.SMOKE_FAILED, 'NaN'),
 ]
 

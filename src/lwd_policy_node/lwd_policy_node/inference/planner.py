@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from lwd_policy_node.inference.ensemble import Ensemble
 from lwd_policy_node.inference.observation import NS, Observation
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.profile import RobotProfile
-from lwd_policy_node.weights.checks import Judging, LoadedPolicy
+from lwd_policy_node.weights.checks import INFERENCE_FAILS, Judging, LoadedPolicy
 
 
 class ChunkRejected(ValueError):
@@ -84,6 +85,7 @@ class Planner:
 
         Raises:
             ChunkRejected: it failed, or gave another shape than (H, A), or non-finite targets.
+            InstallationError: this computer lacks what the policy needs for this observation.
         """
         at_once = self._at_once_ns is not None and observation.stamp_ns >= self._at_once_ns
         if at_once:
@@ -117,7 +119,9 @@ class Planner:
     ) -> npt.NDArray[np.float64]:
         try:
             return np.asarray(policy.act(observation, self._seed, frozen), dtype=np.float64)
-        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        except InstallationError:
+            raise
+        except INFERENCE_FAILS as error:
             raise ChunkRejected(f'inference failed: {type(error).__name__}: {error}') from error
 
     def _frozen(self, stamp_ns: int) -> npt.NDArray[np.float64] | None:

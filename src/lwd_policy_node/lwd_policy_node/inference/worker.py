@@ -22,6 +22,7 @@ from lwd_policy_node.inference.observation import (
 )
 from lwd_policy_node.inference.planner import ChunkRejected, Plan, Planner
 from lwd_policy_node.inference.slot import LoadedWeights, PolicySlot
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.profile import RobotProfile
 from lwd_policy_node.weights.checks import check_policy
 from lwd_policy_node.weights.refusal import WeightsRefused
@@ -78,7 +79,8 @@ class Worker:
             slot: the weights in use.
             kinds: of episodes in which the policy plans.
             late_after_s: robot time without a message after which a stream is named late.
-            failures_allowed: failed inferences in a row after which weights count as failed.
+            failures_allowed: failed inferences in a row after which weights count as failed; those that this computer's
+                installation is to blame for do not count.
         """
         self._profile = profile
         self._planner = planner
@@ -166,7 +168,9 @@ class Worker:
             return active is None or active is self._warm
 
     def sample(self, known_instruction: str) -> Observation:
-        """Something to try weights on: the last observation, or a black one with an instruction they know."""
+        """Something to try weights on: the last observation that was planned from, or a black one with an instruction
+        they know.
+        """
         if self._sample.instruction:
             return self._sample
         return replace(self._sample, instruction=known_instruction)
@@ -233,8 +237,7 @@ class Worker:
         with self._changed:
             for name in images:
                 self._assembler.note_bad_image(name, None)
-        self._sample = Observation(stamp_ns, images, state, instruction)
-        return self._sample
+        return Observation(stamp_ns, images, state, instruction)
 
     def _plan(
         self, weights: LoadedWeights, observation: Observation, episode_id: str, told: Told
@@ -243,7 +246,14 @@ class Worker:
         began = time.monotonic()
         try:
             plan = self._planner.plan(weights.policy, version, observation, episode_id)
+        except InstallationError as error:  # no other weights would do better
+            trouble = f'version {version}: {error}'
+            if trouble != self.trouble:  # said once, not at every observation
+                self.trouble = trouble
+                told.rejected(trouble)
+            return
         except ChunkRejected as error:
+            self._sample = observation
             self._failures += 1
             self.trouble = f'version {version}: {error}'
             told.rejected(self.trouble)
@@ -251,6 +261,7 @@ class Worker:
                 self._failures = 0
                 told.failed(weights, str(error))
             return
+        self._sample = observation
         self._failures = 0
         self.trouble = ''
         seconds = time.monotonic() - began

@@ -6,6 +6,7 @@ executor nor the inference waits for a download, a hash or a model.
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -79,7 +80,7 @@ class WeightsClient:
         self._note = 'no weights yet'
         self._report = WeightsReport(node, options.robot_id)
         self._pull = WeightsPull(node, options, store, self._pause, self._say)
-        self._roll_back = RollBackService(node, slot, store, self.failed)
+        self._roll_back = RollBackService(node, slot, store, self._on_roll_back)
         self._announcements = follow and node.create_subscription(
             WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
         )
@@ -115,6 +116,11 @@ class WeightsClient:
             self._failed = (weights, reason)
             self._wake.notify_all()
 
+    def _on_roll_back(self, weights: LoadedWeights, reason: str) -> None:
+        """An operator's request is tried however often it was in vain before."""
+        self._stuck.discard(weights.manifest.version)
+        self.failed(weights, reason)
+
     def _on_announcement(self, message: Any) -> None:
         with self._wake:
             self._inbox.append(manifest_from_message(message))
@@ -123,19 +129,19 @@ class WeightsClient:
     def _work(self) -> None:
         try:
             load = self._loader()
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             self.broken = f'the policy cannot be loaded: {error}; is everything installed?'
             self.restored.set()
             return
         self._fetcher = WeightsFetcher(self._pull, self._options, self._store, self._sample, load)
-        if (last_good := self._last_good(None)) is not None:
+        last_good, _ = self._last_good(None)
+        if last_good is not None:
             self._use(last_good)
         self.restored.set()
+        wanted: Manifest | None = None
         while True:
             with self._wake:
-                self._wake.wait_for(
-                    lambda: self._stopping or self._inbox or self._activated or self._failed
-                )
+                self._wake.wait_for(lambda: wanted is not None or self._called())
                 if self._stopping:
                     return
                 activated = list(self._activated)
@@ -145,14 +151,18 @@ class WeightsClient:
                 self._remember(weights.manifest.version)
             if failed is not None:
                 self._go_back(*failed)
-            wanted = self._newest_announced(self._slot.newest_version)
-            while wanted is not None:
+            floor = self._slot.newest_version if wanted is None else wanted.version
+            wanted = self._newest_announced(floor) or wanted
+            if wanted is not None:
                 wanted = self._take(wanted)
-            self._taking = None
+
+    def _called(self) -> bool:
+        """Whether there is anything to do that does not wait for a pull under way; hold `_wake`."""
+        return bool(self._stopping or self._inbox or self._activated or self._failed)
 
     def _pause(self, seconds: float) -> None:
         with self._wake:
-            self._wake.wait_for(lambda: self._stopping or self._inbox, seconds)
+            self._wake.wait_for(self._called, seconds)
 
     def _say(self, note: str) -> None:
         self._note = note
@@ -205,11 +215,13 @@ class WeightsClient:
         self._store.raise_floor(manifest.floor)
 
     def _take(self, manifest: Manifest) -> Manifest | None:
-        """Pull, check, load and offer one version; return a newer one that came meanwhile."""
+        """Pull, check, load and offer one version; return what to take next: a newer one that came meanwhile, or
+        this one again, when something else had to be done first.
+        """
         newer: list[Manifest] = []
 
         def checkpoint() -> None:
-            if self._stopping:
+            if self._stopping or self._activated or self._failed:
                 raise Superseded
             if self._inbox:
                 found = self._newest_announced(manifest.version)
@@ -226,9 +238,11 @@ class WeightsClient:
         except (WeightsRefused, OSError) as error:
             self._store.clear_parts()
             self._refuse(manifest, error)
+            self._taking = None
             return None
-        except Superseded:  # when the robot stops, the next start goes on where this pull was
-            return newer[0] if newer else None
+        except Superseded:  # the next one, after a restart too, goes on where this pull was
+            return newer[0] if newer else manifest
+        self._taking = None
         if weights.transport:  # else it was pulled, and reported, before a restart
             self._report.tell(manifest, WeightsStatus.LOADED, weights)
         self._note = ''
@@ -236,23 +250,25 @@ class WeightsClient:
         self._changed()
         return None
 
-    def _last_good(self, failed_version: int | None) -> LoadedWeights | None:
-        """The last good weights on disk, older than `failed_version` if given."""
+    def _last_good(self, failed_version: int | None) -> tuple[LoadedWeights | None, list[str]]:
+        """The last good weights on disk, older than `failed_version` if given, and why others are not used."""
+        refused = []
         for manifest in self._store.last_good():
             if failed_version is not None and manifest.version >= failed_version:
                 continue
             try:
                 self._check_manifest(manifest, 0)
                 path = self._store.policy_path(manifest.version)
-                return self._fetcher.open(path, manifest)
+                return self._fetcher.open(path, manifest), refused
             except (WeightsRefused, OSError) as error:
                 self._report.tell(
                     manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}'
                 )
                 self._node.get_logger().error(f'weights on disk: {error}')
+                refused.append(str(error))
                 if isinstance(error, WeightsRefused) and error.kind in DAMAGED:
                     self._store.remove(manifest.version)  # to be pulled again
-        return None
+        return None, refused
 
     def _use(self, weights: LoadedWeights) -> None:
         """Put weights of the disk in use at once."""
@@ -277,9 +293,11 @@ class WeightsClient:
         if self._slot.active is not weights or version in self._stuck:
             return
         self._stuck.add(version)
-        former = self._last_good(version)
+        former, refused = self._last_good(version)
         if former is None:
-            self._note = f'version {version} fails ({reason}) and no older one is kept'
+            none = f'can be used: {"; ".join(refused)}' if refused else 'is kept'
+            self._note = f'version {version} stays in use although {reason}: no older one {none}'
+            self._node.get_logger().error(self._note)
             return
         try:
             self._store.mark_failed(version)
@@ -296,8 +314,9 @@ class WeightsClient:
     def _refuse(self, manifest: Manifest, error: WeightsRefused | OSError) -> None:
         refused = error
         if isinstance(error, OSError):
-            place = f'{self._store.folder}: {error}; make room there'
-            refused = WeightsRefused(Refusal.DISK, place)
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            remedy = 'make room there' if full else 'see that this robot can read and write it'
+            refused = WeightsRefused(Refusal.DISK, f'{self._store.folder}: {error}; {remedy}')
         active = self._slot.active
         self._note = '' if active is not None else f'no weights yet; refused: {refused}'
         held = 'no weights' if active is None else f'version {active.manifest.version}'

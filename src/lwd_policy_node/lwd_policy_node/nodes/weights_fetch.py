@@ -81,6 +81,7 @@ class WeightsFetcher:
         Raises:
             WeightsRefused, OSError: they must not be used.
         """
+        alike = in_use is not None and in_use.config_hash == manifest.config_hash
         policy = open_checked(
             path,
             manifest,
@@ -88,7 +89,7 @@ class WeightsFetcher:
             robot=self._options.profile,
             shape=self._options.chunk_shape,
             sample=self._sample,
-            like=None if in_use is None else self._store.policy_path(in_use.version),
-            in_use=() if in_use is None else in_use.tensors,
+            like=self._store.policy_path(in_use.version) if in_use and alike else None,
+            in_use=in_use.tensors if in_use and alike else (),
         )
         return LoadedWeights(policy, manifest, transport, transfer_s, known_instruction(path))

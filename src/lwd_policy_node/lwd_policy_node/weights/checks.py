@@ -25,13 +25,23 @@ from lwd_policy_node.weights.statistics import (
     check_growth,
     check_promised,
 )
-from lwd_policy_node.weights.tensors import check_shapes, read_header
+from lwd_policy_node.weights.tensors import Header, check_shapes, read_header
 
 CONFIG_KEY = 'lwd.config'
 INSTRUCTIONS_KEY = 'lwd.instructions'
 CONFIG_HASH_KEY = 'lwd.config_hash'
 SMOKE_SEED = 0
 READ_BYTES = 1 << 22
+INFERENCE_FAILS = (
+    ArithmeticError,
+    ImportError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a policy that does not work raises."""
 
 
 class LoadedPolicy(Protocol):
@@ -99,7 +109,8 @@ def check_manifest(
         raise WeightsRefused(
             Refusal.NOT_NEWER,
             f'version {manifest.version} is not newer than version {active_version} in use; '
-            f'publish it again under a new version, or empty the weights folder of this robot',
+            f'publish it again under a new version, or empty the weights folder of this robot and '
+            f'restart policy_node',
         )
 
 
@@ -117,8 +128,8 @@ def check_file(
         path: the safetensors file.
         manifest: its verified manifest.
         robot: name of this robot's profile; empty: not checked.
-        like: file in use; tensors must match when it has the same config_hash.
-        in_use: its statistics; tensors must not have grown out of all proportion.
+        like: file in use; tensors must match when it can be read and has the same config_hash.
+        in_use: its statistics, if it has the same config_hash; tensors must not have grown out of all proportion.
 
     Raises:
         WeightsRefused: wrong size, hash mismatch, malformed, other config, another robot,
@@ -157,10 +168,18 @@ def check_file(
         if manifest.tensors:
             check_promised(measured, manifest.tensors)
         if like is not None:
-            reference = read_header(like)
-            if reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
+            reference = _header_if_readable(like)
+            if reference and reference.metadata.get(CONFIG_HASH_KEY) == manifest.config_hash:
                 check_shapes(header, reference)
-                check_growth(measured, in_use)
+        check_growth(measured, in_use)
+
+
+def _header_if_readable(path: Path) -> Header | None:
+    """The head of a file that runs from memory; it may be lost or damaged on disk, which is not the new one's fault."""
+    try:
+        return read_header(path)
+    except (OSError, WeightsRefused):
+        return None
 
 
 def _measure(path: Path) -> tuple[TensorStatistics, ...]:
@@ -175,7 +194,7 @@ def load_checked(path: Path, manifest: Manifest, load: Load) -> LoadedPolicy:
     """
     try:
         policy = load(path)
-    except (ArithmeticError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+    except INFERENCE_FAILS as error:
         raise WeightsRefused(
             Refusal.LOAD_FAILED, f'version {manifest.version}: {type(error).__name__}: {error}'
         ) from error
@@ -198,7 +217,7 @@ def check_policy(
     """
     try:
         chunk = np.asarray(policy.act(observation, SMOKE_SEED))
-    except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
+    except INFERENCE_FAILS as error:
         raise WeightsRefused(
             Refusal.SMOKE_FAILED, f'version {version}: {type(error).__name__}: {error}'
         ) from error

@@ -11,7 +11,7 @@ from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 
 
 class Superseded(Exception):
-    """A newer version was announced, or the robot stops: this pull has no purpose any more."""
+    """Something comes before this pull: a newer version, the way back from one that fails, the robot's stop."""
 
 
 class Unanswered(Exception):

@@ -1,0 +1,230 @@
+"""The weights client in one process: what it does while a pull waits, and what it does not blame the weights for."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from lwd_policy_node.inference import PolicySlot
+from lwd_policy_node.inference.observation import zero_observation
+from lwd_policy_node.nodes.threads import FAILED
+from lwd_policy_node.nodes.weights_client import WeightsClient
+from lwd_policy_node.nodes.weights_fetch import WeightsOptions
+from lwd_policy_node.profile import load_profile
+from lwd_policy_node.weights import Manifest, WeightsStore, ensure_key_pair, load_private_key
+from lwd_policy_node.weights.checks import Load, file_sha256
+from lwd_policy_node.weights.wire import manifest_to_message
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from std_srvs.srv import Trigger
+
+pytestmark = pytest.mark.launch
+
+STANDIN = runpy.run_path(str(Path(__file__).with_name('standin_policy.py')))
+CONFIG_HASH, StandinPolicy = STANDIN['CONFIG_HASH'], STANDIN['StandinPolicy']
+save_standin = STANDIN['save_standin']
+DOMAIN = 138
+PROFILE = load_profile('g1_laptop')
+PATIENCE_S = 30.0
+
+
+class Rig:
+    """Versions 1 and 2 on the robot's disk, 2 in use, 3 published; a learner that serves nothing."""
+
+    def __init__(self, folder: Path, transport: str = 'service') -> None:
+        self.folder = folder
+        self.instruction = 'known'
+        self.transport = transport
+        self._private = load_private_key(ensure_key_pair(folder / 'keys').private_path)
+        self.store = WeightsStore(folder / 'weights')
+        for version in (1, 2):
+            manifest, path = self.publish(version)
+            self.store.admit(manifest, path)
+        self.store.set_active(2)
+        self.slot = PolicySlot()
+        self.context = Context()
+        rclpy.init(context=self.context, domain_id=DOMAIN)
+        self.node = rclpy.create_node('robot', context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self._thread = threading.Thread(target=self._spin, daemon=True)
+        self._thread.start()
+        self.client: WeightsClient | None = None
+
+    def publish(self, version: int) -> tuple[Manifest, Path]:
+        path = save_standin(self.folder / f'{version}.safetensors', version / 10)
+        manifest = Manifest(
+            time.time_ns(),
+            version,
+            0,
+            'online',
+            0,
+            CONFIG_HASH,
+            '',
+            path.stat().st_size,
+            file_sha256(path),
+            uris=(path.as_uri(),),
+        )
+        return manifest.signed(self._private), path
+
+    def start(self, loader: Callable[[], Load] = lambda: StandinPolicy.load) -> WeightsClient:
+        self.client = WeightsClient(
+            self.node,
+            options=WeightsOptions(
+                robot_id='robot',
+                trusted_keys=self.folder / 'keys',
+                transport=self.transport,
+                config_hash='',
+                piece_bytes=1 << 20,
+                answer_timeout_s=1.0,
+                retry_s=0.2,
+                profile=PROFILE.name,
+                chunk_shape=(PROFILE.horizon, len(PROFILE.joints)),
+            ),
+            store=self.store,
+            slot=self.slot,
+            loader=loader,
+            sample=lambda _: zero_observation(PROFILE, self.instruction),
+            changed=lambda: None,
+        )
+        assert self.client.restored.wait(PATIENCE_S)
+        return self.client
+
+    def announce(self, manifest: Manifest) -> None:
+        assert self.client is not None
+        self.client._on_announcement(manifest_to_message(manifest))
+
+    def roll_back(self) -> Any:
+        """What an operator calls."""
+        caller = self.node.create_client(Trigger, 'weights/roll_back')
+        assert caller.wait_for_service(PATIENCE_S)
+        future = caller.call_async(Trigger.Request())
+        self.await_('an answer', future.done)
+        return future.result()
+
+    def await_(self, what: str, found: Callable[[], bool]) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not found():
+            note = self.client.note if self.client else ''
+            assert time.monotonic() < end, f'no {what}; the client says: {note}'
+            time.sleep(0.02)
+
+    def in_use(self) -> int:
+        active = self.slot.active
+        return 0 if active is None else active.manifest.version
+
+    def close(self) -> None:
+        if self.client is not None:
+            self.client.close()
+        self._executor.shutdown()
+        self.context.try_shutdown()
+        self._thread.join()
+
+    def _spin(self) -> None:
+        try:
+            self._executor.spin()
+        except ExternalShutdownException:
+            return
+
+
+@pytest.fixture
+def make_rig(tmp_path: Path) -> Iterator[Callable[..., Rig]]:
+    made: list[Rig] = []
+
+    def make(**options: Any) -> Rig:
+        made.append(Rig(tmp_path, **options))
+        return made[-1]
+
+    yield make
+    for rig in made:
+        rig.close()
+
+
+@pytest.fixture
+def rig(make_rig: Callable[..., Rig]) -> Rig:
+    return make_rig()
+
+
+def test_nothing_waits_for_a_pull_that_nobody_answers(rig: Rig) -> None:
+    """What came into use is remembered, and the robot goes back from it, while an announced version is waited for;
+    which goes on afterwards.
+    """
+    client = rig.start()
+    rig.announce(rig.publish(3)[0])
+    rig.await_('pull', lambda: 'version 3 is announced, but nobody serves' in client.note)
+    active = rig.slot.active
+    assert active is not None and rig.in_use() == 2
+    rig.store.set_active(1)
+    client.activated(active)
+    rig.await_('record of version 2', lambda: rig.store.active() == 2)
+    answer = rig.roll_back()
+    assert answer.success and answer.message == 'going back from version 2 to 1'
+    rig.await_('version 1 in use', lambda: rig.in_use() == 1)
+    assert rig.store.failed() == {2}
+    rig.await_('pull', lambda: 'version 3 is announced, but nobody serves' in client.note)
+
+
+class Monoglot(StandinPolicy):
+    """Knows one instruction."""
+
+    def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
+        if obs.instruction != 'known':
+            raise ValueError('what language is this?')
+        return super().act(obs, seed, frozen)
+
+
+def test_an_operator_may_ask_again(rig: Rig) -> None:
+    """An attempt that found nothing usable says so, and does not forbid the next one."""
+    client = rig.start(lambda: Monoglot.load)
+    assert rig.slot.active is not None
+    rig.instruction = 'new'
+    client.failed(rig.slot.active, 'it failed')
+    rig.await_('word', lambda: 'no older one can be used: smoke inference failed' in client.note)
+    assert rig.in_use() == 2
+    rig.instruction = 'known'
+    assert rig.roll_back().success
+    rig.await_('version 1 in use', lambda: rig.in_use() == 1)
+
+
+def test_new_weights_are_taken_although_the_old_file_is_gone(
+    make_rig: Callable[..., Rig],
+) -> None:
+    """The old ones run from memory; that their file is lost is not the new one's fault."""
+    rig = make_rig(transport='uri')
+    rig.start()
+    rig.store.policy_path(2).unlink()
+    rig.announce(rig.publish(3)[0])
+    rig.await_('version 3 in use', lambda: rig.in_use() == 3)
+
+
+def test_code_that_cannot_be_loaded_is_said(rig: Rig) -> None:
+    """A library that is there and broken: whoever configures the node does not wait for ever."""
+
+    def loader() -> Load:
+        raise OSError('libcudart.so.12: cannot open shared object file')
+
+    client = rig.start(loader)
+    assert 'libcudart.so.12' in client.broken
+
+
+def test_a_thread_that_fails_ends_the_process(tmp_path: Path) -> None:
+    """Launch starts a process again that ended, not one that lives and does nothing."""
+    script = tmp_path / 'fails.py'
+    script.write_text(
+        'import rclpy, time\n'
+        'from lwd_policy_node.nodes.threads import start_thread\n'
+        'rclpy.init()\n'
+        "start_thread('weights', lambda: {}['nothing here'])\n"
+        'time.sleep(60)\n'
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == FAILED
+    assert 'the thread weights failed' in done.stderr and "KeyError: 'nothing here'" in done.stderr
