@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from lwd_policy_node.episode import (
     EpisodeError,
     EpisodeJournal,
@@ -21,6 +23,10 @@ from lwd_policy_node.episode import (
     first_seed,
     new_episode_id,
 )
+from lwd_policy_node.nodes.episode_message import episode_message
+from lwd_policy_node.nodes.scene_reset import PendingStart
+from lwd_policy_node.nodes.wire import seconds, stamp_of
+from rclpy.task import Future
 
 
 def start(machine: EpisodeMachine, now_s: float = 10.0, limit_s: float = 5.0) -> EpisodeRecord:
@@ -187,10 +193,37 @@ def test_sequence_retries_and_stops() -> None:
 
 
 def test_robots_do_not_share_scenes() -> None:
-    """Seeds are distinct per robot and the same after a restart."""
-    seeds = [first_seed(f'g1_{n:02d}') for n in range(1, 9)]
+    """Seeds are distinct per robot and the same after a restart; nor do they share any with what is evaluated on."""
+    seeds = [first_seed(f'g1_{n:02d}') for n in range(1, 1001)]
     assert len(set(seeds)) == len(seeds)
     assert seeds[0] == first_seed('g1_01')
+    assert min(seeds) >= 10_000_000_000 and max(seeds) < 2**53 - 1_000_000
+
+
+@settings(deadline=None)
+@given(ns=st.integers(0, 4_000_000_000 * 10**9))
+def test_an_episode_never_begins_after_the_tick_that_begins_it(ns: int) -> None:
+    """The tick's stamp came as a message, and was seconds in between: since 1970 those are not whole nanoseconds."""
+    tick_s = seconds(stamp_of(ns))
+    record = EpisodeRecord(
+        episode_id='e', robot_id='r', task='t', instruction='', kind='', seed=0, started_s=tick_s
+    )
+    started = episode_message(record).started
+    early_ns = ns - (started.sec * 10**9 + started.nanosec)
+    assert 0 <= early_ns <= 3000
+
+
+def test_the_state_of_a_scene_that_was_run_before_begins_no_episode() -> None:
+    """The same task and seed twice: what was still on its way from the first run is older than the reset."""
+    pending = PendingStart('restock', '', '', 7, 0.0, 0.0, Future(), before=('restock', 7, 40))
+    assert not pending.is_scene(('restock', 7, 41))
+    pending.built = True
+    assert not pending.is_scene(('restock', 7, 42)), 'it was on its way'
+    assert pending.is_scene(('restock', 7, 0))
+    pending = PendingStart('restock', '', '', 7, 0.0, 0.0, Future(), before=('restock', 6, 40))
+    assert not pending.is_scene(('restock', 7, 0)), 'not answered yet'
+    pending.built = True
+    assert pending.is_scene(('restock', 7, 1))
 
 
 def test_weights_are_being_swapped_from_the_boundary_until_they_are_in_use() -> None:

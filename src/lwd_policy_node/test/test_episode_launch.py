@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from std_msgs.msg import String, UInt32
 
 from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
-from lwd_msgs.srv import EndEpisode, StartEpisode
+from lwd_msgs.srv import EndEpisode, ResetSim, StartEpisode
 
 pytestmark = pytest.mark.launch
 MakeBench = Callable[..., Any]
@@ -284,3 +284,34 @@ def test_no_episode_starts_while_weights_are_being_swapped(make_bench: MakeBench
     assert [e.state for e in episodes[seen:]] == [Episode.ENDED]
     say(3, WeightsStatus.ACTIVE)
     bench.wait('the next episode', lambda: episodes[-1].state == Episode.RUNNING)
+
+
+def test_a_start_that_is_pending_can_be_called_off(make_bench: MakeBench) -> None:
+    """A simulator that builds a scene and never shows it: nobody has to wait for the time-out."""
+
+    def build(_: ResetSim.Request, reply: ResetSim.Response) -> ResetSim.Response:
+        reply.ok = True
+        return reply
+
+    bench = make_bench(141, 'g1_01')
+    bench.node.create_service(ResetSim, 'sim/reset', build)
+    bench.start('episode_node', reset_timeout_s=600.0)
+    client = bench.node.create_client(StartEpisode, 'episode/start')
+    bench.wait('the node', client.service_is_ready)
+
+    def end(outcome: int) -> Any:
+        return bench.call(EndEpisode, 'episode/end', EndEpisode.Request(outcome=outcome))
+
+    pending: list[Any] = []
+
+    def begun() -> bool:  # the node may see the simulator later than we see the node
+        if not pending or pending[-1].done():
+            pending.append(client.call_async(StartEpisode.Request(task='restock', seed=7)))
+        return bool(end(Episode.OUTCOME_ABORTED).ok)
+
+    bench.wait('a start that is called off', begun)
+    bench.wait('its answer', pending[-1].done)
+    assert not pending[-1].result().ok
+    assert pending[-1].result().message == 'called off by service'
+    refused = end(Episode.OUTCOME_SUCCESS)
+    assert not refused.ok and 'no episode is running' in refused.message

@@ -43,7 +43,7 @@ class Chunk:
         stamp_s: time of the observation it was made from; step i is due at
             stamp_s + (i + 1) * step_s.
         episode_id: the episode it belongs to.
-        chunk_id: counts up in one policy process.
+        chunk_id: counts up since policy_node was configured.
         policy_version: weights that made it.
         step_s: spacing of the steps, s.
         actions: absolute joint targets, shape (H, A), rad and gripper fractions.

@@ -32,5 +32,7 @@ def episode_message(record: EpisodeRecord) -> Episode:
 
 
 def _stamp(at_s: float) -> Time:
-    """A stamp, rounded down to 1 us: an observation of the very tick is not before the start."""
-    return stamp_of(math.floor(at_s * 1e6) * 1000)
+    """A stamp up to 2 us early: seconds since 1970 are whole only to .25 us, and an observation of the very tick must
+    not be before the start.
+    """
+    return stamp_of(max(0, math.floor(at_s * 1e6) - 1) * 1000)

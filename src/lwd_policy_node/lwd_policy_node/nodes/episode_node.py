@@ -42,7 +42,7 @@ from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
-from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset
+from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset, SceneTick
 from lwd_policy_node.nodes.wire import seconds
 
 WALL_TICK_S = 0.05  # how often waits are looked at
@@ -64,6 +64,7 @@ class EpisodeNode(Node):
         journal = Path(values['journal'] or home / 'episode.json')
         self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
         self._sim_seen_s = 0.0
+        self._sim_at: SceneTick | None = None
         self._in_sim = False
 
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
@@ -155,7 +156,9 @@ class EpisodeNode(Node):
             done.set_result(str(error))
             return done
         if self._scene.pending is not None:
-            done.set_result('an episode is about to start; wait for it, or end it')
+            done.set_result(
+                'an episode is about to start; wait for it, or call it off by episode/end with outcome 3 (aborted)'
+            )
             return done
         if version := self._swap.under_way(time.monotonic()):
             done.set_result(
@@ -173,6 +176,7 @@ class EpisodeNode(Node):
             time_limit_s=self._values['time_limit_s'],
             give_up_s=time.monotonic() + self._values['reset_timeout_s'],
             done=done,
+            before=self._sim_at,
         )
         if self._in_sim:
             self._scene.ask()
@@ -209,9 +213,10 @@ class EpisodeNode(Node):
     def _on_sim_state(self, message: SimState) -> None:
         self._sim_seen_s = time.monotonic()
         now_s = seconds(message.header.stamp)
+        self._sim_at = (message.task, message.seed, message.tick)
         pending = self._scene.pending
         if pending is not None:
-            if pending.is_scene(message.task, message.seed):
+            if pending.is_scene(self._sim_at):
                 self._start(now_s)
             return
         if (running := self._machine.running) is None:
@@ -227,6 +232,10 @@ class EpisodeNode(Node):
     ) -> EndEpisode.Response:
         try:
             outcome = Outcome(request.outcome)
+            if self._scene.pending is not None and outcome is Outcome.ABORTED:
+                self._fail(f'called off by {request.ended_by or "service"}')
+                reply.ok, reply.message = True, 'the start that was pending is called off'
+                return reply
             record = self._machine.end(
                 outcome,
                 request.ended_by or 'service',

@@ -91,7 +91,8 @@ class OperatorLink:
     def _on_ended(self, name: str, future: Future) -> None:
         reply = future.result()
         if reply.ok:
-            self._node.get_logger().info(f'{reply.episode_id} ended: {name}')
+            ended = f'{reply.episode_id} ended' if reply.episode_id else reply.message
+            self._node.get_logger().info(f'{ended}: {name}')
         else:
             self._node.get_logger().warning(f'{name} was refused: {reply.message}')
 

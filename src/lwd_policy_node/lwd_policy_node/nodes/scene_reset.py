@@ -11,6 +11,9 @@ from rclpy.task import Future
 
 from lwd_msgs.srv import ResetSim
 
+SceneTick = tuple[str, int, int]
+"""Task, seed, and control ticks since the simulator's reset."""
+
 
 @dataclass(slots=True)
 class PendingStart:
@@ -25,10 +28,19 @@ class PendingStart:
     done: Future  # of EpisodeRecord, or of the text why not
     reset: Future | None = None
     built: bool = False
+    before: SceneTick | None = None
+    """The last state of the scene that is being left; None once it is."""
 
-    def is_scene(self, task: str, seed: int) -> bool:
-        """Whether a state of the simulator belongs to the scene waited for."""
-        return self.built and (task, seed) == (self.task, self.seed)
+    def is_scene(self, seen: SceneTick) -> bool:
+        """Whether a state of the simulator belongs to the scene waited for.
+
+        That may be one that was run already: its states tick on until the reset, and then begin again.
+        """
+        if self.before and seen[:2] == self.before[:2] and seen[2] > self.before[2]:
+            self.before = seen
+            return False
+        self.before = None
+        return self.built and seen[:2] == (self.task, self.seed)
 
 
 class SceneReset:

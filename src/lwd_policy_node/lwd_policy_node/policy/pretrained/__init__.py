@@ -31,7 +31,7 @@ def save_vision(policy: Policy, path: Path, facts: Mapping[str, str]) -> None:
 
 
 def load_vision(policy: Policy) -> bool:
-    """Put the shipped tower into the policy; False when there is none for its preset, cameras and sizes."""
+    """Put the shipped tower into the policy; False when none was made for its robot and has its shapes."""
     return any(
         _fits(policy, path) for path in sorted(Path(__file__).parent.glob('*_vision.safetensors'))
     )
