@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lwd_policy_node.control import Arbiter, ArbiterConfig, Source, Teleop
 from lwd_policy_node.kinematics import TOOLS, Chain, rotation_vector
 from lwd_policy_node.profile import load_profile
 from lwd_policy_node.teleop.jog import Jog, JogSpeeds, JogWish
@@ -155,3 +156,73 @@ def test_a_hand_pushed_out_of_reach_stays_in_limits_and_comes_back_at_once(seed:
     back = run(jog, JogWish(linear=-direction, sides=('l',)), targets[-1], 20)
     progress = (hand(back[0], 'l')[0] - hand(back[-1], 'l')[0]) @ direction
     assert progress > 0.3 * SPEEDS.linear_m_s * 20 * DT
+
+
+class Slow:
+    """A real arbiter that lets the robot be only so fast, and a robot that follows it at once."""
+
+    def __init__(self, velocity_scale: float) -> None:
+        self.arbiter = Arbiter(PROFILE, ArbiterConfig(velocity_scale=velocity_scale))
+        self.jog = Jog(PROFILE)
+        self.in_force: list[Vector] = [PROFILE.home]
+        self.ahead = np.zeros(16)  # furthest that the commands were beyond the targets in force
+        self._human = False
+
+    def push(self, wish: JogWish, seconds: float) -> list[Vector]:
+        """Hold the deadman and push; the targets in force meanwhile."""
+        begin = len(self.in_force)
+        for _ in range(round(seconds / DT)):
+            now_s = 10.0 + len(self.in_force) * DT
+            in_force = self.in_force[-1]
+            self.arbiter.on_joint_state(now_s, in_force, now_s)
+            command = self.jog.update(wish, robot(in_force, human=self._human))
+            assert command is not None
+            self.ahead = np.maximum(self.ahead, np.abs(command - in_force))
+            self.arbiter.on_teleop(Teleop(now_s, True, command, 'operator'), now_s)
+            output = self.arbiter.tick(now_s, now_s)
+            assert output is not None
+            self._human = output.source is Source.HUMAN
+            self.in_force.append(output.position)
+        return self.in_force[begin:]
+
+
+@pytest.mark.parametrize('scale', [0.1, 0.3, 1.0])
+@pytest.mark.parametrize('axis', range(3))
+def test_a_stick_let_go_stops_the_hand_however_slow_the_robot(scale: float, axis: int) -> None:
+    """First motions of a real robot: `speed:=0.1` and the default jog, whose targets the arms cannot follow."""
+    robot_ = Slow(scale)
+    push = JogWish(linear=np.eye(3)[axis], sides=('r',))
+    robot_.push(JogWish(), 0.5)
+    pushed = robot_.push(push, 2.0)
+    let_go = robot_.push(JogWish(sides=('r',)), 2.0)
+    at = hand(pushed[-1], 'r')[0]
+    assert np.linalg.norm(at - hand(PROFILE.home, 'r')[0]) > 0.03, 'it moved'
+    farthest = max(float(np.linalg.norm(hand(row, 'r')[0] - at)) for row in let_go)
+    assert farthest < 0.05 * max(scale, 0.4)
+    rest = let_go[round(0.4 / DT) :]
+    np.testing.assert_allclose(rest, np.broadcast_to(rest[-1], np.shape(rest)), atol=2e-3)
+    assert robot_.ahead[:14].max() < 0.2
+
+
+def test_a_stick_turned_round_turns_the_hand_round() -> None:
+    """No store of motion is worked off first."""
+    robot_ = Slow(0.1)
+    up = JogWish(linear=np.array([0.0, 0.0, 1.0]), sides=('r',))
+    risen = robot_.push(up, 2.0)[-1]
+    down = JogWish(linear=np.array([0.0, 0.0, -1.0]), sides=('r',))
+    path = [hand(row, 'r')[0][2] for row in robot_.push(down, 1.0)]
+    assert max(path) < hand(risen, 'r')[0][2] + 0.02
+    assert path[-1] < hand(risen, 'r')[0][2] - 0.01
+
+
+def test_a_slow_gripper_holds_up_no_arm_and_stops_when_it_is_let_go() -> None:
+    """A gripper that the arbiter slows down once made both arms start anew, again and again."""
+    both, alone = Slow(0.1), Slow(0.1)
+    up = np.array([0.0, 0.0, 1.0])
+    with_gripper = both.push(JogWish(linear=up, gripper=1.0, sides=('r',)), 1.5)
+    without = alone.push(JogWish(linear=up, sides=('r',)), 1.5)
+    np.testing.assert_allclose(np.array(with_gripper)[:, :14], np.array(without)[:, :14])
+    closed = with_gripper[-1][15]
+    assert 0.2 < closed < 0.7
+    rest = both.push(JogWish(sides=('r',)), 1.0)
+    assert closed - 1e-6 <= rest[-1][15] < closed + 0.1

@@ -2,10 +2,13 @@
 
 The wished velocity moves a goal pose for each hand, which damped least squares follows. The targets start from those
 in force, not from where the arms were measured, and stay with them until the arbiter lets the human move the robot.
+They never run far ahead of those in force, however slow the arbiter lets the robot be, and a stick let go draws them
+back to where the robot can stop.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +35,10 @@ _IK_STEPS = 2  # a tick moves a hand by millimetres: more do not come nearer
 _LEASH_M = 0.02  # a goal out of reach runs no further ahead of the hand than this
 _LEASH_RAD = 0.1
 _LOST_RAD = 0.5  # targets in force this far from what was asked for: the robot was moved, or put back for a new scene
+_AHEAD_RAD = 0.1  # most that a joint is asked for beyond its target in force: two ticks at the fastest jog
+_AHEAD_GRIPPER = 0.25
+_LATENCY_TICKS = 2  # until a command is in force, at most, when all goes well
+_SPEED_TICKS = 3  # over which the speed of the targets in force is averaged: commands come unevenly
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,10 @@ class Jog:
         self._speeds = speeds or JogSpeeds()
         self._dt = profile.control_period_s
         self._arms = {side: _Arm(side, profile, self._speeds) for side in SIDES}
+        self._speed_step = profile.limits('acceleration') * self._dt
+        self._arm_columns = np.concatenate([arm.columns for arm in self._arms.values()])
         self._target: Vector | None = None
+        self._in_force: deque[Vector] = deque(maxlen=_SPEED_TICKS + 1)
         self.refusal = ''
         """Why a held deadman does not give control; empty when nothing is wrong."""
 
@@ -97,26 +107,36 @@ class Jog:
             )
         if wish is None or robot.target is None or robot.waist is None:
             self._target = None
+            self._in_force.clear()
             return None
-        if (
-            self._target is None
-            or not robot.human
-            or np.abs(self._target - robot.target).max() > _LOST_RAD
-        ):
+        self._in_force.append(robot.target)
+        if self._target is None or not robot.human or self._lost(self._target, robot.target):
             self._start(robot.target)
         assert self._target is not None
         if robot.human:
             turn = WAIST.pose(robot.waist).rotation.T
-            for side in wish.sides:
-                self._arms[side].move(
-                    self._target, turn @ wish.linear, turn @ wish.angular, wish.gripper, self._dt
-                )
+            low, high = self._stops()
+            for side, arm in self._arms.items():
+                ours = wish if side in wish.sides else JogWish()
+                arm.draw_back(self._target, robot.target, low, high, ours)
+                linear, angular = turn @ ours.linear, turn @ ours.angular
+                arm.move(self._target, linear, angular, ours.gripper, self._dt)
         return self._target.copy()
 
     def _start(self, target: Vector) -> None:
         self._target = target.copy()
         for arm in self._arms.values():
             arm.start(target)
+
+    def _lost(self, target: Vector, in_force: Vector) -> bool:
+        return bool(np.abs(target - in_force)[self._arm_columns].max() > _LOST_RAD)
+
+    def _stops(self) -> tuple[Vector, Vector]:
+        """Between which targets (A,) the robot comes to rest without turning back, if it brakes now."""
+        newest, oldest = self._in_force[-1], self._in_force[0]
+        step = (newest - oldest) / max(1, len(self._in_force) - 1)
+        way = step * (_LATENCY_TICKS + np.abs(step) / (2.0 * self._speed_step * self._dt))
+        return newest + np.minimum(way, 0.0), newest + np.maximum(way, 0.0)
 
 
 class _Arm:
@@ -129,16 +149,46 @@ class _Arm:
         missing = {*self._chain.joint_names, f'gripper_{side}'} - set(names)
         if missing:
             raise SourceError(f'profile {profile.name!r} has no joint {sorted(missing)} to jog')
-        self._columns = np.array([names.index(name) for name in self._chain.joint_names])
+        self.columns = np.array([names.index(name) for name in self._chain.joint_names])
+        """Of the arm's joints in the vector of all targets."""
         self._gripper = names.index(f'gripper_{side}')
         lower, upper = profile.limits('lower'), profile.limits('upper')
         self._stroke = lower[self._gripper], upper[self._gripper]
-        self._ik = DampedIk(self._chain, lower[self._columns], upper[self._columns])
+        self._ik = DampedIk(self._chain, lower[self.columns], upper[self.columns])
         self._goal: Pose | None = None
+        self._push = np.zeros(6)
+        self._gripping = 0.0
 
     def start(self, target: Vector) -> None:
         """Take up from the arm's targets in force."""
-        self._goal = self._chain.pose(target[self._columns])
+        self._push, self._gripping = np.zeros(6), 0.0
+        self._goal = self._chain.pose(target[self.columns])
+
+    def draw_back(
+        self, target: Vector, in_force: Vector, low: Vector, high: Vector, wish: JogWish
+    ) -> None:
+        """Draw what is asked for, `target` (A,), towards what is in force (A,).
+
+        While a stick is pushed the whole arm stays within a leash, so that the hand keeps its way. Let go, or turned
+        round, it is put once between `low` and `high` (A,), where the robot can stop: a target that crept back would
+        pull the hand back.
+        """
+        columns = self.columns
+        push = np.concatenate([wish.linear, wish.angular])
+        if self._push.any() and push @ self._push <= 0.0:
+            target[columns] = np.clip(target[columns], low[columns], high[columns])
+            self._goal = self._chain.pose(target[columns])
+        elif push.any():
+            ahead = target[columns] - in_force[columns]
+            share = _AHEAD_RAD / max(float(np.abs(ahead).max()), _AHEAD_RAD)
+            target[columns] = in_force[columns] + share * ahead
+        gripper = self._gripper
+        if self._gripping and wish.gripper * self._gripping <= 0.0:
+            target[gripper] = np.clip(target[gripper], low[gripper], high[gripper])
+        elif wish.gripper:
+            near, far = in_force[gripper] - _AHEAD_GRIPPER, in_force[gripper] + _AHEAD_GRIPPER
+            target[gripper] = np.clip(target[gripper], near, far)
+        self._push, self._gripping = push, wish.gripper
 
     def move(
         self, target: Vector, linear: Vector, angular: Vector, gripper: float, dt: float
@@ -147,7 +197,7 @@ class _Arm:
         if gripper != 0.0:
             closed = target[self._gripper] + gripper * self._speeds.gripper_per_s * dt
             target[self._gripper] = np.clip(closed, *self._stroke)
-        q = target[self._columns]
+        q = target[self.columns]
         if not (linear.any() or angular.any()):
             self._goal = self._chain.pose(q)  # a stick let go stops the hand where it is
             return
@@ -160,7 +210,7 @@ class _Arm:
         fastest = float(np.abs(step).max())
         if fastest > self._speeds.joint_rad_s * dt:
             step *= self._speeds.joint_rad_s * dt / fastest
-        target[self._columns] = q + step
+        target[self.columns] = q + step
         self._goal = _leashed(goal, self._chain.pose(q + step))
 
 
