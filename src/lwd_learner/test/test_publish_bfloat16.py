@@ -79,7 +79,7 @@ def test_a_real_policy_at_half_the_bytes_acts_alike(tmp_path: Path, critic: dict
     version = releases.publish(path, stage='sft', step=0)
     half, manifest = archive.policy_path(version), archive.manifest(version)
     assert manifest.sha256 == file_sha256(half) and manifest.size_bytes < 0.6 * path.stat().st_size
-    check_file(half, manifest, robot='g1_laptop', like=half, in_use=manifest.tensors)
+    check_file(half, manifest, robot={'profile': 'g1_laptop'}, like=half, in_use=manifest.tensors)
     images = {c.name: np.full((64, 64, 3), 90, np.uint8) for c in profile.cameras}
     seen = Seen(images, np.zeros(len(profile.state_columns), np.float32))
     whole = Policy.load(path, threads=1).act(seen, seed=1)

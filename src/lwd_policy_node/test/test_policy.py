@@ -5,12 +5,16 @@ is named.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from importlib import resources
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.policy import Policy, PolicyConfig, PolicyError, preset
+from lwd_policy_node.policy.text import SentenceEncoder
 from lwd_policy_node.profile import ProfileError, load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -287,3 +291,21 @@ def test_a_critic_that_has_learned_nothing_chooses_nothing(policy, choosing):
     np.testing.assert_array_equal(choosing.act(observation(), 7), policy.act(observation(), 7))
     assert np.isnan(choosing.value)
     assert choosing.config_hash != policy.config_hash
+
+
+def test_an_encoder_that_cannot_be_loaded_is_the_computers_fault(monkeypatch):
+    """A library that is there and broken, or model files that are gone: named, and no failure of the weights."""
+    broken = ModuleType('transformers')
+    broken.utils = SimpleNamespace(logging=SimpleNamespace(disable_progress_bar=lambda: None))
+
+    def gone(folder, **_):
+        raise OSError(f"Can't load tokenizer for '{folder}'")
+
+    monkeypatch.setitem(sys.modules, 'transformers', broken)
+    monkeypatch.setitem(sys.modules, 'transformers.utils', broken.utils)
+    encoder = SentenceEncoder()
+    with pytest.raises(InstallationError, match='AutoModel'):
+        encoder.embed(['water the plant'])
+    broken.AutoModel = broken.AutoTokenizer = SimpleNamespace(from_pretrained=gone)
+    with pytest.raises(PolicyError, match=r"Can't load tokenizer.*make setup"):
+        encoder.embed(['water the plant'])

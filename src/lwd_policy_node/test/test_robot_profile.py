@@ -77,5 +77,5 @@ def test_what_cannot_be_is_refused(
 def test_a_file_that_is_no_mapping_is_refused(text: bytes, tmp_path: Path) -> None:
     path = tmp_path / 'mine.yaml'
     path.write_bytes(text)
-    with pytest.raises(ProfileError, match='mine.yaml'):
+    with pytest.raises(ProfileError, match=r'mine\.yaml'):
         load_profile(path)

@@ -18,7 +18,7 @@ from lwd_policy_node.inference.observation import zero_observation
 from lwd_policy_node.nodes.threads import FAILED
 from lwd_policy_node.nodes.weights_client import WeightsClient
 from lwd_policy_node.nodes.weights_fetch import WeightsOptions
-from lwd_policy_node.profile import load_profile
+from lwd_policy_node.profile import load_profile, policy_facts
 from lwd_policy_node.weights import Manifest, WeightsStore, ensure_key_pair, load_private_key
 from lwd_policy_node.weights.checks import Load, file_sha256
 from lwd_policy_node.weights.wire import manifest_to_message
@@ -86,7 +86,7 @@ class Rig:
                 piece_bytes=1 << 20,
                 answer_timeout_s=1.0,
                 retry_s=0.2,
-                profile=PROFILE.name,
+                robot=policy_facts(PROFILE),
                 chunk_shape=(PROFILE.horizon, len(PROFILE.joints)),
             ),
             store=self.store,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lwd_policy_node.profile import load_profile, policy_facts
 from lwd_policy_node.weights import (
     KeyFileError,
     Manifest,
@@ -58,8 +59,9 @@ class Case:
         self.floor = 0
         self.save({'bias': np.zeros(16, np.float32)})
 
-    def save(self, tensors: dict[str, Any], config: str = CONFIG, profile: str = 'g1') -> None:
-        metadata = {'lwd.config_hash': config, 'lwd.config': json.dumps({'profile': profile})}
+    def save(self, tensors: dict[str, Any], config: str = CONFIG, **made_for: Any) -> None:
+        facts = policy_facts(load_profile('g1')) | made_for
+        metadata = {'lwd.config_hash': config, 'lwd.config': json.dumps(facts)}
         save_file(tensors, self.path, metadata=metadata)
         self.sign()
 
@@ -97,7 +99,7 @@ class Case:
             self.path,
             self.manifest,
             load=self.load,
-            robot='g1',
+            robot=policy_facts(load_profile('g1')),
             shape=SHAPE,
             sample=lambda instruction: instruction,
             like=self.like,
@@ -132,6 +134,19 @@ def _file_of_another_config(case: Case) -> None:
 
 def _another_robot(case: Case) -> None:
     case.save({'bias': np.zeros(16, np.float32)}, profile='humanoid')
+
+
+def _another_rate(case: Case) -> None:
+    case.save({'bias': np.zeros(16, np.float32)}, control_rate_hz=15.0)
+
+
+def _another_order_of_joints(case: Case) -> None:
+    order = policy_facts(load_profile('g1'))['relative_to_state']
+    case.save({'bias': np.zeros(16, np.float32)}, relative_to_state=order[::-1])
+
+
+def _another_camera(case: Case) -> None:
+    case.save({'bias': np.zeros(16, np.float32)}, cameras=('head', 'hand_right', 'hand_left'))
 
 
 def _replayed(case: Case) -> None:
@@ -239,6 +254,9 @@ REFUSALS = [
     (_other_config, Refusal.OTHER_CONFIG, 'config_hash'),
     (_file_of_another_config, Refusal.OTHER_CONFIG, 'its manifest says'),
     (_another_robot, Refusal.OTHER_ROBOT, 'humanoid'),
+    (_another_rate, Refusal.OTHER_ROBOT, 'control_rate_hz 15.0, this one has 30.0'),
+    (_another_order_of_joints, Refusal.OTHER_ROBOT, 'relative_to_state'),
+    (_another_camera, Refusal.OTHER_ROBOT, 'cameras'),
     (_replayed, Refusal.NOT_NEWER, 'version 3 is not newer than version 4'),
     (_repeated, Refusal.NOT_NEWER, 'version 4 is not newer than version 4'),
     (_pinned, Refusal.PINNED, 'older than version 6'),

@@ -46,7 +46,7 @@ class TakingRobot(Node):
             piece_bytes=1 << 20,
             answer_timeout_s=3.0,
             retry_s=0.5,
-            profile='light',
+            robot={'profile': 'light'},
             chunk_shape=SHAPE,
         )
         self._slot = PolicySlot()

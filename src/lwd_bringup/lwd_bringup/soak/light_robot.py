@@ -99,7 +99,7 @@ class LightRobot:
                 piece_bytes=1 << 20,
                 answer_timeout_s=3.0,
                 retry_s=1.0,
-                profile='soak',
+                robot={'profile': 'soak'},
                 chunk_shape=SHAPE,
             ),
             store=WeightsStore(self._home / 'robots' / self.robot_id / 'weights'),

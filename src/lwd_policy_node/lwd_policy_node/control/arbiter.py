@@ -119,7 +119,7 @@ class Arbiter:
         self._estop = reason or 'estop'
 
     def resume(self) -> bool:
-        """Leave the e-stop; False when none was latched, or when it is for a `fault`. Chunks made before now are void."""
+        """Leave the e-stop; False when none was latched, or it is for a `fault`. Chunks made before now are void."""
         if self.fault:
             return False
         latched = bool(self._estop)

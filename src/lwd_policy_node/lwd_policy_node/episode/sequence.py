@@ -24,8 +24,8 @@ class Scene:
 
 
 def first_seed(robot_id: str) -> int:
-    """A robot's own block of seeds, from its name: one of 2^32, so that two of a thousand robots share one with a chance
-    of 1 in 8,600. Seeds stay below 2^53.
+    """A robot's own block of seeds, from its name: one of 2^32, so that two of a thousand robots share one with a
+    chance of 1 in 8,600. Seeds stay below 2^53.
     """
     digest = hashlib.sha256(robot_id.encode()).digest()
     return (FIRST_BLOCK + int.from_bytes(digest[:4], 'big')) * SEEDS_PER_ROBOT

@@ -23,7 +23,9 @@ from lwd_policy_node.image_size import decoded
 from lwd_policy_node.profile import RobotProfile
 
 KEPT_S = 1.0  # of each stream: the others' frames wait as long for one that lags
-STATE_SPACING_S = 0.004  # joint states that come faster are thinned out: a state is at most this much older
+STATE_SPACING_S = (
+    0.004  # joint states that come faster are thinned out: a state is at most this much older
+)
 CAMERA_AGE = (
     0.75  # of a camera period: three free-running cameras always meet within two thirds of one
 )
@@ -122,7 +124,7 @@ class ObservationAssembler:
         return self._newest()
 
     def faults(self, now_ns: int) -> list[str]:
-        """Name every stream that is missing, late or unusable at `now_ns` (robot clock), or say that they never meet."""
+        """Name every stream that is missing, late or unusable at `now_ns` (robot clock), or that they never meet."""
         newest = {f'camera {name}': _newest_stamp(kept) for name, kept in self._frames.items()}
         newest['joint_states'] = _newest_stamp(self._states)
         found = []
@@ -148,7 +150,8 @@ class ObservationAssembler:
             if stamp_ns is not None
         )
         return [
-            f'no instant at which all streams meet; ages of their newest: {ages}; compare their clocks, delays and rates'
+            f'no instant at which all streams meet; ages of their newest: {ages}; '
+            'compare their clocks, delays and rates'
         ]
 
     def note_bad_image(self, camera: str, reason: str | None) -> None:

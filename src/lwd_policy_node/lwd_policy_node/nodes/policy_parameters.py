@@ -9,7 +9,7 @@ from typing import Any
 from lwd_policy_node.inference import Ensemble, Planner
 from lwd_policy_node.nodes.parameters import Parameter
 from lwd_policy_node.nodes.weights_fetch import WeightsOptions
-from lwd_policy_node.profile import RobotProfile
+from lwd_policy_node.profile import RobotProfile, policy_facts
 
 PARAMETERS = (
     Parameter('robot_id', str, '', 'Name of the robot; empty: the namespace without its slash.'),
@@ -138,6 +138,6 @@ def weights_options(
         piece_bytes=values['piece_bytes'],
         answer_timeout_s=values['answer_timeout_s'],
         retry_s=values['retry_s'],
-        profile=profile.name,
+        robot=policy_facts(profile),
         chunk_shape=(profile.horizon, len(profile.joints)),
     )

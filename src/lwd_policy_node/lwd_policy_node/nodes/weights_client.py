@@ -141,7 +141,8 @@ class WeightsClient:
         wanted: Manifest | None = None
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: wanted is not None or self._called())
+                if wanted is None:
+                    self._wake.wait_for(self._called)
                 if self._stopping:
                     return
                 activated = list(self._activated)

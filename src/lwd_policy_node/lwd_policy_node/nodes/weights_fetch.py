@@ -86,7 +86,7 @@ class WeightsFetcher:
             path,
             manifest,
             load=self._load,
-            robot=self._options.profile,
+            robot=self._options.robot,
             shape=self._options.chunk_shape,
             sample=self._sample,
             like=self._store.policy_path(in_use.version) if in_use and alike else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class WeightsOptions:
     piece_bytes: int
     answer_timeout_s: float
     retry_s: float
-    profile: str  # name of the robot profile
+    robot: Mapping[str, object]  # what weights must be made for; see `profile.policy_facts`
     chunk_shape: tuple[int, int]  # (H, A)
 
 

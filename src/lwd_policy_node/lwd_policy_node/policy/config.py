@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from lwd_policy_node.profile import RobotProfile
+from lwd_policy_node.profile import RobotProfile, policy_facts
 
 ADVANTAGE_WORDS = ('advantage: negative', 'advantage: positive')
 """What RECAP adds to an instruction."""
@@ -176,23 +176,12 @@ def preset(
     """
     if name not in PRESETS:
         raise PolicyError(f'no policy preset {name!r}; known: {", ".join(PRESETS)}')
-    sized = PRESETS[name] | ({} if edit else {'edit_hidden': 0})
+    sized: dict[str, Any] = PRESETS[name] | ({} if edit else {'edit_hidden': 0})
     width, height = profile.policy_image_size
-    columns = profile.action_columns_in_state()
-    relative = tuple(
-        -1 if joint.name.startswith('gripper') else column
-        for joint, column in zip(profile.joints, columns, strict=True)
-    )
     return PolicyConfig(
         preset=name,
-        profile=profile.name,
-        cameras=tuple(camera.name for camera in profile.cameras),
         image_size=(height, width),
-        state_dim=len(profile.state_columns),
-        action_dim=len(profile.joints),
-        horizon=profile.horizon,
-        relative_to_state=relative,
-        control_rate_hz=profile.control_rate_hz,
         label_dim=label_dim,
+        **policy_facts(profile),
         **sized,
     )

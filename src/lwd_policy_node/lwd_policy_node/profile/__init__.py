@@ -1,5 +1,6 @@
 """The robot profile: joints, limits, cameras and rates of one robot, the only place that states them."""
 
+from lwd_policy_node.profile.policy_facts import policy_facts
 from lwd_policy_node.profile.robot_profile import (
     Camera,
     Joint,
@@ -8,4 +9,4 @@ from lwd_policy_node.profile.robot_profile import (
     load_profile,
 )
 
-__all__ = ['Camera', 'Joint', 'ProfileError', 'RobotProfile', 'load_profile']
+__all__ = ['Camera', 'Joint', 'ProfileError', 'RobotProfile', 'load_profile', 'policy_facts']

@@ -35,10 +35,14 @@ _IK_STEPS = 2  # a tick moves a hand by millimetres: more do not come nearer
 _LEASH_M = 0.02  # a goal out of reach runs no further ahead of the hand than this
 _LEASH_RAD = 0.1
 _LOST_RAD = 0.5  # targets in force this far from what was asked for: the robot was moved, or put back for a new scene
-_AHEAD_RAD = 0.1  # most that a joint is asked for beyond its target in force: two ticks at the fastest jog
+_AHEAD_RAD = (
+    0.1  # most that a joint is asked for beyond its target in force: two ticks at the fastest jog
+)
 _AHEAD_GRIPPER = 0.25
 _LATENCY_TICKS = 2  # until a command is in force, at most, when all goes well
-_SPEED_TICKS = 3  # over which the speed of the targets in force is averaged: commands come unevenly
+_SPEED_TICKS = (
+    3  # over which the speed of the targets in force is averaged: commands come unevenly
+)
 
 
 @dataclass(frozen=True, slots=True)

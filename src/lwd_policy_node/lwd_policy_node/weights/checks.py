@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -118,7 +119,7 @@ def check_file(
     path: Path,
     manifest: Manifest,
     *,
-    robot: str = '',
+    robot: Mapping[str, object] = MappingProxyType({}),
     like: Path | None = None,
     in_use: Iterable[TensorStatistics] = (),
 ) -> None:
@@ -127,7 +128,7 @@ def check_file(
     Args:
         path: the safetensors file.
         manifest: its verified manifest.
-        robot: name of this robot's profile; empty: not checked.
+        robot: what the file's configuration must say, if it says anything of it; see `profile.policy_facts`.
         like: file in use; tensors must match when it can be read and has the same config_hash.
         in_use: its statistics, if it has the same config_hash; tensors must not have grown out of all proportion.
 
@@ -158,12 +159,17 @@ def check_file(
                 f'version {manifest.version}: the file has {found[:12] or "none"}, its manifest says '
                 f'{manifest.config_hash[:12]}',
             )
-        made_for = _configured_robot(header.metadata)
-        if robot and made_for and made_for != robot:
-            raise WeightsRefused(
-                Refusal.OTHER_ROBOT,
-                f'version {manifest.version} is for the profile {made_for}, this robot is {robot}',
-            )
+        made_for = _configuration(header.metadata)
+        for field, ours in robot.items():
+            theirs = made_for.get(field)
+            if theirs not in (None, '') and theirs != (
+                list(ours) if isinstance(ours, tuple) else ours
+            ):
+                raise WeightsRefused(
+                    Refusal.OTHER_ROBOT,
+                    f'version {manifest.version} is for a robot with {field} {theirs}, this one has {ours}: '
+                    f'learner and robot need the same profile',
+                )
         measured = measuring.result()
         if manifest.tensors:
             check_promised(measured, manifest.tensors)
@@ -237,7 +243,7 @@ def open_checked(
     manifest: Manifest,
     *,
     load: Load,
-    robot: str,
+    robot: Mapping[str, object],
     shape: tuple[int, int],
     sample: Sample,
     like: Path | None = None,
@@ -266,12 +272,12 @@ def known_instruction(path: Path) -> str:
     return str(known[0]) if isinstance(known, list) and known else ''
 
 
-def _configured_robot(metadata: Mapping[str, str]) -> str:
+def _configuration(metadata: Mapping[str, str]) -> dict[str, Any]:
     try:
         config = json.loads(metadata.get(CONFIG_KEY, '{}'))
     except json.JSONDecodeError:
-        return ''
-    return str(config.get('profile', '')) if isinstance(config, dict) else ''
+        return {}
+    return config if isinstance(config, dict) else {}
 
 
 def file_sha256(path: Path) -> str:
