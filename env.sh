@@ -5,8 +5,19 @@ if [ ! -f "$_lwd_root/.venv/bin/activate" ]; then
   unset _lwd_root
   return 1 2>/dev/null || exit 1
 fi
+_lwd_ros=sourced
+if [ -z "${ROS_DISTRO:-}" ] || [ "${LWD_ROS:-}" = wheels ]; then _lwd_ros=wheels; fi
+if [ "$_lwd_ros" = wheels ] && [ ! -e "$_lwd_root/.venv/bin/ros2" ]; then
+  echo "env.sh: $_lwd_root was set up for a sourced ROS 2, and none is: source ROS 2 first, or run 'make setup' again to have the wheels" >&2
+  unset _lwd_root _lwd_ros
+  return 1 2>/dev/null || exit 1
+elif [ "$_lwd_ros" = sourced ] && [ -e "$_lwd_root/.venv/bin/ros2" ]; then
+  echo "env.sh: $_lwd_root was set up with ROS 2 from wheels, which would hide the sourced ROS 2 $ROS_DISTRO: run 'make setup' again, or open a shell without ROS" >&2
+  unset _lwd_root _lwd_ros
+  return 1 2>/dev/null || exit 1
+fi
 . "$_lwd_root/.venv/bin/activate"
-if [ -z "${ROS_DISTRO:-}" ] || [ "${LWD_ROS:-}" = wheels ]; then  # no ROS install sourced: the wheels are the ROS install
+if [ "$_lwd_ros" = wheels ]; then  # no ROS install sourced: the wheels are the ROS install
   export AMENT_PREFIX_PATH="$VIRTUAL_ENV" CMAKE_PREFIX_PATH="$VIRTUAL_ENV" ROS_DISTRO=jazzy LWD_ROS=wheels
   export ROS_VERSION=2 ROS_PYTHON_VERSION=3
   # Fast DDS as it comes finds a new node on this machine only after seconds.
@@ -20,4 +31,4 @@ fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 export RMW_IMPLEMENTATION="${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}"
 export LWD_HOME="${LWD_HOME:-$_lwd_root/runs}"
-unset _lwd_root
+unset _lwd_root _lwd_ros

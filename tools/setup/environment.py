@@ -13,6 +13,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -40,9 +41,12 @@ def main() -> int:
     started = time.monotonic()
     try:
         check_python()
+        check_place()
         ros = ros_install()
         install_system_packages()
         make_environment(ros, arguments.verbose)
+        if ros:
+            check_rclpy(ros)
         build_packages(ros, arguments.verbose)
     except SetupError as error:
         print(f'setup: {error}', file=sys.stderr)
@@ -64,6 +68,15 @@ def check_python() -> None:
         )
 
 
+def check_place() -> None:
+    """Refuse a path that the first line of a script cannot name."""
+    if any(letter.isspace() for letter in str(ROOT)):
+        raise SetupError(
+            f'the path {str(ROOT)!r} has a space in it: scripts name their Python in a first line that ends at a '
+            'space, so none would start; move the checkout to a path without one'
+        )
+
+
 def ros_install() -> str:
     """Name of the ROS 2 distribution that is sourced, or '' when the wheels are to be used."""
     distro = os.environ.get('ROS_DISTRO', '')
@@ -74,15 +87,11 @@ def ros_install() -> str:
             f'ROS 2 {distro!r} is sourced, this project is built for jazzy; source jazzy, or open a shell '
             'without ROS to use the wheels'
         )
-    if shutil.which('colcon') is None:
-        raise SetupError(
-            'ROS 2 is sourced but colcon is missing: apt-get install python3-colcon-common-extensions'
-        )
     return distro
 
 
-def install_system_packages() -> None:
-    """Install what is missing when root; otherwise name all of it in one message."""
+def missing_packages() -> list[str]:
+    """Debian and Ubuntu packages that have what the system lacks."""
     missing = [
         package for command, package in SYSTEM_COMMANDS.items() if shutil.which(command) is None
     ]
@@ -91,10 +100,20 @@ def install_system_packages() -> None:
     ).stdout
     if not any(name in listing for name in SYSTEM_LIBRARIES):
         missing += MESA_PACKAGES
+    python = f'python{sys.version_info[0]}.{sys.version_info[1]}'
     if subprocess.run(
         [sys.executable, '-m', 'ensurepip', '--version'], capture_output=True, check=False
     ).returncode:
-        missing.append(f'python{sys.version_info[0]}.{sys.version_info[1]}-venv')
+        missing.append(f'{python}-venv')
+    # Other Pythons bring their headers along, and the system's would be the wrong ones for them.
+    if sys.base_prefix == '/usr' and not Path(sysconfig.get_path('include'), 'Python.h').exists():
+        missing.append(f'{python}-dev')
+    return missing
+
+
+def install_system_packages() -> None:
+    """Install what is missing when root; otherwise name all of it in one message."""
+    missing = missing_packages()
     if not missing:
         return
     command = f'apt-get install -y {" ".join(missing)}'
@@ -113,11 +132,13 @@ def install_system_packages() -> None:
 
 def make_environment(ros: str, verbose: bool) -> None:
     """Create the virtual environment and install the locked packages into it."""
-    locks = [ROOT / 'requirements' / 'lwd.lock']
+    locks = [ROOT / 'requirements' / name for name in ('lwd.lock', 'build.lock')]
     if not ros:
         locks.append(ROOT / 'requirements' / 'ros.lock')
     wheels_tool = sorted((ROOT / 'tools' / 'ros2_wheels').rglob('pyproject.toml'))
-    stamp = digest([*locks, *wheels_tool], f'{sys.version_info[:2]} {sys.prefix} {ros}')
+    # The same in a shell where the environment is active: there sys.prefix is another, sys.base_prefix is not.
+    made_for = f'{ros or "wheels"} {sys.version_info[:2]} {sys.base_prefix} {ROOT}'
+    stamp = digest([*locks, *wheels_tool], made_for)
     if read_stamp('environment') == stamp:
         return
     free = shutil.disk_usage(ROOT).free
@@ -125,9 +146,13 @@ def make_environment(ros: str, verbose: bool) -> None:
         raise SetupError(
             f'{free / 1e9:.1f} GB free at {ROOT}, {NEEDED_BYTES / 1e9:.1f} GB needed; free some first'
         )
-    if not same_python(VENV):
-        shutil.rmtree(VENV, ignore_errors=True)
-        step('virtual environment', [sys.executable, '-m', 'venv', str(VENV)], verbose)
+    if read_stamp('venv') != made_for:
+        # All of them name this place and the ROS that they were made for, CMake's cache included.
+        for folder in (STAMPS, VENV, ROOT / 'build', ROOT / 'install'):
+            shutil.rmtree(folder, ignore_errors=True)
+        # The base, for sys.executable may be the one that has just been removed.
+        step('virtual environment', [sys._base_executable, '-m', 'venv', str(VENV)], verbose)
+        write_stamp('venv', made_for)
     python = str(VENV / 'bin' / 'python')
     pip = [python, '-m', 'pip', '--disable-pip-version-check', 'install', '-q']
     step(
@@ -144,27 +169,31 @@ def make_environment(ros: str, verbose: bool) -> None:
     write_stamp('environment', stamp)
 
 
+def check_rclpy(ros: str) -> None:
+    """Refuse an environment whose Python the sourced ROS 2 was not built for."""
+    python = VENV / 'bin' / 'python'
+    done = subprocess.run(
+        [str(python), '-c', 'import rclpy'], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SetupError(
+            f'Python {sys.version_info[0]}.{sys.version_info[1]} cannot import rclpy of the sourced ROS 2 {ros}; name '
+            f'the Python that it was built for: make setup PYTHON=/usr/bin/python3\n{done.stderr.rstrip()}'
+        )
+
+
+def build_inputs() -> list[Path]:
+    """Files below src/ that a build reads or installs; Python modules are used where they lie."""
+    patterns = (
+        'setup.py', 'setup.cfg', 'CMakeLists.txt', '*.msg', '*.srv', '*.launch.py', '*.xml', '*.yaml', '*.rviz',
+    )  # fmt: skip
+    source = ROOT / 'src'
+    return [*source.glob('*/resource/*'), *(p for name in patterns for p in source.rglob(name))]
+
+
 def build_packages(ros: str, verbose: bool) -> None:
     """Build the ROS packages in place (python files stay editable)."""
-    inputs = [
-        path
-        for pattern in (
-            'package.xml',
-            'setup.py',
-            'setup.cfg',
-            'CMakeLists.txt',
-            '*.msg',
-            '*.srv',
-            '*.launch.py',
-        )
-        for path in (ROOT / 'src').rglob(pattern)
-    ]
-    inputs += [
-        path
-        for path in (ROOT / 'src' / 'lwd_bringup').rglob('*.*')
-        if path.suffix in ('.yaml', '.rviz')
-    ]
-    stamp = digest([*inputs, ROOT / 'colcon.meta'], read_stamp('environment'))
+    stamp = digest([*build_inputs(), ROOT / 'colcon.meta'], read_stamp('environment'))
     if read_stamp('build') == stamp:
         return
     environment = {
@@ -177,9 +206,10 @@ def build_packages(ros: str, verbose: bool) -> None:
             AMENT_PREFIX_PATH=str(VENV), CMAKE_PREFIX_PATH=str(VENV), ROS_DISTRO='jazzy'
         )
     command = [
-        'colcon', '--log-base', str(ROOT / 'log'), 'build', '--symlink-install', '--base-paths', str(ROOT / 'src'),
-        '--build-base', str(ROOT / 'build'), '--install-base', str(ROOT / 'install'), '--metas',
-        str(ROOT / 'colcon.meta'), '--cmake-args', f'-DPython3_EXECUTABLE={VENV}/bin/python',
+        str(VENV / 'bin' / 'colcon'), '--log-base', str(ROOT / 'log'), 'build', '--symlink-install',
+        '--base-paths', str(ROOT / 'src'), '--build-base', str(ROOT / 'build'),
+        '--install-base', str(ROOT / 'install'), '--metas', str(ROOT / 'colcon.meta'),
+        '--cmake-args', f'-DPython3_EXECUTABLE={VENV}/bin/python',
     ]  # fmt: skip
     step('build', command, verbose, environment)
     write_stamp('build', stamp)
@@ -204,18 +234,6 @@ def step(
     if done.returncode:
         tail = '\n'.join((done.stdout or '').splitlines()[-25:])
         raise SetupError(f'{name} failed (exit {done.returncode}): {" ".join(command)}\n{tail}')
-
-
-def same_python(venv: Path) -> bool:
-    """Whether the environment exists and was made by this very Python."""
-    python = venv / 'bin' / 'python'
-    if not python.exists():
-        return False
-    code = 'import sys; print(sys.version_info[:2], sys.base_prefix)'
-    found = subprocess.run(
-        [str(python), '-c', code], capture_output=True, text=True, check=False
-    ).stdout
-    return found.strip() == f'{sys.version_info[:2]} {sys.base_prefix}'
 
 
 def digest(paths: list[Path], extra: str) -> str:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Write requirements/*.lock from what is installed in the environment (run with its Python).
 
-ros.lock (ROS 2 and colcon wheels, for machines without a ROS install), torch.lock (with its dependencies, since a CPU
-build and a CUDA build need different ones), lwd.lock (everything else), and, where OGBench is installed, ogbench.lock
-(what only bench/ogbench needs).
+ros.lock (ROS 2 wheels, for machines without a ROS install), build.lock (colcon and what generates messages, for all),
+torch.lock (with its dependencies, since a CPU build and a CUDA build need different ones), lwd.lock (everything else),
+and, where OGBench is installed, ogbench.lock (what only bench/ogbench needs).
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / 'requirements'
 OURS = ('lwd', 'ros2-wheels')
-ROS = ('ros-', 'colcon-', 'catkin', 'empy', 'lark-parser', 'pybind11', 'notify2')
+ROS = ('ros-', 'pybind11')
+BUILD = ('colcon-', 'catkin', 'empy', 'lark-parser', 'notify2')
 # OGBench and what came with it that nothing else of ours needs.
 OGBENCH = (
     'attrs',
@@ -37,7 +38,8 @@ OGBENCH = (
 
 def main() -> None:
     """Sort the installed distributions into the files."""
-    lines: dict[str, set[str]] = {'ros': set(), 'torch': set(), 'lwd': set(), 'ogbench': set()}
+    kinds = ('ros', 'build', 'torch', 'lwd', 'ogbench')
+    lines: dict[str, set[str]] = {kind: set() for kind in kinds}
     for dist in metadata.distributions():
         name = dist.metadata['Name'].lower().replace('_', '-')
         if (
@@ -63,7 +65,11 @@ def kind_of(name: str) -> str:
     """The file that a distribution belongs to."""
     if name in OGBENCH:
         return 'ogbench'
-    return 'torch' if name == 'torch' else 'ros' if name.startswith(ROS) else 'lwd'
+    if name.startswith(ROS):
+        return 'ros'
+    if name.startswith(BUILD):
+        return 'build'
+    return 'torch' if name == 'torch' else 'lwd'
 
 
 if __name__ == '__main__':
