@@ -123,6 +123,28 @@ def test_used_domain_is_refused_by_name() -> None:
         assert choose_domain(None) != 97
 
 
+def test_two_runs_that_start_together_get_two_domains() -> None:
+    """Long before the first of them has a participant there; what has ended keeps nothing."""
+    code = 'from lwd_bringup.demo.domain import choose_domain; print(choose_domain(None), flush=True); input()'
+    run = subprocess.Popen(
+        [sys.executable, '-c', code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with run:
+        assert run.stdout is not None
+        theirs = int(run.stdout.readline())
+        assert choose_domain(None) != theirs
+        with pytest.raises(DomainInUseError, match=f'{theirs} is in use'):
+            choose_domain(theirs)
+        run.communicate('\n')
+    assert choose_domain(theirs) == theirs
+
+
+@pytest.mark.parametrize('domain', [-1, 102, 300])
+def test_a_domain_that_does_not_exist_is_refused_by_name(domain: int) -> None:
+    with pytest.raises(DomainInUseError, match=f'{domain} is outside 0 to 101'):
+        choose_domain(domain)
+
+
 def test_marked_processes_are_found_and_ended_even_when_orphaned(tmp_path: Path) -> None:
     child = 'import subprocess, sys; subprocess.Popen(["sleep", "60"], start_new_session=True); sys.exit(3)'
     process = Process(
