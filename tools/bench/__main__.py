@@ -28,7 +28,7 @@ def main() -> int:
     path = Path('runs', 'bench', f'{area}.json')
     write(figures, path)
     show(figures, console)
-    console.print(f'written to {path}')
+    console.print(f'written to {path}', markup=False, soft_wrap=True)
     return 0
 
 

@@ -186,6 +186,36 @@ def test_a_demo_in_the_background_of_a_script_can_be_stopped(
     assert 'Stopped by Ctrl-C' in (tmp_path / 'log').read_text()
 
 
+def test_what_failed_is_shown_as_its_log_has_it(tmp_path: Path) -> None:
+    """Brackets in it are no markup, and the report is written."""
+    said = 'cannot read [/keys/learner.pub]; [ERROR] [sim_node-1]: process has died [pid 31, exit code 1]'
+    ros2 = tmp_path / 'bin' / 'ros2'
+    ros2.parent.mkdir()
+    ros2.write_text(f'#!/bin/sh\necho "{said}"\nexit 1\n')
+    ros2.chmod(0o755)
+    home = tmp_path / '[red]' / 'demo'
+    done = subprocess.run(
+        [sys.executable, '-m', 'lwd_bringup.demo.cli', '--home', str(home)],
+        env={**os.environ, 'PATH': f'{ros2.parent}:{os.environ["PATH"]}', 'COLUMNS': '400'},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.count(said) == 2, done.stdout  # at once, and in the report's notes
+    assert f'report: {home}/report.html' in done.stdout
+    assert said in json.loads((home / 'report.json').read_text())['notes'][0]
+
+
+def test_the_view_shows_an_instruction_as_it_is(tmp_path: Path) -> None:
+    fleet = Fleet()
+    fleet.robot('g1_01').instruction = 'put [red] on [/shelf]'
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(render('a phase', fleet, Records(tmp_path), {}, 3.0))
+    assert 'put [red] on [/shelf]' in captured.get()
+
+
 def test_help_explains_every_option() -> None:
     done = subprocess.run(
         [sys.executable, '-m', 'lwd_bringup.demo.cli', '--help'],

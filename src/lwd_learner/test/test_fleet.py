@@ -47,12 +47,12 @@ def test_rows_say_what_was_heard_and_when_a_robot_is_silent() -> None:
     assert (row.mode, row.version, row.standby, row.success_rate) == ('policy', 4, 5, 0.75)
     assert (row.loaded_s, row.sampleable_s, row.alive) == (2.0, 1.5, True)
     clock[0] += 60.0
-    view.add_event(WeightsEvent(6, 'g1_02', 'refused', 0.0, 0.0, '', 0.0, 'hash mismatch'))
+    view.add_event(WeightsEvent(6, 'g1_02', 'refused', 0.0, 0.0, '', 0.0, 'no file [/w/6]'))
     assert not view.rows()[0].alive
     console = Console(width=200, record=True)
     console.print(table_of(view.rows()))
     text = console.export_text()
-    assert 'silent' in text and '4>5' in text and 'version 6: hash mismatch' in text
+    assert 'silent' in text and '4>5' in text and 'version 6: no file [/w/6]' in text
     assert json.loads(as_json(view.rows()))['robots'][0]['success_rate'] == 0.75
 
 

@@ -335,6 +335,16 @@ def test_stats_count_hours_by_source_gaps_rates_and_duplicates(tmp_path: Path, c
     assert '1 groups of equal episodes' in capsys.readouterr().out
 
 
+def test_names_with_brackets_are_printed_as_they_are(tmp_path: Path, capsys):
+    """Tasks and ids of imported data are anybody's; they are no markup of the terminal's."""
+    bad = dataclasses.replace(spoiled('limits'), episode_id='e-[/1]', task='a [red] can')
+    replay_of(tmp_path, bad)
+    assert replay_command.main(['stats', str(tmp_path)]) == 0
+    assert 'task a [red] can' in capsys.readouterr().out
+    assert replay_command.main(['lint', str(tmp_path), '--no-images']) == 1
+    assert ' online e-[/1]: ' in capsys.readouterr().out
+
+
 def test_a_replay_whose_numbers_stay_on_disk_looks_the_same(tmp_path: Path):
     """And is read by the episode: a large one as a whole for each of its episodes would take for ever."""
     replay_of(tmp_path, good(1), spoiled('gap'), spoiled('same episode'))

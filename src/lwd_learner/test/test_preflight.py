@@ -12,9 +12,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.replay import Replay
 from lwd_learner.training.config import RlConfig, SftConfig, TrainConfig
-from lwd_learner.training.preflight import Finding, Preflight
+from lwd_learner.training.preflight import Finding, Preflight, show
 from lwd_learner.training.train_command import run
 from replay_of_noise import PROFILE, episode, make_replay
+from rich.console import Console
 
 CHECKS = [
     *('run folder', 'signing key', 'evaluation', 'data', 'labels', 'shapes'),
@@ -125,3 +126,11 @@ def test_a_missing_key_is_told_and_the_rest_is_looked_at(tmp_path, folder, capsy
     assert [finding.check for finding in findings] == CHECKS
     assert [finding.check for finding in findings if not finding.ok] == ['signing key']
     assert 'wrong' in capsys.readouterr().out
+
+
+def test_findings_are_shown_as_they_are() -> None:
+    """Brackets, as in a path, are no markup."""
+    console = Console(width=120)
+    with console.capture() as captured:
+        show([Finding('store', False, 'cannot read [/store] of [red]')], console)
+    assert 'cannot read [/store] of [red]' in captured.get()

@@ -95,3 +95,10 @@ def test_a_time_that_is_none_is_refused(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     assert '--hours -1.0' in done.stderr
+
+
+def test_what_is_refused_is_named_as_it_was_given(tmp_path: Path) -> None:
+    """Brackets in it are no markup of the terminal's."""
+    command = ['ros2', 'run', 'lwd_sim', 'make_data', '--out', str(tmp_path), '--task', '[/x]']
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "'[/x]' is not one of" in done.stderr, done.stderr

@@ -19,12 +19,12 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the demo; exit 0 when the loop closed, 1 when something failed, 130 on Ctrl-C."""
     options = tyro.cli(DemoOptions, prog='demo')
-    console = Console()
+    console = Console(markup=False, emoji=False)  # much of what it shows is the end of a log
     try:
         home = open_home(options.home)
         domain = choose_domain(options.domain_id)
     except (HomeError, DomainInUseError) as error:
-        console.print(f'[red]demo: {error}')
+        console.print(f'demo: {error}', style='red', soft_wrap=True)
         sys.exit(1)
     story = Story(options, home, domain, console)
     # Both: a script's background job is started with SIGINT ignored.
@@ -37,7 +37,7 @@ def main() -> None:
         story.note('Stopped by Ctrl-C before the end.')
         code = INTERRUPTED
     except StageError as error:
-        console.print(f'[red]demo: {error}')
+        console.print(f'demo: {error}', style='red', soft_wrap=True)
         story.note(str(error))
         code = 1
     finally:
@@ -46,10 +46,11 @@ def main() -> None:
         )  # a second Ctrl-C must not leave processes behind
         story.close()
     report = story.write_report()
-    console.print(report['verdict'])
+    console.print(report['verdict'], soft_wrap=True)
     for note in report['notes']:
-        console.print(f'[yellow]note: {note}')
-    console.print(f'report: {home.path / "report.html"}\n        {home.path / "report.json"}')
+        console.print(f'note: {note}', style='yellow', soft_wrap=True)
+    for name, file in (('report:', 'report.html'), ('       ', 'report.json')):
+        console.print(f'{name} {home.path / file}', soft_wrap=True)
     sys.exit(code)
 
 

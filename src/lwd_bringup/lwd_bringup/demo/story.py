@@ -78,7 +78,9 @@ class Story:
         """
         robots = [f'g1_{index:02d}' for index in range(1, self._options.robots + 1)]
         self._console.print(
-            f'{self._home.path}: ROS domain {self._domain_id}, logs in {self._home.logs.name}/; Ctrl-C stops everything'
+            f'{self._home.path}: ROS domain {self._domain_id}, logs in {self._home.logs.name}/; '
+            'Ctrl-C stops everything',
+            soft_wrap=True,
         )
         with self._showing():
             self._phase = 'keys for signing weights'

@@ -68,9 +68,9 @@ def _robots(fleet: Fleet) -> Table:
         version = f'{robot.version}' + (f' -> {robot.standby}' if robot.standby else '')
         counts = (robot.episodes, robot.successes, robot.takeovers, robot.backlog)
         table.add_row(
-            robot.robot_id,
+            Text(robot.robot_id),
             mode,
-            robot.instruction or robot.task,
+            Text(robot.instruction or robot.task),
             version,
             *(str(count) for count in counts),
         )

@@ -23,7 +23,7 @@ def main(args: list[str] | None = None) -> int:
     except ValueError as error:
         print(f'soak: {error}', file=sys.stderr)
         return 2
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     try:
         with Soak(options, choose_domain(options.domain_id), console.print) as soak:
             bag = options.bag or make_bag(options.home)

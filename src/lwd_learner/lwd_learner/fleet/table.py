@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from lwd_learner.fleet.view import RobotRow
 
@@ -22,7 +23,7 @@ def table_of(rows: list[RobotRow]) -> Table:
     table = Table(
         title=title,
         title_justify='left',
-        caption='\n'.join(notes) or None,
+        caption=Text('\n'.join(notes), style='table.caption') if notes else None,
         caption_justify='left',
         box=box.SIMPLE,
         padding=(0, 1, 0, 0),
@@ -34,9 +35,9 @@ def table_of(rows: list[RobotRow]) -> Table:
     for row in rows:
         rate = row.success_rate
         table.add_row(
-            row.robot,
-            row.mode if row.alive else '[red]silent',
-            row.task,
+            Text(row.robot),
+            Text(row.mode) if row.alive else Text('silent', style='red'),
+            Text(row.task),
             f'{row.version}>{row.standby}' if row.standby else str(row.version),
             str(row.episodes),
             '-' if rate is None else f'{rate:.0%}',

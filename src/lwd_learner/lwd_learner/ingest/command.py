@@ -115,7 +115,12 @@ def _run(ingest: Ingest, command: IngestCommand, stop: StopSignal) -> Counter[st
             if command.json:
                 print(json_module.dumps(asdict(result)), flush=True)
             elif result.quarantined is not None:
-                progress.console.print(f'quarantined {result.episode_id}: {result.quarantined}')
+                progress.console.print(
+                    f'quarantined {result.episode_id}: {result.quarantined}',
+                    markup=False,
+                    emoji=False,
+                    soft_wrap=True,
+                )
             progress.update(bar, completed=dealt_with)
 
         while not stop.is_set():

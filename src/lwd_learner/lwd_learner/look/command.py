@@ -14,6 +14,7 @@ from lwd_policy_node.profile import ProfileError, load_profile
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from lwd_learner.look.findings import Finding
 from lwd_learner.look.lint import LintConfig, lint
@@ -40,7 +41,7 @@ class Stats:
         if self.json:
             print(json_module.dumps(stats))
         else:
-            _print_stats(stats, Console())
+            _print_stats(stats, Console(markup=False, emoji=False))
         return 0
 
 
@@ -64,7 +65,7 @@ class Lint:
     def run(self) -> int:
         """Print the findings; 1 if one of them is an error."""
         replay = open_replay(self.dir)
-        console = Console(stderr=True)
+        console = Console(stderr=True, markup=False, emoji=False)
         limits = _limits(replay, self.profile, console)
         asked = self._asked(replay)
         with Progress(
@@ -95,7 +96,7 @@ class Lint:
                 )
             )
         else:
-            _print_findings(found, Console())
+            _print_findings(found, Console(markup=False, emoji=False))
             print(f'{replay.uri}: {counts["error"]} errors, {counts["warning"]} warnings')
         return 1 if counts['error'] else 0
 
@@ -195,8 +196,12 @@ def _print_findings(found: list[Finding], console: Console) -> None:
     for finding in found:
         colour = 'red' if finding.level == 'error' else 'yellow'
         console.print(
-            f'[{colour}]{finding.level}[/] [bold]{finding.check}[/] {finding.dataset} {finding.episode_id}: '
-            f'{finding.place}: {finding.value}',
+            Text.assemble(
+                (finding.level, colour),
+                ' ',
+                (finding.check, 'bold'),
+                f' {finding.dataset} {finding.episode_id}: {finding.place}: {finding.value}',
+            ),
             highlight=False,
             soft_wrap=True,
         )
@@ -205,15 +210,16 @@ def _print_findings(found: list[Finding], console: Console) -> None:
 
 def _print_stats(stats: dict[str, Any], console: Console) -> None:
     console.print(
-        f'[bold]{stats["uri"]}[/]  profile {stats["profile"]}, {stats["control_rate_hz"]:g} Hz, '
-        f'cameras {", ".join(stats["cameras"])}'
+        Text(stats['uri'], style='bold'),
+        f' profile {stats["profile"]}, {stats["control_rate_hz"]:g} Hz, cameras {", ".join(stats["cameras"])}',
     )
     for name, data in stats['datasets'].items():
         console.print(
-            f'\n[bold]{name}[/] version {data["version"]}: {data["episodes"]} episodes, '
+            Text(f'\n{name}', style='bold'),
+            f'version {data["version"]}: {data["episodes"]} episodes, '
             f'{data["frames"]} frames ({data["hours"]:.2f} h), {data["images"]} images, '
             f'{data["starts"]} transition starts'
-            + (f'; {data["pruned"]} episodes pruned' if data['pruned'] else '')
+            + (f'; {data["pruned"]} episodes pruned' if data['pruned'] else ''),
         )
         if data['episodes']:
             console.print(

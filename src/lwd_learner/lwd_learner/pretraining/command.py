@@ -72,7 +72,7 @@ def main() -> None:
             f'{task}: the named item is found to {100 * error:.1f} cm (median, new scenes)'
         )
     save_vision(policy, out, {f'error_m.{task}': f'{error:.4f}' for task, error in errors.items()})
-    console.print(f'written to {out}')
+    console.print(f'written to {out}', markup=False, soft_wrap=True)
     sys.exit(0)
 
 

@@ -25,6 +25,7 @@ from lwd_policy_node.weights import KeyFileError, load_private_key
 from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from safetensors import SafetensorError
 
 from lwd_learner.algorithms.divl import DivlConfig
@@ -363,7 +364,8 @@ def show(findings: list[Finding], console: Console) -> None:
     """Print the findings as a table."""
     table = Table('check', '', 'found')
     for finding in findings:
-        table.add_row(finding.check, 'ok' if finding.ok else '[red]wrong', finding.detail)
+        verdict = Text('ok') if finding.ok else Text('wrong', style='red')
+        table.add_row(finding.check, verdict, Text(finding.detail))
     console.print(table)
 
 

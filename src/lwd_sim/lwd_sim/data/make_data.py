@@ -111,14 +111,14 @@ def _seeds(options: Options) -> range:
 def main() -> None:
     """Make the data; exit 0, 1 on an error, 130 on Ctrl-C (what is delivered stays delivered)."""
     options = tyro.cli(Options, prog='make_data')
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False)
     try:
         counts = make(options, console)
     except KeyboardInterrupt:
         console.print('make_data: interrupted; run it again to go on where it stopped')
         sys.exit(INTERRUPTED)
     except ValueError as error:
-        console.print(f'[red]make_data: {error}')
+        console.print(f'make_data: {error}', style='red', soft_wrap=True)
         sys.exit(1)
     if options.json:
         print(json.dumps(counts))
@@ -126,7 +126,8 @@ def main() -> None:
         console.print(
             f'{counts["made"]} episodes made, {counts["present"]} were there; '
             f'{counts["success"]} of the new ones succeeded; {counts["hours"]:.2f} simulated h in all; '
-            f'store {options.out}'
+            f'store {options.out}',
+            soft_wrap=True,
         )
 
 
