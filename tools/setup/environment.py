@@ -177,8 +177,8 @@ def check_rclpy(ros: str) -> None:
     )
     if done.returncode:
         raise SetupError(
-            f'Python {sys.version_info[0]}.{sys.version_info[1]} cannot import rclpy of the sourced ROS 2 {ros}; name '
-            f'the Python that it was built for: make setup PYTHON=/usr/bin/python3\n{done.stderr.rstrip()}'
+            f'Python {sys.version_info[0]}.{sys.version_info[1]} cannot import rclpy of the sourced ROS 2 {ros}; if '
+            f'that was built for another, name it: make setup PYTHON=/usr/bin/python3\n{done.stderr.rstrip()}'
         )
 
 

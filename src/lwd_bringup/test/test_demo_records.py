@@ -15,6 +15,7 @@ import pytest
 from lwd_bringup.demo.domain import DomainInUseError, choose_domain, is_free
 from lwd_bringup.demo.fleet import EpisodeView, Fleet
 from lwd_bringup.demo.home import HomeError, open_home
+from lwd_bringup.demo.options import DemoOptions
 from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
 from lwd_bringup.demo.records import JsonLines, Records, percentile
 from lwd_bringup.demo.report import make_report, verdict
@@ -214,6 +215,32 @@ def test_the_view_shows_an_instruction_as_it_is(tmp_path: Path) -> None:
     with console.capture() as captured:
         console.print(render('a phase', fleet, Records(tmp_path), {}, 3.0))
     assert 'put [red] on [/shelf]' in captured.get()
+
+
+@pytest.mark.parametrize(
+    ('option', 'value', 'said'),
+    [
+        ('robots', 0, 'robots is 0: 1 to 4'),
+        ('robots', 5, 'robots is 5: 1 to 4.*Discovery'),
+        ('online_minutes', 0.0, 'online_minutes is 0.0'),
+        ('demonstrations', 0, 'demonstrations is 0'),
+        ('eval_episodes', -1, 'eval_episodes is -1'),
+        ('real_time_factor', float('nan'), 'real_time_factor is nan'),
+        ('seed', -1, 'seed is -1'),
+        ('train_args', "--sft.seconds '20", 'train_args'),
+    ],
+)
+def test_options_that_cannot_be_run_are_named(option: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        DemoOptions(**{option: value})  # type: ignore[arg-type]
+
+
+def test_bad_options_end_a_demo_before_it_begins(tmp_path: Path) -> None:
+    """Not when the robots are to start, after demonstrations, SFT and offline RL."""
+    command = [sys.executable, '-m', 'lwd_bringup.demo.cli', '--home', str(tmp_path / 'demo')]
+    done = subprocess.run([*command, '--robots', '5'], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and 'robots is 5: 1 to 4' in done.stderr, done.stderr
+    assert not (tmp_path / 'demo').exists()
 
 
 def test_help_explains_every_option() -> None:

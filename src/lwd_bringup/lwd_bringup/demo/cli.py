@@ -17,7 +17,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Run the demo; exit 0 when the loop closed, 1 when something failed, 130 on Ctrl-C."""
+    """Run the demo; exit 0 when the loop closed, 1 when something failed, 2 for bad options, 130 on Ctrl-C."""
     options = tyro.cli(DemoOptions, prog='demo')
     console = Console(markup=False, emoji=False)  # much of what it shows is the end of a log
     try:
