@@ -19,6 +19,7 @@ from lwd_bringup.demo.options import DemoOptions
 from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
 from lwd_bringup.demo.records import JsonLines, Records, percentile
 from lwd_bringup.demo.report import make_report, verdict
+from lwd_bringup.demo.story import Story
 from lwd_bringup.demo.view import render
 from rich.console import Console
 
@@ -166,6 +167,30 @@ def test_stop_ends_a_process_that_ignores_sigint(tmp_path: Path) -> None:
     assert process.wait(0.2) is None
     process.send(signal.SIGTERM)
     assert process.wait(20) == 4
+
+
+@pytest.mark.parametrize('code', ['raise SystemExit(1)', 'signal.raise_signal(signal.SIGKILL)'])
+def test_what_is_stopped_on_purpose_is_no_failure_and_not_started_again(
+    tmp_path: Path, code: str
+) -> None:
+    """Whatever its exit code: `ros2 launch` has 1 when a node had to be terminated."""
+    story = Story(DemoOptions(), open_home(tmp_path / 'demo'), 97, Console())
+    program = f"""
+import signal, time
+print('up', flush=True)
+try:
+    time.sleep(60)
+except KeyboardInterrupt:
+    {code}
+"""
+    fleet = story._keep('fleet', [sys.executable, '-c', program])
+    log = tmp_path / 'demo' / 'logs' / 'fleet.log'
+    while b'up' not in log.read_bytes():
+        assert fleet().poll() is None
+    story._stop(fleet)
+    assert log.read_bytes().count(b'up') == 1
+    story.close()
+    assert marked_processes(story._run) == [] and story._notes == []
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

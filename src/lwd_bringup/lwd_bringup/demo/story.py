@@ -167,8 +167,7 @@ class Story:
         self._phase = 'the last episodes end, upload and are ingested'
         deadline = time.monotonic() + DRAIN_S
         self._until(learner, lambda: time.monotonic() > deadline or self._drained())
-        fleet().stop()
-        self._processes.remove(fleet())
+        self._stop(fleet)
 
     def _drained(self) -> bool:
         ingested = {row.get('episode_id') for row in self._records.ingest.rows}
@@ -209,6 +208,12 @@ class Story:
             return process
 
         return alive
+
+    def _stop(self, alive: Callable[[], Process]) -> None:
+        """End a command on purpose: from here on no exit code of it is a failure, or a reason to start it again."""
+        process = alive()
+        process.stop()
+        self._processes.remove(process)
 
     def _finish(self, alive: Callable[[], Process]) -> None:
         self._until(alive, lambda: False)
