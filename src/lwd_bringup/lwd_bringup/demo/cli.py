@@ -27,9 +27,14 @@ def main() -> None:
         console.print(f'demo: {error}', style='red', soft_wrap=True)
         sys.exit(1)
     story = Story(options, home, domain, console)
+
+    def interrupt(*_: object) -> None:
+        story.interrupted = True
+        raise KeyboardInterrupt
+
     # Both: a script's background job is started with SIGINT ignored.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, interrupt)
     code = 0
     try:
         story.run()

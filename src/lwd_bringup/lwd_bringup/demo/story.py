@@ -59,6 +59,8 @@ class Story:
             'OMP_NUM_THREADS': '1',
             'PYTHONUNBUFFERED': '1',
         }
+        self.interrupted = False
+        """Set by a signal, besides what it raises: Python ignores that when it comes while a process is started."""
         self._processes: list[Process] = []
         self._watch: FleetWatch | None = None
         self._fleet = Fleet()
@@ -221,6 +223,8 @@ class Story:
     def _until(self, alive: Callable[[], Process], done: Callable[[], bool]) -> None:
         """Wait until `done`, or until the command has ended with exit code 0."""
         while not done():
+            if self.interrupted:
+                raise KeyboardInterrupt
             process = alive()
             if process.poll() == 0:
                 return
