@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lwd_bringup.demo.home import open_home
+from lwd_bringup.soak import cli
 from lwd_bringup.soak.account import growth, percentiles, settle
 from lwd_bringup.soak.faults import Fault, schedule
 from lwd_bringup.soak.options import SoakOptions
+from lwd_bringup.soak.run import Soak
 
 ROBOTS = ['soak_01', 'soak_02']
+DOMAIN = 165
 
 
 def test_a_schedule_comes_from_its_seed_and_holds_every_fault() -> None:
@@ -95,6 +99,33 @@ def test_options_that_cannot_be_run_are_named() -> None:
         SoakOptions(robots=0)
     with pytest.raises(ValueError, match='fault_every_s'):
         SoakOptions(fault_every_s=0.1)
+
+
+def test_a_soak_keeps_out_of_a_run_that_goes_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And out of the episode that it is to replay: nothing of either is touched."""
+    home = open_home(tmp_path / 'soak')
+    bag = home.path / 'source' / 'episode'
+    bag.mkdir(parents=True)
+    assert cli.main(['--home', str(home.path), '--minutes', '0.01', '--robots', '1']) == 2
+    assert 'is running in' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='2'):
+        cli.main(['--home', str(home.path), '--bag', str(bag)])
+    assert 'copy it' in ' '.join(capsys.readouterr().err.replace('│', ' ').split())
+    assert bag.is_dir()
+
+
+@pytest.mark.launch
+def test_a_soak_moves_an_earlier_run_aside(tmp_path: Path) -> None:
+    """Keys, store and spools are nobody's to delete."""
+    home = tmp_path / 'soak'
+    (home / 'keys').mkdir(parents=True)
+    (home / 'keys' / 'learner.ed25519').write_text('a key')
+    options = SoakOptions(home=home)
+    with Soak(options, open_home(home), DOMAIN, print):
+        assert (home / 'orders').is_dir()
+    assert [key.read_text() for key in tmp_path.glob('soak-*/keys/learner.ed25519')] == ['a key']
 
 
 @pytest.mark.long

@@ -19,7 +19,7 @@ class HomeError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Paths of one run, and the open lock that keeps a second demo out of it."""
+    """Paths of one run, of a demo or a soak, and the open lock that keeps a second one out of it."""
 
     path: Path
     lock: IO[str]
@@ -44,7 +44,7 @@ def open_home(path: Path) -> Home:
     """Make an empty folder for a run at `path` and lock it.
 
     Raises:
-        HomeError: another demo runs there, or the disk is too full.
+        HomeError: another run is there, or the disk is too full.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = (path.parent / f'.{path.name}.lock').open('a+')
@@ -53,8 +53,8 @@ def open_home(path: Path) -> Home:
     except OSError as error:
         lock.seek(0)
         raise HomeError(
-            f'another demo (pid {lock.read().strip() or "unknown"}) is running in {path}; '
-            'wait for it, stop it, or give this one its own folder: --home runs/demo2'
+            f'another run (pid {lock.read().strip() or "unknown"}) is running in {path}; '
+            f'wait for it, stop it, or give this one its own folder: --home {path}2'
         ) from error
     lock.truncate(0)
     lock.write(str(os.getpid()))

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from lwd_bringup.demo.domain import DomainInUseError, choose_domain
+from lwd_bringup.demo.home import HomeError, open_home
 from lwd_bringup.soak import report
 from lwd_bringup.soak.options import SoakOptions
 from lwd_bringup.soak.run import Soak
@@ -25,18 +26,19 @@ def main(args: list[str] | None = None) -> int:
         return 2
     console = Console(stderr=True, markup=False, emoji=False)
     try:
-        with Soak(options, choose_domain(options.domain_id), console.print) as soak:
-            bag = options.bag or make_bag(options.home)
+        home = open_home(options.home)
+        with Soak(options, home, choose_domain(options.domain_id), console.print) as soak:
+            bag = options.bag or make_bag(home.path)
             soak.start(bag)
-            console.print(f'{options.robots} robots run; logs in {options.home / "logs"}')
+            console.print(f'{options.robots} robots run; logs in {home.logs}')
             soak.run()
             console.print('the robots come to rest')
             account = soak.settle()
             facts = report.facts_of(options, account, soak.records)
-    except (DomainInUseError, FileNotFoundError, TimeoutError, ValueError) as error:
+    except (DomainInUseError, FileNotFoundError, HomeError, TimeoutError, ValueError) as error:
         print(f'soak: {error}', file=sys.stderr)
         return 2
-    for folder in {options.home, options.report or options.home}:
+    for folder in {home.path, options.report or home.path}:
         console.print(f'written to {report.write(folder, facts)}')
     shown = {
         key: facts[key]

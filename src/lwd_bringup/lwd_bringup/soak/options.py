@@ -26,7 +26,7 @@ class SoakOptions:
     seed: int = 1
     """Seed of the faults and of the episodes' lengths."""
     home: Path = field(default_factory=default_home)
-    """Folder of the run; emptied first."""
+    """Folder of the run; an earlier run there is moved aside, not deleted."""
     report: Path | None = None
     """Folder that gets a copy of soak.json, soak.md and soak.png, as docs/soak; they are in `home` in any case."""
     robots_per_process: int = 8
@@ -60,6 +60,11 @@ class SoakOptions:
                 raise ValueError(f'{name} is {getattr(self, name)}: it must be positive')
         if self.episode_s < 2.0 or self.fault_every_s < 1.0:
             raise ValueError('episode_s must be at least 2 s and fault_every_s at least 1 s')
+        if self.bag is not None and self.bag.resolve().is_relative_to(self.home.resolve()):
+            raise ValueError(
+                f'bag {self.bag} lies in the folder of the run, {self.home}, which is moved aside first: copy it '
+                'elsewhere, or give the run another folder with --home'
+            )
 
     def robot_ids(self) -> list[str]:
         """Names of the robots."""

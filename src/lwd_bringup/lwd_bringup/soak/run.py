@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -16,6 +15,7 @@ from lwd_learner.replay import Replay, ReplayConfig
 from lwd_policy_node.weights import ensure_key_pair
 from lwd_recorder.store.loopback import LoopbackS3
 
+from lwd_bringup.demo.home import Home
 from lwd_bringup.demo.processes import Process
 from lwd_bringup.soak.account import Account, settle
 from lwd_bringup.soak.faults import Fault, PlannedFault, schedule
@@ -59,17 +59,18 @@ class Records:
 class Soak:
     """One run; use it in `with`."""
 
-    def __init__(self, options: SoakOptions, domain_id: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, options: SoakOptions, home: Home, domain_id: int, say: Callable[[str], None]
+    ) -> None:
         self._options = options
         self._say = say
         self._made_s = time.monotonic()
-        self.home = options.home
-        shutil.rmtree(self.home, ignore_errors=True)
-        for name in ('orders', 'announced', 'logs', 'train'):
-            (self.home / name).mkdir(parents=True)
+        self.home = home.path
+        for name in ('orders', 'announced'):
+            (self.home / name).mkdir()
         ensure_key_pair(self.home / 'keys')
         self.records = Records()
-        self._store = LoopbackS3(self.home / 'store', BUCKET)
+        self._store = LoopbackS3(home.store, BUCKET)
         self._environment = {
             **os.environ,
             **self._store.environment,
