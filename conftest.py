@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
+
+if find_spec('ros2_wheels') is None:  # a sourced ROS 2 has `ros2` and `launch` of its own
+    collect_ignore = ['tools/ros2_wheels']
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
