@@ -12,9 +12,8 @@ from pathlib import Path
 
 MARK = 'LWD_DEMO_RUN'  # in the environment of everything the demo starts
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-GRACE_S = (
-    17.0  # SIGINT to SIGTERM, then to SIGKILL; `ros2 launch` may take 15 s to end what it started
-)
+# SIGINT to SIGTERM, then to SIGKILL: `ros2 launch` may itself take 15 s to end what it started.
+GRACE_S = 17.0
 
 
 class Process:
