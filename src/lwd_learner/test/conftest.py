@@ -55,12 +55,39 @@ class HandMade:
     joints: Sequence[str] | None = None
     labels: bool = True
     ended_ns: int | None = None
+    old_scene: tuple[str, Sequence[str], int] | None = None
+    """(task, label names, tick of the reset): what the simulator shows before that tick, its labels all 9."""
+    lost_images: Sequence[int] = ()
+    """Ticks whose images did not arrive."""
+    lost_states: Sequence[int] = ()
+    """Ticks whose joint states did not arrive."""
+    set_back: tuple[int, int] | None = None
+    """(tick, ns): from that tick on, the robot's clock is so much behind."""
+    order: Sequence[int] | None = None
+    """Ticks in the order in which their messages arrived; None: as they were sent."""
+    restarted_at: int | None = None
+    """Tick from which the arbiter counts anew."""
     extra: list[tuple[str, str, bytes, int]] = field(default_factory=list)
     """More messages: (topic below the robot, type, CDR, log time)."""
 
     @property
     def end_ns(self) -> int:
-        return START_NS + len(self.sources) * PERIOD_NS if self.ended_ns is None else self.ended_ns
+        return self.stamp_ns(len(self.sources)) if self.ended_ns is None else self.ended_ns
+
+    def stamp_ns(self, tick: int) -> int:
+        late = self.set_back is not None and tick >= self.set_back[0]
+        return START_NS + tick * PERIOD_NS - (self.set_back[1] if late else 0)
+
+    def sim_state(self, tick: int) -> SimState:
+        task, names, label, reset = self.task, ['can.x', 'can.y'], [tick, -1.0], -3
+        if self.old_scene is not None:
+            reset = self.old_scene[2]
+            if tick < reset:
+                task, names, reset = self.old_scene[0], list(self.old_scene[1]), -300
+                label = [9.0] * len(names)
+        sim = SimState(task=task, tick=tick - reset, qpos=[0.0] * 3, qvel=[0.0] * 3, ctrl=[0.0])
+        sim.label, sim.label_names, sim.header.stamp = label, names, stamp(self.stamp_ns(tick))
+        return sim
 
 
 def write_bag(folder: Path, made: HandMade, profile: RobotProfile) -> BagSummary:
@@ -71,28 +98,25 @@ def write_bag(folder: Path, made: HandMade, profile: RobotProfile) -> BagSummary
     def write(topic: str, type_name: str, message: Any, log_ns: int) -> None:
         writer.write(f'{root}/{topic}', type_name, serialize_message(message), log_ns)
 
-    for tick in range(-3, len(made.sources) + 1):
-        ns = START_NS + tick * PERIOD_NS
+    for tick in made.order or range(-3, len(made.sources) + 1):
+        ns = made.stamp_ns(tick)
         state = JointState(name=names, position=[float(tick), *([0.25] * (len(names) - 1))])
         state.header.stamp = stamp(ns)
-        write('joint_states', 'sensor_msgs/msg/JointState', state, ns + 1_000)
-        if tick % made.image_every == 0:
+        if tick not in made.lost_states:
+            write('joint_states', 'sensor_msgs/msg/JointState', state, ns + 1_000)
+        if tick % made.image_every == 0 and tick not in made.lost_images:
             for number, camera in enumerate(profile.cameras):
                 image = CompressedImage(format='jpeg', data=frame(tick + 3, number))
                 image.header.stamp = stamp(ns)
                 write(camera.topic, 'sensor_msgs/msg/CompressedImage', image, ns + 2_000)
         if made.labels:
-            sim = SimState(
-                task=made.task, qpos=[0.0] * 3, qvel=[0.0] * 3, ctrl=[0.0], label=[tick, -1.0]
-            )
-            sim.label_names, sim.header.stamp = ['can.x', 'can.y'], stamp(ns)
-            write('sim/state', 'lwd_msgs/msg/SimState', sim, ns + 1_500)
+            write('sim/state', 'lwd_msgs/msg/SimState', made.sim_state(tick), ns + 1_500)
         if tick in made.missing:
             continue
         inside = 0 <= tick < len(made.sources)
         action = ExecutedAction(
             episode_id=made.episode_id if inside else '',
-            tick=tick + 100,
+            tick=tick + 100 if made.restarted_at is None or tick < made.restarted_at else tick,
             source=made.sources[tick] if inside else ExecutedAction.SOURCE_HOLD,
             joint_names=list(profile.joint_names),
             position=[float(tick), *([0.5] * 15)],

@@ -6,6 +6,7 @@ and SimState; a test serializes each with ROS's own code and reads it back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,13 @@ class Stream:
             stamps = stamps[order]
             self.stamps_ns = stamps.tolist()
         return stamps
+
+    def drop(self, first_ns: float, last_ns: float) -> None:
+        """Forget what is stamped from `first_ns` to `last_ns`, both included."""
+        kept = [i for i, ns in enumerate(self.stamps_ns) if not first_ns <= ns <= last_ns]
+        if len(kept) < len(self):
+            self.stamps_ns = [self.stamps_ns[i] for i in kept]
+            self.values = [self.values[i] for i in kept]
 
     def __len__(self) -> int:
         return len(self.stamps_ns)
@@ -139,6 +147,7 @@ class Decoder:
         self._limits = limits
         self._action_order = _NameOrder('executed_action', profile.joint_names)
         self._state_order = _NameOrder('joint_states', profile.state_names)
+        self._label_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         cameras = [camera.name for camera in profile.cameras]
         self.streams = EpisodeStreams(
             images={name: Stream() for name in cameras},
@@ -160,7 +169,7 @@ class Decoder:
         return handlers
 
     def finish(self) -> EpisodeStreams:
-        """The streams, values in the profile's order.
+        """The streams, values in the profile's order; where a simulator was reset, of the episode's scene alone.
 
         Raises:
             DamagedEpisodeError: a value is not finite.
@@ -176,7 +185,30 @@ class Decoder:
                 Command(action, source, version)
                 for action, (_, source, version) in zip(actions, commands.values, strict=True)
             ]
+        self._keep_scene()
         return self.streams
+
+    def _keep_scene(self) -> None:
+        """Forget what was seen before the reset, which `sim/state` tells in ticks, and the labels of other tasks."""
+        streams = self.streams
+        if not streams.labels or not streams.commands:
+            return
+        stamps = streams.labels.sort()
+        at = int(np.searchsorted(stamps, min(streams.commands.stamps_ns)))
+        at = min(at, len(stamps) - 1)
+        streams.label_names, tick, _ = streams.labels.values[at]
+        period_s = self._profile.control_period_s
+        before_ns = int(stamps[at]) - 1e9 * period_s * (tick + 0.5)
+        for stream in (streams.states, streams.labels, *streams.images.values()):
+            stream.drop(-math.inf, before_ns)
+        kept = [
+            (ns, label)
+            for ns, (names, _, label) in zip(
+                streams.labels.stamps_ns, streams.labels.values, strict=True
+            )
+            if names == streams.label_names
+        ]
+        streams.labels = Stream([ns for ns, _ in kept], [label for _, label in kept])
 
     def joint_state(self, data: bytes | memoryview) -> None:
         """Take a sensor_msgs/JointState."""
@@ -208,7 +240,7 @@ class Decoder:
         cdr.skip_string()
         cdr.skip_string()  # task
         cdr.number('Q', 8)  # seed
-        cdr.number('Q', 8)  # tick
+        tick = cdr.number('Q', 8)
         for _ in range(3):
             cdr.skip_doubles()  # qpos, qvel, ctrl
         label = cdr.floats()
@@ -217,10 +249,8 @@ class Decoder:
             raise DamagedEpisodeError(
                 f'sim/state has {len(label)} labels and {len(names)} names; as many, and {MAX_LABELS} at most'
             )
-        if self.streams.label_names not in ((), names):
-            return  # another task's labels, from before the reset
-        self.streams.label_names = names
-        self.streams.labels.add(stamp, label)
+        names = self._label_names.setdefault(names, names)  # kept once, not for every message
+        self.streams.labels.add(stamp, (names, tick, label))
 
     def _image_handler(self, camera: Camera) -> Callable[[bytes | memoryview], None]:
         stream, spool = self.streams.images[camera.name], self.streams.spools[camera.name]
