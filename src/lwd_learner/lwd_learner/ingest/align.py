@@ -4,11 +4,12 @@ The row of the action sent at tick t holds the newest joint state and images wit
 ones: the state of the same stamp is what the action was applied to. A tick is missing when nothing was heard
 for more than 1.5 periods; up to `max_gap_ticks` missing ticks are filled with the command in force (the robot
 holds its last target), a longer gap stays and cuts the segment. A row whose observation is too old is left
-out, which is a gap too.
+out, which is a gap too, and so is what a clock that was set back stamped twice.
 """
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,8 @@ from lwd_learner.ingest.spool import JpegSpool, SpooledFrames
 from lwd_learner.ingest.streams import Command, EpisodeStreams, Stream
 from lwd_learner.replay.frames import EpisodeFrames
 from lwd_learner.replay.segments import CUT, ending_of
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ def align(
     """
     period_ns = round(1e9 * profile.control_period_s)
     started_ns, ended_ns = round(manifest.started_s * 1e9), round(manifest.ended_s * 1e9)
+    twice = _drop_what_was_stamped_twice(manifest, streams, period_ns, config.max_gap_ticks)
     stamps, commands = _ticks(
         streams.commands, started_ns, ended_ns, period_ns, config.max_gap_ticks
     )
@@ -66,6 +70,8 @@ def align(
             raise DamagedEpisodeError(f'no messages of {name} in the bag')
         age = stamps - of[np.maximum(at[name], 0)]
         keep &= (at[name] >= 0) & (age <= max_age_s * 1e9)
+        for end_ns in twice:  # behind it an age across it would be counted too short
+            keep &= (stamps < end_ns) | (stamps - age > end_ns)
     if not keep.any():
         raise DamagedEpisodeError(
             'no control tick has a joint state and images that are fresh enough'
@@ -101,6 +107,29 @@ def align(
         label=label,
         label_names=streams.label_names if label is not None else (),
     )
+
+
+def _drop_what_was_stamped_twice(
+    manifest: EpisodeManifest, streams: EpisodeStreams, period_ns: int, max_gap_ticks: int
+) -> list[int]:
+    """Make a gap, which nothing fills, of stamps that the robot's clock went through twice; answers their ends, ns."""
+    ends = []
+    for back in streams.set_back:
+        margin_ns = max(back.ticks, max_gap_ticks + 1) * period_ns
+        first_ns, last_ns = back.first_ns - margin_ns, back.last_ns + margin_ns
+        for stream in (streams.states, streams.commands, streams.labels, *streams.images.values()):
+            stream.drop(first_ns, last_ns)
+        log.warning(
+            '%s: the clock of %s was set back by some %.2f s; what it stamped from %.2f to %.2f s is left out, for '
+            'nobody knows in which order it was; keep the clock synchronised before episodes, not in them',
+            manifest.episode_id,
+            manifest.robot_id,
+            (back.last_ns - back.first_ns + back.ticks * period_ns) / 1e9,
+            first_ns / 1e9,
+            last_ns / 1e9,
+        )
+        ends.append(last_ns)
+    return ends
 
 
 def _ticks(

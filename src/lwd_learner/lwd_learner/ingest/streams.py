@@ -91,6 +91,18 @@ class Command:
     policy_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class SetBack:
+    """The robot's clock was set back while commands were sent: two moments have each stamp in between."""
+
+    last_ns: int
+    """Stamp of the last command before it."""
+    first_ns: int
+    """Stamp of the first command after it, smaller."""
+    ticks: int
+    """Control ticks from the one to the other."""
+
+
 @dataclass(slots=True)
 class EpisodeStreams:
     """The streams of one episode."""
@@ -106,6 +118,7 @@ class EpisodeStreams:
     spools: dict[str, JpegSpool] = field(default_factory=dict)
     """Per camera, the JPEGs."""
     label_names: tuple[str, ...] = ()
+    set_back: list[SetBack] = field(default_factory=list)
 
     def close(self) -> None:
         """Let go of the images."""
@@ -147,6 +160,7 @@ class Decoder:
         self._limits = limits
         self._action_order = _NameOrder('executed_action', profile.joint_names)
         self._state_order = _NameOrder('joint_states', profile.state_names)
+        self._last_command: tuple[int, int] | None = None
         self._label_names: dict[tuple[str, ...], tuple[str, ...]] = {}
         cameras = [camera.name for camera in profile.cameras]
         self.streams = EpisodeStreams(
@@ -189,7 +203,10 @@ class Decoder:
         return self.streams
 
     def _keep_scene(self) -> None:
-        """Forget what was seen before the reset, which `sim/state` tells in ticks, and the labels of other tasks."""
+        """Forget what was seen before the reset, and the labels of other tasks.
+
+        The ticks of `sim/state` tell when that was: an episode begins some ticks later, and images since are its own.
+        """
         streams = self.streams
         if not streams.labels or not streams.commands:
             return
@@ -223,15 +240,24 @@ class Decoder:
         cdr = CdrReader(data)
         stamp = cdr.stamp_ns()
         cdr.skip_string()
-        if cdr.string() != self._episode_id:
+        episode_id = cdr.string()
+        self._watch_clock(stamp, cdr.number('Q', 8))
+        if episode_id != self._episode_id:
             return  # pre-roll, or the moments after the end
-        cdr.number('Q', 8)  # tick
         source = cdr.number('B', 1)
         order = self._action_order.read(cdr)
         action = cdr.doubles()
         cdr.skip_doubles()  # wish
         cdr.octets()  # clamps
         self.streams.commands.add(stamp, ((order, action), source, cdr.number('Q', 8)))
+
+    def _watch_clock(self, stamp_ns: int, tick: int) -> None:
+        """Note a later tick with an earlier stamp. A message that was overtaken is earlier by both."""
+        if self._last_command is not None:
+            last_ns, last_tick = self._last_command
+            if tick > last_tick and stamp_ns < last_ns:
+                self.streams.set_back.append(SetBack(last_ns, stamp_ns, tick - last_tick))
+        self._last_command = stamp_ns, tick
 
     def sim_state(self, data: bytes | memoryview) -> None:
         """Take the labels of a lwd_msgs/SimState."""
