@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -262,6 +264,33 @@ def test_a_mended_episode_may_come_again(
     send(hand_made(episode_id=episode_id(2), outcome='failure'))
     assert [(r.episode_id, r.quarantined) for r in taker.poll()] == [(episode_id(2), None)]
     assert episode_id(2) in content(replay)
+
+
+@pytest.mark.parametrize('restarted', [False, True])
+def test_an_episode_put_back_from_quarantine_is_dealt_with_again(
+    three, store, profile, tmp_path: Path, restarted
+):
+    """Refused for the profile that ingest was given, moved back with `mv`, which keeps the write times."""
+    other = dataclasses.replace(profile, name='g7')
+    taker = Ingest(store, Replay.create(tmp_path / 'wrong', other), other, tmp_path / 'log.jsonl')
+    assert all('recorded with profile' in (r.quarantined or '') for r in taker.poll())
+    if restarted:
+        taker.close()
+        replay = Replay.create(tmp_path / 'right', profile)
+        taker = Ingest(store, replay, profile, tmp_path / 'log.jsonl')
+    assert taker.poll() == []
+    for manifest in three:
+        subprocess.run(
+            ['mv', '-T', f'quarantine/{manifest.episode_id}', manifest.key_prefix],
+            cwd=store.root,
+            check=True,
+        )
+    taker._arrivals.look_at_everything()
+    results = taker.poll()
+    taker.close()
+    assert {r.episode_id for r in results} == {m.episode_id for m in three}
+    assert all((r.quarantined is None) == restarted for r in results)
+    assert [line.key for line in taker.journal.results[:3]] == [line.key for line in results]
 
 
 def test_a_manifest_in_no_episodes_folder_moves_only_itself(three, open_ingest, store):

@@ -101,11 +101,9 @@ class Ingest:
         self._lock = writer_lock(replay.uri)
         self.journal = Journal(journal)
         self._arrivals = Arrivals(store)
+        self._logged: set[str] = set()
         for result in self.journal.results:
-            self._arrivals.dealt_with(result.key, result.key_mtime_s)
-        self._logged = {
-            result.episode_id for result in self.journal.results if result.quarantined is None
-        }
+            self._remember(result)
         self.trouble: str | None = None
         """What the store said when the last poll failed, else None. Nothing is lost: the next poll tries again."""
 
@@ -139,9 +137,7 @@ class Ingest:
 
         def done(result: IngestResult) -> None:
             self.journal.add(result)
-            self._arrivals.dealt_with(result.key, result.key_mtime_s)
-            if result.quarantined is None:
-                self._logged.add(result.episode_id)
+            self._remember(result)
             results.append(result)
             if on_result is not None:
                 on_result(result)
@@ -171,6 +167,12 @@ class Ingest:
         if results and self._replay.maybe_compact():
             give_back()
         return results
+
+    def _remember(self, result: IngestResult) -> None:
+        """What was quarantined is gone from its key; put back there, it is to be dealt with, by whatever write time."""
+        if result.quarantined is None:
+            self._arrivals.dealt_with(result.key, result.key_mtime_s)
+            self._logged.add(result.episode_id)
 
     def _take(
         self,
