@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import resource
 import subprocess
 from pathlib import Path
 
@@ -316,6 +318,46 @@ def test_a_store_that_fails_loses_nothing(three, open_ingest, store, monkeypatch
     monkeypatch.setattr(type(store), 'read_bytes', original)
     assert [r.episode_id for r in taker.poll()] == [episode_id(2)] and taker.trouble is None
     assert len(replay.episodes('online')) == 2
+
+
+@pytest.mark.parametrize('opening', [1, 2], ids=['hashed', 'read'])
+@pytest.mark.parametrize('suffix', ['.mcap', '.yaml'])
+def test_a_file_that_cannot_be_read_now_waits_for_the_next_poll(
+    three, open_ingest, store, monkeypatch, suffix, opening
+):
+    """A network folder whose server was started again: the bag is as it was."""
+    taker, replay = open_ingest()
+    original = Path.open
+    opened = 0
+
+    def stale(self: Path, *args: object, **kwargs: object) -> object:
+        nonlocal opened
+        if self.name.endswith(suffix) and episode_id(2) in str(self):
+            opened += 1
+            if opened == opening:
+                raise OSError(errno.ESTALE, 'Stale file handle', str(self))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, 'open', stale)
+    assert len(taker.poll()) == 2 and 'Stale file handle' in taker.trouble
+    assert episode_id(2) in taker.trouble and mcap(store, three[1]).is_file()
+    assert [(r.episode_id, r.quarantined) for r in taker.poll()] == [(episode_id(2), None)]
+    assert taker.trouble is None and len(replay.episodes('online')) == 2
+
+
+def test_without_room_for_the_images_an_episode_waits(send, hand_made, open_ingest, store):
+    """The system refuses to make a file longer, as a full disk does."""
+    manifest = send(hand_made(image_every=1))
+    taker, replay = open_ingest()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2048, limits[1]))
+    try:
+        assert taker.poll() == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert 'File too large' in taker.trouble and 'TMPDIR' in taker.trouble
+    assert mcap(store, manifest).is_file()
+    assert [r.quarantined for r in taker.poll()] == [None] and len(replay) == 12
 
 
 def test_commits_are_batched(three, store, profile, tmp_path: Path):

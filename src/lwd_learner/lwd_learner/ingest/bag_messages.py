@@ -59,6 +59,7 @@ def read_messages(
 
     Raises:
         DamagedEpisodeError: the bag is damaged, unfinished, of other message types, or beyond the limits.
+        OSError: it cannot be read now, which says nothing of the bag.
     """
     metadata = directory / 'metadata.yaml'
     if metadata.is_file() and metadata.stat().st_size > _METADATA_BYTES:
@@ -66,6 +67,8 @@ def read_messages(
     try:
         information = read_metadata(directory)
     except (BagError, RecursionError, ValueError) as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from None
         raise DamagedEpisodeError(f'the bag is not readable: {error}') from error
     names = information.get('relative_file_paths')
     there = {path.name for path in directory.iterdir() if path.suffix == '.mcap'}
@@ -113,10 +116,6 @@ class _McapFile:
         try:
             with self._path.open('rb') as file:
                 yield from self._records(file, self._path.stat().st_size)
-        except OSError as error:
-            raise DamagedEpisodeError(
-                f'{self._path.name} cannot be read: {error.strerror or error}'
-            ) from error
         except (struct.error, UnicodeDecodeError) as error:
             raise DamagedEpisodeError(f'{self._path.name} is damaged: {error}') from error
         if self._promised is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lwd_policy_node.profile import RobotProfile
@@ -68,11 +70,11 @@ def read_episode(
 
     Raises:
         DamagedEpisodeError: a file or a message is not what it should be.
-        StoreError: the store failed.
+        StoreError: the store failed, or this machine: a file cannot be read now, or the temporary folder is full.
     """
     folder = item.key.removesuffix(MANIFEST_NAME)
     there = {stored.key.removeprefix(folder): stored.size_bytes for stored in store.list(folder)}
-    with tempfile.TemporaryDirectory(prefix='lwd-ingest-') as temporary:
+    with _trouble(store), tempfile.TemporaryDirectory(prefix='lwd-ingest-') as temporary:
         bag = Path(temporary) / manifest.episode_id
         bag.mkdir()
         for file in manifest.files:
@@ -93,6 +95,17 @@ def read_episode(
             raise DamagedEpisodeError(
                 f'the bag makes no sense: {type(error).__name__}: {error}'
             ) from error
+
+
+@contextmanager
+def _trouble(store: Store) -> Iterator[None]:
+    """What the system refuses says nothing of the episode: it is the store's trouble, and passes."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f'{error}; bags are read from {store.uri}, their images wait in the folder of temporary files (TMPDIR)'
+        ) from error
 
 
 def _fetch(store: Store, key: str, path: Path) -> None:

@@ -31,7 +31,7 @@ class JpegSpool:
         self._waiting.append(bytes(jpeg))
         self._waiting_bytes += len(jpeg)
         if self._waiting_bytes >= _BUFFER_BYTES:
-            self._flush()
+            self.flush()
         self._ends.append(self._ends[-1] + len(jpeg))
         return len(self._ends) - 2
 
@@ -66,7 +66,8 @@ class JpegSpool:
         """Free the disk."""
         self._file.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what waits, so that whoever appended meets a full disk, and no later reader."""
         data = b''.join(self._waiting)
         self._waiting, self._waiting_bytes = [], 0
         while data:
@@ -74,7 +75,7 @@ class JpegSpool:
 
     def _bytes(self, start: int, stop: int) -> bytes:
         if self._waiting:
-            self._flush()
+            self.flush()
         data = os.pread(self._file.fileno(), stop - start, start)
         if len(data) != stop - start:
             raise OSError(

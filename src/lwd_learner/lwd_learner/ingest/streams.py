@@ -133,6 +133,7 @@ def read_streams(
 
     Raises:
         DamagedEpisodeError: the bag is damaged, beyond the limits, of other message types, or does not fit the profile.
+        OSError: the bag cannot be read now, or there is no room for its images.
     """
     decoder = Decoder(episode_id, profile, limits)
     handlers = decoder.handlers(f'/{robot_id}')
@@ -144,6 +145,8 @@ def read_streams(
                 handle[topic](data)
             except DamagedMessageError as error:
                 raise DamagedEpisodeError(f'{topic}: {error}') from error
+        for spool in decoder.streams.spools.values():
+            spool.flush()
         return decoder.finish()
     except BaseException:
         decoder.streams.close()
