@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 from lwd_learner.ingest import command as ingest_command
+from lwd_learner.ingest.bag_messages import MAX_EPISODE_BYTES
 from lwd_learner.replay import Replay
 from lwd_learner.replay import command as replay_command
+from lwd_policy_node.profile import load_profile
+from lwd_recorder.recording.config import RecorderConfig
 
 
 @pytest.fixture
@@ -45,6 +48,26 @@ def test_ingest_then_stats(tmp_path: Path, send, hand_made, arguments, capsys):
     assert replay_command.main(['compact', str(tmp_path / 'replay')]) == 0
     assert replay_command.main(['stats', str(tmp_path / 'replay')]) == 0
     assert '1 episodes, 12 frames' in capsys.readouterr().out
+
+
+def test_a_larger_episode_is_taken_once_the_limit_is_raised(
+    store, send, hand_made, arguments, capsys
+):
+    """The reason names the option; the default has room for the recorder's longest episode of `g1`'s cameras."""
+    manifest = send(hand_made())
+    limit = manifest.size_bytes - 1
+    assert ingest_command.main([*arguments, '--max-episode-bytes', str(limit), '--json']) == 0
+    refused = json.loads(capsys.readouterr().out)['quarantined']
+    assert str(limit) in refused and '--max-episode-bytes' in refused and 'ingest' in refused
+    (store.root / 'quarantine' / manifest.episode_id).rename(store.root / manifest.key_prefix)
+    assert ingest_command.main([*arguments, '--json']) == 0
+    assert json.loads(capsys.readouterr().out)['frames'] == 12
+    cameras = load_profile('g1').cameras
+    pixels_per_s = sum(camera.width * camera.height * camera.rate_hz for camera in cameras)
+    longest_s = RecorderConfig.__dataclass_fields__['max_episode_s'].default
+    assert (
+        0.3 * pixels_per_s * longest_s < MAX_EPISODE_BYTES
+    )  # a JPEG of 0.25 bytes a pixel is a good one
 
 
 def test_what_cannot_be_opened_is_named(tmp_path: Path, arguments, capsys):

@@ -13,6 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from lwd_learner.replay import Replay
 from lwd_learner.training.config import RlConfig, SftConfig, TrainConfig
 from lwd_learner.training.preflight import Finding, Preflight, show
+from lwd_learner.training.run import TrainingRun
 from lwd_learner.training.train_command import run
 from replay_of_noise import PROFILE, episode, make_replay
 from rich.console import Console
@@ -85,6 +86,18 @@ def test_episodes_of_a_store_are_looked_at_but_not_taken(tmp_path, store, send, 
     assert '2 episodes in' in capsys.readouterr().out.replace('\n', ' ')
     assert files(tmp_path / 'store') == before
     assert not (tmp_path / 'train').exists()
+
+
+def test_an_episode_beyond_the_limit_is_named_with_the_option(tmp_path, store, send, hand_made):
+    send(hand_made(kind='demonstration', sources=(2,) * 24))
+    config = config_of(tmp_path, max_episode_bytes=1000)
+    finding = last(Preflight(config).run())
+    assert (finding.check, finding.ok) == ('data', False)
+    assert '--max-episode-bytes' in finding.detail
+    training = TrainingRun(config, None)
+    training.poll()
+    training.close()
+    assert training.status.fields['quarantined'] == 1
 
 
 def test_an_empty_store_is_named_with_its_remedy(tmp_path):

@@ -134,7 +134,12 @@ def test_another_configuration_is_refused_by_name(interrupted):
     with pytest.raises(CheckpointError, match=r'--rl\.gamma was 0\.995, is 0\.9; --seed was 0'):
         TrainingRun(changed, None)
     TrainingRun(dataclasses.replace(changed, allow_drift=True), None).close()
-    free = {'checkpoint_seconds': 1.0, 'tasks': ('handover',), 'eval_best_of': 4}
+    free = {
+        'checkpoint_seconds': 1.0,
+        'tasks': ('handover',),
+        'eval_best_of': 4,
+        'max_episode_bytes': 1 << 40,
+    }
     TrainingRun(dataclasses.replace(interrupted, **free), None).close()
 
 

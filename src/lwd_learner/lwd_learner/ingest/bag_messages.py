@@ -36,14 +36,18 @@ Topics = Mapping[str, str]
 """Topics that are read, with the message type that each must have."""
 
 
+MAX_EPISODE_BYTES = 16 << 30
+"""`g1`'s cameras give some 14 MB/s, and the recorder closes an episode after 900 s: 12.4 GB."""
+
+
 @dataclass(frozen=True, slots=True)
 class BagLimits:
     """Sizes beyond which a bag is not believed."""
 
     max_messages: int = 5_000_000
     """Messages of the topics that are read."""
-    max_bytes: int = 4 << 30
-    """Bytes of a bag's chunks, unpacked."""
+    max_bytes: int = MAX_EPISODE_BYTES
+    """Bytes of an episode's files, and of its bag's chunks, unpacked."""
     max_chunk_bytes: int = 32 << 20
     """Bytes of one chunk, unpacked; rosbag2 writes 4 MiB, our recorder less."""
     check_schemas: bool = True
@@ -86,6 +90,12 @@ def read_messages(
         )
 
 
+RAISE_LIMIT = (
+    'if that is right, give ingest or train a larger --max-episode-bytes and put the episode back from quarantine '
+    '(docs/replay.md)'
+)
+
+
 @dataclass(slots=True)
 class _Budget:
     limits: BagLimits
@@ -98,7 +108,7 @@ class _Budget:
         self.unpacked += size
         if self.unpacked > self.limits.max_bytes:
             raise DamagedEpisodeError(
-                f'more than {self.limits.max_bytes} bytes in the bag; raise the limits of ingest if that is right'
+                f'more than {self.limits.max_bytes} bytes in the bag, unpacked; {RAISE_LIMIT}'
             )
 
 
@@ -247,8 +257,8 @@ class _McapFile:
             self._budget.wanted += 1
             if self._budget.wanted > self._budget.limits.max_messages:
                 raise DamagedEpisodeError(
-                    f'more than {self._budget.limits.max_messages} messages in the bag; '
-                    'raise the limits of ingest if that is right'
+                    f'more than {self._budget.limits.max_messages} messages in the bag; record shorter episodes '
+                    '(max_episode_s of recorder_node)'
                 )
         return topic
 

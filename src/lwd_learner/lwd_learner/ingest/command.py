@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from lwd_learner.heap import limit_arenas
+from lwd_learner.ingest.bag_messages import MAX_EPISODE_BYTES, BagLimits
 from lwd_learner.ingest.ingest import Ingest, IngestConfig
 from lwd_learner.ingest.journal import IngestResult
 from lwd_learner.ingest.streams import StreamLimits
@@ -49,6 +50,8 @@ class IngestCommand:
     robot's JPEGs are stored as they are."""
     verify_every: int = 30
     """Decode one in so many images of a camera; 1 for all (14 times real time at 640x480), 0 for none."""
+    max_episode_bytes: int = MAX_EPISODE_BYTES
+    """An episode of more bytes is quarantined."""
     follow: bool = False
     """Go on watching the store until interrupted."""
     period_s: float = 0.25
@@ -72,7 +75,9 @@ def main(args: list[str] | None = None) -> int:
             command.journal,
             IngestConfig(
                 limits=StreamLimits(
-                    training_size=command.training_size, verify_every=command.verify_every
+                    bag=BagLimits(max_bytes=command.max_episode_bytes),
+                    training_size=command.training_size,
+                    verify_every=command.verify_every,
                 )
             ),
         )

@@ -18,6 +18,7 @@ from lwd_recorder.manifest import (
 from lwd_recorder.store import FolderStore, Store, StoredObject, StoreError
 
 from lwd_learner.ingest.align import AlignConfig, align
+from lwd_learner.ingest.bag_messages import RAISE_LIMIT
 from lwd_learner.ingest.errors import DamagedEpisodeError
 from lwd_learner.ingest.streams import StreamLimits, read_streams
 from lwd_learner.replay.frames import EpisodeFrames
@@ -54,7 +55,9 @@ def read_manifest(
             f'recorded with profile {manifest.profile!r}, this replay is of {profile.name!r}'
         )
     if manifest.size_bytes > max_bytes:
-        raise DamagedEpisodeError(f'{manifest.size_bytes} bytes, the limit is {max_bytes}')
+        raise DamagedEpisodeError(
+            f'{manifest.size_bytes} bytes, the limit is {max_bytes}; {RAISE_LIMIT}'
+        )
     return manifest
 
 

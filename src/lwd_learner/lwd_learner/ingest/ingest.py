@@ -36,8 +36,6 @@ log = logging.getLogger(__name__)
 class IngestConfig:
     """Limits and batching of ingest."""
 
-    max_episode_bytes: int = 2 << 30
-    """Largest episode that is fetched, bytes of its files."""
     commit_episodes: int = 32
     """Episodes of one commit at most."""
     commit_frames: int = 30_000
@@ -232,9 +230,8 @@ class Ingest:
         return _dataset_of(manifest), self._frames(item, manifest)
 
     def _manifest(self, item: StoredObject, name: str) -> EpisodeManifest:
-        return read_manifest(
-            self._store, item, name, self._profile, self._config.max_episode_bytes
-        )
+        most = self._config.limits.bag.max_bytes
+        return read_manifest(self._store, item, name, self._profile, most)
 
     def _frames(self, item: StoredObject, manifest: EpisodeManifest) -> EpisodeFrames:
         frames = read_episode(

@@ -13,6 +13,8 @@ from lwd_learner.algorithms import METHODS, Method
 from lwd_learner.algorithms.divl import DivlConfig
 from lwd_learner.algorithms.qam_config import QamConfig
 from lwd_learner.algorithms.recap import RecapConfig
+from lwd_learner.ingest import IngestConfig, StreamLimits
+from lwd_learner.ingest.bag_messages import MAX_EPISODE_BYTES, BagLimits
 
 Algorithm = Literal['lwd', 'iql', 'refresh_only', 'filtered_bc', 'hg_dagger', 'recap', 'sft']
 
@@ -168,6 +170,8 @@ class TrainConfig:
     """Where robots upload episodes: a folder or s3://bucket/prefix."""
     profile: str = 'g1_laptop'
     """Robot profile: a known name or a path to a YAML."""
+    max_episode_bytes: int = MAX_EPISODE_BYTES
+    """An episode of the store of more bytes is quarantined."""
     tasks: tuple[str, ...] = ('restock',)
     """Tasks that evaluation runs, in turn."""
     online_minutes: float = 5.0
@@ -251,6 +255,11 @@ class TrainConfig:
     def method(self) -> Method:
         """What `algorithm` trains, and on what."""
         return METHODS[self.algorithm]
+
+    @property
+    def ingest(self) -> IngestConfig:
+        """What is believed of an episode of the store."""
+        return IngestConfig(limits=StreamLimits(bag=BagLimits(max_bytes=self.max_episode_bytes)))
 
     @property
     def clones_offline(self) -> bool:

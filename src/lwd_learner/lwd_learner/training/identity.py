@@ -21,7 +21,16 @@ FREE = frozenset(
     (
         *('allow_drift', 'check', 'checkpoint_seconds', 'diagnostics_seconds'),
         *('eval_best_of', 'eval_episodes', 'eval_workers', 'tasks'),
-        *('json', 'metrics_seconds', 'private_key', 'publish', 'resume', 'run_dir', 'store'),
+        *(
+            'json',
+            'max_episode_bytes',
+            'metrics_seconds',
+            'private_key',
+            'publish',
+            'resume',
+            'run_dir',
+            'store',
+        ),
         'weights',
     )
 )

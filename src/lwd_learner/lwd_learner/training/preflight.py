@@ -151,7 +151,8 @@ class Preflight:
 
     def _read_some(self, replay: Replay) -> tuple[int, list[str]]:
         store = open_store(self.config.store)
-        ingest = Ingest(store, replay, self.profile, self._scratch / 'ingest.jsonl')
+        journal = self._scratch / 'ingest.jsonl'
+        ingest = Ingest(store, replay, self.profile, journal, self.config.ingest)
         damaged = []
         try:
             pending = ingest.pending()

@@ -118,7 +118,11 @@ class TrainingRun:
         self._saved = time.monotonic()
         self._team = Team(config) if config.num_workers > 1 else None
         self._ingest = Ingest(
-            open_store(config.store), self.replay, self.profile, config.run_dir / 'ingest.jsonl'
+            open_store(config.store),
+            self.replay,
+            self.profile,
+            config.run_dir / 'ingest.jsonl',
+            config.ingest,
         )
         self._quarantined = sum(r.quarantined is not None for r in self._ingest.journal.results)
         self._evaluation = StageEvaluation(config)
