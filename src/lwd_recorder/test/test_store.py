@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from lwd_recorder.store import IntegrityError, Store, StoreError, open_store
 
 
@@ -95,6 +96,26 @@ def test_move_takes_the_object_away(store: Store) -> None:
     assert store.read_bytes('quarantine/1/x') == b'damaged'
     with pytest.raises(StoreError, match='robots/x/1'):
         store.move('robots/x/1', 'quarantine/2/x')
+
+
+def test_s3_moves_what_is_too_large_for_one_copy(
+    s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 copies no more than 5 GiB in one request; here it is told that this is 6 MiB."""
+    from lwd_recorder.store import s3
+
+    monkeypatch.setattr(s3, '_COPY', TransferConfig(6 << 20, multipart_chunksize=5 << 20))
+    store = open_store(f'{s3_bucket}/moved')
+    copied: list[str] = []
+    store._client.meta.events.register(
+        'before-send.s3.UploadPartCopy', lambda **_: copied.append('part')
+    )
+    data = os.urandom(11 << 20)
+    store.put_bytes(data, 'robots/x/large')
+    store.move('robots/x/large', 'quarantine/x/large')
+    assert not store.exists('robots/x/large')
+    assert store.read_bytes('quarantine/x/large') == data
+    assert copied == ['part'] * 3
 
 
 def test_missing_objects_are_named(store: Store, tmp_path: Path) -> None:

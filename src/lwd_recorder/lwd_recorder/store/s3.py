@@ -17,6 +17,7 @@ from typing import Any
 
 import boto3
 import botocore.session
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
@@ -41,6 +42,8 @@ from lwd_recorder.store.server_clock import SIGNATURE, follow_server
 PART_BYTES = 'part-bytes'
 """Metadata of an object that was sent in parts: their size, to compare a checksum of parts."""
 _BLOCK = 1 << 20
+_COPY = TransferConfig(multipart_threshold=5 << 30, multipart_chunksize=1 << 30, use_threads=False)
+"""S3 copies no more than 5 GiB in one request."""
 _MISSING = frozenset({'404', 'NoSuchKey', 'NotFound', 'NoSuchUpload'})
 _FORBIDDEN = frozenset({'403', 'AccessDenied', 'Forbidden'})
 _TAKEN = frozenset({'412', 'PreconditionFailed', '409', 'ConditionalRequestConflict'})
@@ -177,12 +180,10 @@ class S3Store:
         return digest.hexdigest() == sha256
 
     def move(self, key: str, new_key: str) -> None:
-        """Copy on the server, then delete; see `Store.move`."""
+        """Copy on the server, in parts where it is too large for one request, then delete; see `Store.move`."""
         source = {'Bucket': self.bucket, 'Key': self._name(key)}
         with self._named(key):
-            self._client.copy_object(
-                Bucket=self.bucket, Key=self._name(new_key), CopySource=source
-            )
+            self._client.copy(source, self.bucket, self._name(new_key), Config=_COPY)
             self._client.delete_object(Bucket=self.bucket, Key=self._name(key))
 
     def _put_parts(
