@@ -68,3 +68,20 @@ def test_an_arbiter_that_was_started_again_is_no_step(
     index = taken(tmp_path, store, profile, send, made).index('online')
     assert index.action.data[:, 0].tolist() == list(range(12))
     assert 'set back' not in caplog.text
+
+
+def test_stamps_that_never_settle_are_refused(
+    tmp_path: Path, store, send, profile, hand_made, monkeypatch
+):
+    """Two clocks: every other tick is half a second behind, from -1 to 89."""
+    made = hand_made(sources=(1,) * TICKS)
+    sent = type(made).stamp_ns
+    monkeypatch.setattr(
+        type(made), 'stamp_ns', lambda self, tick: sent(self, tick) - tick % 2 * 500_000_000
+    )
+    send(made)
+    replay = Replay.create(tmp_path / 'replay', profile)
+    ingest = Ingest(store, replay, profile, tmp_path / 'ingest.jsonl')
+    (result,) = ingest.poll()
+    ingest.close()
+    assert 'executed_action go back 46 times' in result.quarantined

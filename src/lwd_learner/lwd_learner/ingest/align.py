@@ -25,6 +25,9 @@ from lwd_learner.replay.segments import CUT, ending_of
 
 log = logging.getLogger(__name__)
 
+MAX_SET_BACK = 20
+"""How often a clock is set back in an episode that is believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class AlignConfig:
@@ -113,6 +116,11 @@ def _drop_what_was_stamped_twice(
     manifest: EpisodeManifest, streams: EpisodeStreams, period_ns: int, max_gap_ticks: int
 ) -> list[int]:
     """Make a gap, which nothing fills, of stamps that the robot's clock went through twice; answers their ends, ns."""
+    if len(streams.set_back) > MAX_SET_BACK:
+        raise DamagedEpisodeError(
+            f'the stamps of executed_action go back {len(streams.set_back)} times; {MAX_SET_BACK} are believed: '
+            'look for a second clock or a second arbiter of the robot'
+        )
     ends = []
     for back in streams.set_back:
         margin_ns = max(back.ticks, max_gap_ticks + 1) * period_ns
