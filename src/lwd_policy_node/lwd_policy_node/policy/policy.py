@@ -151,8 +151,8 @@ class Policy(nn.Module):
     def start_noise(self, seeds: Sequence[int]) -> Tensor:
         """Standard normal noise (B, D), one generator per seed."""
         rows = [
-            torch.randn(self.config.chunk_dim, generator=torch.Generator().manual_seed(int(seed)))
-            for seed in seeds
+            torch.randn(self.config.chunk_dim, generator=torch.Generator().manual_seed(seed))
+            for seed in (int(seed) % 2**64 for seed in seeds)
         ]
         return torch.stack(rows)
 
