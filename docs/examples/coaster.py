@@ -52,6 +52,11 @@ class Coaster(Task):
 
     # The scene: compiled once, then changed in place for every seed.
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The mug."""
+        return (MUG.name,)
+
     def scene_xml(self) -> str:
         """Table, coaster, mug."""
         coaster = (

@@ -13,7 +13,7 @@ import tyro
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.policy.pretrained import save_vision, shipped_path
 from lwd_policy_node.profile import load_profile
-from lwd_sim.data.glimpses import collect
+from lwd_sim.data.glimpses import collect, refuse_unnamed
 from rich.console import Console
 from rich.progress import Progress
 
@@ -50,6 +50,11 @@ def main() -> None:
     console = Console()
     torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
     out = options.out or shipped_path(options.preset)
+    try:
+        refuse_unnamed(options.profile, options.tasks)
+    except (KeyError, ValueError) as error:
+        console.print(f'pretrain_vision: {error.args[0]}', style='red', markup=False)
+        sys.exit(1)
     with Progress(console=console) as progress:
         glimpses = {}
         for task in options.tasks:

@@ -8,7 +8,7 @@ hundred demonstrations show a hundred.
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 
@@ -62,7 +62,12 @@ def collect(
         seed0: first seed.
         workers: processes.
         advance: called with the number of scenes done since the last call.
+
+    Raises:
+        KeyError: no such task.
+        ValueError: the task names no item.
     """
+    refuse_unnamed(profile_name, (task,))
     bank = postures(load_profile(profile_name), task, seed0 - POSTURE_SCENES)
     jobs = [
         (seed, min(SCENES_A_JOB, seed0 + scenes - seed))
@@ -82,6 +87,18 @@ def collect(
         np.concatenate([labels for _, labels, _ in ordered]),
         [text for _, _, texts in ordered for text in texts],
     )
+
+
+def refuse_unnamed(profile_name: str, tasks: Iterable[str]) -> None:
+    """Raise ValueError for a task that names no item, KeyError for one that does not exist."""
+    world = World(load_profile(profile_name), render=False)
+    for task in tasks:
+        world.reset(task, 0)
+        if not world.task.target_bodies:
+            raise ValueError(
+                f'task {task!r} names no item that could be seen in a hand (its target_bodies are empty); '
+                'pre-train on other tasks'
+            )
 
 
 def postures(profile: RobotProfile, task: str, seed0: int) -> npt.NDArray[np.float64]:
@@ -133,16 +150,10 @@ def _glimpse(
     return np.stack(images), np.stack(labels), texts
 
 
-def _named(world: World) -> str:
-    """Body of the item that the instruction names."""
-    name: str = world.task.target.name  # type: ignore[attr-defined]
-    return name
-
-
 def _from_hands(world: World) -> npt.NDArray[np.float32]:
     """The named item as each hand sees it, (6,) m in the tool frames; NaN for a hand that is far away."""
     scene = world.scene
-    item = scene.position(_named(world))
+    item = scene.position(world.task.target_bodies[0])
     seen = []
     for side in SIDES:
         offset = scene.tool_axes(side).T @ (item - scene.tcp(side))
@@ -156,8 +167,10 @@ def _disturb(world: World, bank: npt.NDArray[np.float64], rng: np.random.Generat
     posture = bank[rng.integers(len(bank))].copy()
     posture[:14] += rng.normal(scale=POSTURE_NOISE_RAD, size=14)
     data.qpos[scene.actuator_qpos] = posture
+    scene.close_linkages()
     mujoco.mj_kinematics(model, data)
-    address = scene.item(_named(world)).qpos
+    address, *others = (scene.item(name).qpos for name in world.task.target_bodies)
+    stood = data.qpos[address : address + 3].copy()
     chance = rng.random()
     hand = SIDES[int(rng.integers(2))]
     if chance < HELD:
@@ -166,5 +179,7 @@ def _disturb(world: World, bank: npt.NDArray[np.float64], rng: np.random.Generat
         data.qpos[address : address + 2] = scene.tcp(hand)[:2] + rng.normal(scale=0.035, size=2)
     elif chance < HELD + APPROACHED + NUDGED:
         data.qpos[address : address + 2] += rng.normal(scale=0.02, size=2)
+    for other in others:
+        data.qpos[other : other + 3] += data.qpos[address : address + 3] - stood
     mujoco.mj_kinematics(model, data)
     mujoco.mj_camlight(model, data)

@@ -71,6 +71,14 @@ class Task(ABC):
     def __init__(self) -> None:
         self.instruction = ''
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """Free bodies that the named item is made of at the beginning; empty where no one item is named.
+
+        Pre-training of the vision tower asks for the place of the first and moves all of them together.
+        """
+        return ()
+
     @abstractmethod
     def scene_xml(self) -> str:
         """Table, items, lights: elements for ``<worldbody>``. The same for every seed."""

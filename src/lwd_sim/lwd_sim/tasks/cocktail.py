@@ -95,10 +95,14 @@ class Cocktail(Task):
 
     def __init__(self) -> None:
         super().__init__()
-        self.target = SHAKER
         self.drinks = {vessel.name: Beads(vessel.words, MEASURE) for vessel in JIGGERS}
         self._spots = {vessel.name: np.zeros(3) for vessel in VESSELS}
         self._table_z = 0.0
+
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The shaker."""
+        return (SHAKER.name,)
 
     def scene_xml(self) -> str:
         """Table, four vessels, two kinds of beads, and the count of strokes."""

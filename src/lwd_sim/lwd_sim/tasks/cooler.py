@@ -83,6 +83,11 @@ class Cooler(Task):
         self._front = np.zeros(3)  # of the cooler: the middle of its front on the table
         self._mat = np.zeros(3)
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The named item."""
+        return (self.target.name,)
+
     def scene_xml(self) -> str:
         """Table, mat, a cooler for either side, three items."""
         mat = (

@@ -94,6 +94,11 @@ class Correct(Task):
         """The named item that belongs in the tray."""
         return self.corner.right
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The named item."""
+        return (self.target.name,)
+
     def scene_xml(self) -> str:
         """Table, a tray and a returns bin on each side, four items."""
         furniture = ''.join(

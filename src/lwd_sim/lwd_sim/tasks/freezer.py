@@ -88,6 +88,11 @@ class Freezer(Task):
         """The hand that minds the lid."""
         return _OTHER[self.side]
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The named item."""
+        return (self.target.name,)
+
     def scene_xml(self) -> str:
         """Table, chest with a sliding lid, three items."""
         return table_xml() + chest_xml('freezer') + ''.join(item_xml(kind) for kind in ITEMS)

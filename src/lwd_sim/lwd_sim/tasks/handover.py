@@ -92,6 +92,11 @@ class Handover(Task):
         """The hand that puts the item into the bin."""
         return _OTHER[self.giver]
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The named item."""
+        return (self.target.name,)
+
     def scene_xml(self) -> str:
         """Table, two bins, two items."""
         bins = bin_xml('bin_l', '0.20 0.55 0.35 1') + bin_xml('bin_r', '0.20 0.55 0.35 1')

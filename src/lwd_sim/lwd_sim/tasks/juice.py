@@ -14,7 +14,7 @@ from lwd_sim.tasks import juice_moves as moves
 from lwd_sim.tasks import juice_stand as stand
 from lwd_sim.tasks.base import TRUE_AIM, Aim, Shift, Task, Waypoint
 from lwd_sim.tasks.grasping import leave
-from lwd_sim.tasks.juice_stand import FRUITS, HALVES, Fruit, Places, Thing
+from lwd_sim.tasks.juice_stand import FRUITS, HALVES, Places, Thing
 from lwd_sim.tasks.scene import Array, Scene, latch_xml
 from lwd_sim.tasks.tabletop import (
     TABLE_EDGE_X,
@@ -62,6 +62,11 @@ class Juice(Task):
         super().__init__()
         self.fruit = FRUITS[0]
         self.places = Places()
+
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """Both halves of the fruit, which is whole at the beginning."""
+        return HALVES
 
     def scene_xml(self) -> str:
         """Table, chopper, juicer, tray, mat, the fruit's halves, the cup."""
@@ -270,8 +275,3 @@ class Juice(Task):
                 scene.model.geom(geom).size[0] = self.fruit.radius
                 shade = np.asarray(colour) + rng.uniform(-spread, spread)
                 scene.model.geom(geom).rgba[:3] = np.clip(shade, 0.02, 0.98)
-
-    @property
-    def target(self) -> Fruit:
-        """The fruit that the instruction names."""
-        return self.fruit

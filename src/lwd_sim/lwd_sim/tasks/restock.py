@@ -63,6 +63,11 @@ class Restock(Task):
         self._goals = {'l': np.zeros(3), 'r': np.zeros(3)}
         self._table_z = 0.0
 
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The named item."""
+        return (self.target.name,)
+
     def scene_xml(self) -> str:
         """Table, two bins, three items."""
         bins = bin_xml('bin_l', '0.20 0.55 0.35 1') + bin_xml('bin_r', '0.20 0.55 0.35 1')

@@ -74,6 +74,18 @@ class Scene:
         at = self.item(name).qvel
         return float(np.linalg.norm(self.data.qvel[at : at + 3]))
 
+    def close_linkages(self) -> None:
+        """Move each joint that an equality ties to another to where that puts it (the outer fingers).
+
+        Physics does it by itself; whoever sets ``qpos`` and computes kinematics alone asks for it.
+        """
+        model, qpos = self.model, self.data.qpos
+        for tie in np.flatnonzero(model.eq_type == mujoco.mjtEq.mjEQ_JOINT):
+            tied, leading = model.jnt_qposadr[[model.eq_obj1id[tie], model.eq_obj2id[tie]]]
+            travel = qpos[leading] - model.qpos0[leading]
+            powers = travel ** np.arange(5)
+            qpos[tied] = model.qpos0[tied] + model.eq_data[tie, :5] @ powers
+
     def slide(self, joint: str) -> float:
         """Position of a hinge or slide of the furniture (a door, a lid): rad or m."""
         return float(self.data.qpos[self.model.joint(joint).qposadr[0]])

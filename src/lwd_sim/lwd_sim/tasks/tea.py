@@ -85,11 +85,15 @@ class Tea(Task):
 
     def __init__(self) -> None:
         super().__init__()
-        self.target = CUP
         self.beads = Beads('tea', BEADS)
         self._spots = {vessel.name: np.zeros(3) for vessel in VESSELS}
         self._tray = np.zeros(3)
         self._table_z = 0.0
+
+    @property
+    def target_bodies(self) -> tuple[str, ...]:
+        """The cup that is served."""
+        return (CUP.name,)
 
     def scene_xml(self) -> str:
         """Table, tin, tray, three vessels, the tea."""
