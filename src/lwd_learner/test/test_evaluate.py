@@ -28,6 +28,7 @@ from lwd_policy_node.nodes import qos
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.profile import load_profile
 from lwd_policy_node.weights import WeightsStore
+from lwd_sim.world import World
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
@@ -103,6 +104,22 @@ def test_a_success_counts_once_it_has_held(success_at, success, ticks):
     world = CountingWorld(success_at)
     result = run_episode(world, lambda obs, seed: np.zeros((16, 16)), PROFILE, 'restock', 0)
     assert (result.success, result.duration_s) == (success, pytest.approx(ticks / 30))
+
+
+def test_a_simulation_that_blows_up_is_a_failure(caplog):
+    world = World(PROFILE, render=False)
+    plans = []
+
+    def act(obs, seed):
+        plans.append(seed)
+        if len(plans) == 3:
+            world.scene.data.qvel[:] = 1e11  # more than MuJoCo takes for a speed
+        return np.repeat(PROFILE.home[np.newaxis], 16, axis=0)
+
+    result = run_episode(world, act, PROFILE, 'restock', 3)
+    assert (result.success, result.duration_s) == (False, pytest.approx(18 / 30))
+    assert 'restock, seed 3' in caplog.text
+    assert run_episode(world, act, PROFILE, 'restock', 3).duration_s == pytest.approx(8.0)
 
 
 def test_result_counts_and_summarises():

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from lwd_policy_node.profile import load_profile
 
 from lwd_sim.tasks import Shift
-from lwd_sim.world import Observation, World
+from lwd_sim.world import Observation, UnstableError, World, check_rates
 
 _CLOSE_S = 5.0  # for a worker to leave by itself
 
@@ -68,11 +68,12 @@ class VectorWorld:
             workers: processes; 0 is one per available core, never more than worlds.
 
         Raises:
-            ValueError: fewer than one world.
+            ValueError: fewer than one world, or a rate of the profile that cannot be simulated.
         """
         if worlds < 1:
             raise ValueError(f'a vector of {worlds} worlds: at least 1 is needed')
         self.profile = load_profile(profile)
+        check_rates(self.profile)
         count = min(worlds, workers or len(os.sched_getaffinity(0)))
         self._worlds = [[int(i) for i in share] for share in np.array_split(range(worlds), count)]
         self._worker_of = {i: w for w, share in enumerate(self._worlds) for i in share}
@@ -129,6 +130,7 @@ class VectorWorld:
 
         Raises:
             ValueError: an action that is none; some worlds may have stepped, reset them.
+            UnstableError: a simulation blew up, the message says of which world; the same.
             WorkerDiedError: a worker is gone.
         """
         wanted = set(actions if images is True else images or ())
@@ -205,11 +207,23 @@ def _serve(pipe: Connection, profile: str, worlds: Sequence[int], render: bool) 
             break
         what, share = question
         try:
-            pipe.send({i: _moment(held[i], what, *arguments) for i, arguments in share})
+            pipe.send(_moments(held, what, share))
         except (KeyError, ValueError, RuntimeError) as error:
             pipe.send(error)
     for world in held.values():
         world.close()
+
+
+def _moments(
+    held: Mapping[int, World], what: str, share: Sequence[tuple[int, tuple[Any, ...]]]
+) -> dict[int, Moment]:
+    moments = {}
+    for i, arguments in share:
+        try:
+            moments[i] = _moment(held[i], what, *arguments)
+        except UnstableError as error:
+            raise UnstableError(f'world {i}: {error}') from error
+    return moments
 
 
 def _moment(world: World, what: str, *arguments: Any) -> Moment:

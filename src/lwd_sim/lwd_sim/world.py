@@ -6,6 +6,7 @@ same pictures, byte for byte. No rclpy.
 
 from __future__ import annotations
 
+import logging
 import zlib
 from dataclasses import dataclass
 
@@ -22,6 +23,14 @@ from lwd_sim.tasks.scene import Scene
 from lwd_sim.tasks.score import StageScore
 
 PHYSICS_RATE_HZ = 480
+_UNSTABLE = (
+    mujoco.mjtWarning.mjWARN_BADQPOS,
+    mujoco.mjtWarning.mjWARN_BADQVEL,
+    mujoco.mjtWarning.mjWARN_BADQACC,
+)
+_log = logging.getLogger(__name__)
+if mujoco.get_mju_user_warning() is None:  # or it writes MUJOCO_LOG.TXT into the working folder
+    mujoco.set_mju_user_warning(lambda text: _log.warning('MuJoCo: %s', text))
 _MODEL_FIELDS = (
     'body_pos',
     'body_quat',
@@ -37,6 +46,10 @@ _MODEL_FIELDS = (
     'light_dir',
     *variation.MODEL_FIELDS,
 )  # what tasks may randomise
+
+
+class UnstableError(RuntimeError):
+    """The physics blew up; the message names the scene and the tick. The world is of no use until its next reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +92,19 @@ class World:
     """Steps the physics at 480 Hz under joint targets that change at the profile's control rate."""
 
     def __init__(self, profile: RobotProfile, render: bool = True) -> None:
-        """Nothing is compiled before the first :meth:`reset`; ``render=False`` needs no OpenGL at all."""
+        """Nothing is compiled before the first :meth:`reset`; ``render=False`` needs no OpenGL at all.
+
+        All cameras show at the same ticks, as often as the fastest of the profile.
+
+        Raises:
+            ValueError: a rate of the profile that cannot be kept (:func:`check_rates`).
+        """
+        check_rates(profile)
         self.profile = profile
         self._render = render
         self._substeps = round(PHYSICS_RATE_HZ / profile.control_rate_hz)
-        self._image_every = max(
-            1, round(profile.control_rate_hz / max(c.rate_hz for c in profile.cameras))
+        self._image_every = round(
+            profile.control_rate_hz / max(c.rate_hz for c in profile.cameras)
         )
         self._stages: dict[str, _Stage] = {}
         self._stage: _Stage | None = None
@@ -96,7 +116,13 @@ class World:
     def reset(
         self, task: str, seed: int, shift: Shift = 'trained', images: bool = True
     ) -> Observation:
-        """Build the scene of (task, seed, shift), the robot in its start pose; return the first observation."""
+        """Build the scene of (task, seed, shift), the robot in its start pose; return the first observation.
+
+        Raises:
+            KeyError: no such task.
+            ValueError: no such shift, or a negative seed; the scene stays as it is.
+            RenderingUnavailableError: the world renders, and there is no OpenGL here; the scene stays as it is.
+        """
         self._build(task, seed, shift)
         self.tick = 0
         mujoco.mj_forward(self.scene.model, self.scene.data)
@@ -111,6 +137,7 @@ class World:
 
         Raises:
             ValueError: wrong size or not finite.
+            UnstableError: positions, speeds or accelerations are finite no more.
         """
         targets = np.asarray(action, dtype=np.float64)
         if targets.shape != (self._actions,) or not np.isfinite(targets).all():
@@ -121,6 +148,12 @@ class World:
         limits = model.actuator_ctrlrange[: self._actions]
         data.ctrl[: self._actions] = np.clip(targets, limits[:, 0], limits[:, 1])
         mujoco.mj_step(model, data, nstep=self._substeps)
+        if self._unstable:
+            task, seed, shift = self._built or ('no scene', 0, '')
+            raise UnstableError(
+                f'the simulation of {task}, seed {seed}, {shift!r} became unstable within tick {self.tick + 1}: '
+                'reset the world, and count the episode as failed'
+            )
         mujoco.mj_kinematics(model, data)  # mj_step leaves poses one substep behind qpos
         self.task.after_step(self.scene)
         self.tick += 1
@@ -161,7 +194,7 @@ class World:
 
         Only kinematics are computed, so a process that shadows a world every tick costs little.
         """
-        if self._built != (task, seed, shift):
+        if self._built != (task, seed, shift) or self._unstable:
             self._build(task, seed, shift)
         data = self.scene.data
         data.qpos[:], data.qvel[:], data.ctrl[:] = qpos, qvel, ctrl
@@ -225,9 +258,16 @@ class World:
             raise RuntimeError('no scene yet: call reset(task, seed) first')
         return self._stage
 
+    @property
+    def _unstable(self) -> bool:
+        """Whether the physics has blown up since the last reset."""
+        warnings = self.scene.data.warning
+        return any(warnings[kind].number for kind in _UNSTABLE)
+
     def _build(self, task: str, seed: int, shift: Shift) -> None:
         if shift not in SHIFTS:
             raise ValueError(f'unknown shift level {shift!r}; one of {", ".join(SHIFTS)}')
+        rng = np.random.default_rng([zlib.crc32(task.encode()), SHIFTS.index(shift), seed])
         if task not in self._stages:
             self._stages[task] = _Stage(task, self.profile, self._render)
         stage = self._stage = self._stages[task]
@@ -241,7 +281,6 @@ class World:
         data.ctrl[:] = targets
         targets[14:16] *= FINGER_STROKE_M
         data.qpos[stage.scene.actuator_qpos] = targets
-        rng = np.random.default_rng([zlib.crc32(task.encode()), SHIFTS.index(shift), seed])
         apart = rng.spawn(1)[0]  # what the task draws is the same with and without it
         stage.task.randomise(stage.scene, rng, shift)
         variation.vary(stage.scene, apart, shift)
@@ -258,3 +297,23 @@ class World:
             )
             self._state_grippers = np.array([name.startswith('gripper') for name in names])
         return self._columns
+
+
+def check_rates(profile: RobotProfile) -> None:
+    """Raise ValueError unless a control tick is a whole number of physics steps, and each camera's period of ticks."""
+    control = profile.control_rate_hz
+    if PHYSICS_RATE_HZ % control:
+        whole = [
+            f'{rate}' for rate in range(1, PHYSICS_RATE_HZ + 1) if PHYSICS_RATE_HZ % rate == 0
+        ]
+        raise ValueError(
+            f'control_rate_hz {control:g} cannot be simulated: a control tick must be a whole number of physics steps '
+            f'of 1/{PHYSICS_RATE_HZ} s; set one of {", ".join(whole)}'
+        )
+    for camera in profile.cameras:
+        if control % camera.rate_hz:
+            shares = ', '.join(f'{control / ticks:g}' for ticks in (1, 2, 3, 4, 5))
+            raise ValueError(
+                f'camera {camera.name}: rate_hz {camera.rate_hz:g} cannot be simulated: a picture must come every '
+                f'whole number of control ticks ({control:g} Hz); set one of {shares}, ...'
+            )

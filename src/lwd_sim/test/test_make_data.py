@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
+import multiprocessing
+import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 from lwd_recorder.bag import read_bag
 from lwd_recorder.manifest import EpisodeManifest
+from lwd_sim.data import make_data
+from lwd_sim.world import Observation, World
+from rich.console import Console
 from rosbags.highlevel import AnyReader
 
 
@@ -102,3 +110,55 @@ def test_what_is_refused_is_named_as_it_was_given(tmp_path: Path) -> None:
     command = ['ros2', 'run', 'lwd_sim', 'make_data', '--out', str(tmp_path), '--task', '[/x]']
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "'[/x]' is not one of" in done.stderr, done.stderr
+
+
+def refused(store: Path, *arguments: str, **environment: str) -> str:
+    """What is said when nothing can be made."""
+    command = ['ros2', 'run', 'lwd_sim', 'make_data', '--out', str(store), '--workers', '1']
+    done = subprocess.run(
+        [*command, '--episodes', '1', *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 1
+    assert 'Traceback' not in done.stderr
+    return ' '.join(done.stderr.split())
+
+
+def test_a_profile_that_is_none_is_refused_by_name(tmp_path: Path, odd_profile: str) -> None:
+    assert 'g1_latpop' in refused(tmp_path, '--profile', 'g1_latpop')
+    assert 'control_rate_hz 50' in refused(tmp_path, '--profile', odd_profile)
+
+
+def test_without_opengl_it_says_what_to_install(tmp_path: Path) -> None:
+    assert 'install libegl1' in refused(tmp_path, MUJOCO_GL='disable')
+
+
+@pytest.fixture
+def shaken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In worker processes, forked so that they have it too, the simulation of seed 1 blows up at tick 5."""
+    fork, step = multiprocessing.get_context('fork'), World.step
+
+    def shaken_step(self: World, *arguments: Any, **named: Any) -> Observation:
+        if self._built == ('restock', 1, 'trained') and self.tick == 5:
+            self.scene.data.qvel[:] = 1e11
+        return step(self, *arguments, **named)
+
+    monkeypatch.setattr(multiprocessing, 'get_context', lambda kind: fork)
+    monkeypatch.setattr(World, 'step', shaken_step)
+
+
+@pytest.mark.usefixtures('shaken')
+def test_an_episode_that_blows_up_is_named_and_the_others_are_made(tmp_path: Path) -> None:
+    said = io.StringIO()
+    console = Console(file=said, width=500)
+    options = make_data.Options(episodes=3, skill='expert', out=str(tmp_path), workers=1)
+    counts = make_data.make(options, console)
+    assert (counts['made'], counts['failed']) == (2, 1)
+    assert 'demo_01-restock-0000001-' in said.getvalue()
+    assert 'unstable' in said.getvalue()
+    seeds = {json.loads(path.read_text())['seed'] for path in tmp_path.rglob('manifest.json')}
+    assert seeds == {0, 2}

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from lwd_sim.vector import Episode, Moment, VectorWorld, WorkerDiedError
-from lwd_sim.world import World
+from lwd_sim.vector import Episode, Moment, VectorWorld, WorkerDiedError, _moments
+from lwd_sim.world import UnstableError, World
 
 EPISODES = {
     0: Episode('restock', 3),
@@ -71,6 +71,13 @@ def test_what_a_world_refuses_is_told_and_all_go_on(vector: VectorWorld) -> None
     assert vector.step(dict.fromkeys(range(3), vector.profile.home))[1].observation.tick == 1
 
 
+def test_a_world_that_blows_up_is_named(world: World) -> None:
+    world.reset('restock', 3)
+    world.scene.data.qvel[:] = 1e11
+    with pytest.raises(UnstableError, match=r'world 5: .*restock.*seed 3'):
+        _moments({5: world}, 'step', [(5, (world.profile.home, False))])
+
+
 def test_a_worker_that_dies_is_named_and_nothing_is_left_running() -> None:
     vector = VectorWorld(2, render=False, workers=2)
     vector.reset({0: Episode('restock', 1), 1: Episode('restock', 2)})
@@ -91,3 +98,8 @@ def test_a_worker_that_dies_is_named_and_nothing_is_left_running() -> None:
 def test_an_empty_vector_is_refused() -> None:
     with pytest.raises(ValueError, match='at least 1'):
         VectorWorld(0)
+
+
+def test_rates_that_cannot_be_kept_are_refused_before_a_process_starts(odd_profile: str) -> None:
+    with pytest.raises(ValueError, match='control_rate_hz 50'):
+        VectorWorld(1, odd_profile)

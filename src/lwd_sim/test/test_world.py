@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from lwd_policy_node.profile import RobotProfile
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks import SHIFTS, TASKS
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 
 
 def bytes_of(world: World, task: str, seed: int, shift: str, ticks: int) -> tuple[bytes, ...]:
@@ -94,6 +96,55 @@ def test_unknown_names_are_refused_by_name(world: World) -> None:
         world.reset('restock', 0, 'wild')  # type: ignore[arg-type]
 
 
+def test_a_reset_that_is_refused_leaves_the_scene_as_it_is(world: World) -> None:
+    world.reset('restock', 3, 'shift')
+    world.step(world.profile.home)
+    before, label = world.snapshot(), world.label()
+    with pytest.raises(ValueError, match='non-negative'):
+        world.reset('handover', -1)
+    assert world.task.name == 'restock'
+    assert world.snapshot().qpos.tobytes() == before.qpos.tobytes()
+    assert world.label().tobytes() == label.tobytes()
+
+
+def test_a_simulation_that_blows_up_is_said_and_replaced_by_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    world.reset('restock', 3, 'shift')
+    now = world.snapshot()
+    world.scene.data.qvel[:] = 1e11  # more than MuJoCo takes for a speed
+    for _ in range(2):  # it stays so
+        with pytest.raises(UnstableError, match=r'restock.*seed 3.*shift.*tick 1'):
+            world.step(world.profile.home)
+    assert list(tmp_path.iterdir()) == []  # no MUJOCO_LOG.TXT
+    fresh = World(world.profile, render=False)
+    fresh.reset('restock', 3, 'shift')
+    expected = fresh.step(world.profile.home).state.tobytes()
+    world.restore('restock', 3, 'shift', now.qpos, now.qvel, now.ctrl)
+    np.testing.assert_array_equal(world.step(world.profile.home).state, fresh.state())
+    world.reset('restock', 3, 'shift')
+    assert world.step(world.profile.home).state.tobytes() == expected
+
+
+@pytest.mark.parametrize('rate_hz', [50.0, 100.0, 25.0, 960.0])
+def test_a_control_rate_that_physics_cannot_keep_is_refused(
+    profile: RobotProfile, rate_hz: float
+) -> None:
+    with pytest.raises(ValueError, match=rf'control_rate_hz {rate_hz:g}.* 24, 30, 32, 40, 48, 60'):
+        World(replace(profile, control_rate_hz=rate_hz), render=False)
+
+
+@pytest.mark.parametrize('rate_hz', [20.0, 60.0])
+def test_a_camera_rate_that_is_no_share_of_the_control_rate_is_refused(
+    profile: RobotProfile, rate_hz: float
+) -> None:
+    head, *hands = profile.cameras
+    cameras = (replace(head, rate_hz=rate_hz), *hands)
+    with pytest.raises(ValueError, match=rf'camera head: rate_hz {rate_hz:g}.* 30, 15, 10'):
+        World(replace(profile, cameras=cameras), render=False)
+
+
 @pytest.mark.parametrize(
     ('backend', 'expected'), [('disable', 'RenderingUnavailableError'), ('', 'drawn')]
 )
@@ -102,7 +153,7 @@ def test_without_opengl_only_rendering_fails(backend: str, expected: str) -> Non
 import os, mujoco
 os.environ['MUJOCO_GL'] = {backend!r}
 from lwd_policy_node.profile import load_profile
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 world = World(load_profile('g1_laptop'), render=False)
 world.reset('restock', 0)
 world.step(world.profile.home)

@@ -12,7 +12,7 @@ from lwd_policy_node.profile import load_profile
 from lwd_sim.data.episode_bag import Plan, record
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks import Shift
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 
 PROFILE = 'g1_laptop'
 SEED0 = 700_000_000  # no test and nobody who wrote a task has seen these scenes
@@ -27,7 +27,10 @@ def solved(task: str, shift: Shift, seed: int) -> bool:
     operator = Operator(world, Skill.expert(), seed)
     limit = math.ceil(world.time_limit_s * world.profile.control_rate_hz)
     while world.tick < limit and not world.success and not operator.gave_up:
-        world.step(operator.act())
+        try:
+            world.step(operator.act())
+        except UnstableError:
+            return False
     return world.success
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from lwd_policy_node.episode import SUCCESS_HOLD_S
 from lwd_policy_node.profile import RobotProfile
 
+_log = logging.getLogger(__name__)
 EVALUATION_SEED0 = 500_000_000
 """First scene seed of evaluation; demonstrations count from 0 and fleets from far below."""
 
@@ -55,7 +57,7 @@ class EpisodeResult:
     progress: float
     """Largest share of the task's stages that was done."""
     duration_s: float
-    """Simulated seconds until success had held, or the time limit."""
+    """Simulated seconds until success had held, the time limit, or the simulation blew up."""
 
 
 def run_episode(
@@ -69,6 +71,8 @@ def run_episode(
 ) -> EpisodeResult:
     """Execute `replan_steps` of each chunk, then replan, until success has held for `SUCCESS_HOLD_S` or the time limit.
 
+    An episode whose simulation blows up ends there and is a failure.
+
     The chunk made from the observation at tick t is used from tick t + latency_steps on, indexed
     by time, as on the robot; until then the previous one goes on.
 
@@ -81,6 +85,10 @@ def run_episode(
         shift: how the scene is varied.
         latency_steps: control ticks from observation to chunk.
     """
+    from lwd_sim.world import (
+        UnstableError,
+    )  # with MuJoCo: whoever reads results alone does without
+
     world.reset(task, seed, shift)
     limit = round(world.time_limit_s * profile.control_rate_hz)
     plans: list[tuple[int, npt.NDArray[np.float64]]] = []  # (tick of the observation, chunk)
@@ -93,7 +101,11 @@ def run_episode(
         made, chunk = next(
             (plan for plan in reversed(plans) if tick - plan[0] >= latency_steps), plans[0]
         )
-        world.step(chunk[min(tick - made, len(chunk) - 1)], images=False)
+        try:
+            world.step(chunk[min(tick - made, len(chunk) - 1)], images=False)
+        except UnstableError as error:
+            _log.warning('counted as a failure: %s', error)
+            break
         tick += 1
         succeeded = succeeded + 1 if world.success else 0
         progress = max(progress, world.progress)

@@ -29,8 +29,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from lwd_sim.data.episode_bag import Plan, record
 from lwd_sim.operator import Skill
+from lwd_sim.rendering.gl_backend import RenderingUnavailableError
 from lwd_sim.tasks import SHIFTS, TASKS
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World, check_rates
 
 INTERRUPTED = 130
 
@@ -117,7 +118,7 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print('make_data: interrupted; run it again to go on where it stopped')
         sys.exit(INTERRUPTED)
-    except ValueError as error:
+    except (ValueError, RenderingUnavailableError) as error:
         console.print(f'make_data: {error}', style='red', soft_wrap=True)
         sys.exit(1)
     if options.json:
@@ -125,22 +126,31 @@ def main() -> None:
     else:
         console.print(
             f'{counts["made"]} episodes made, {counts["present"]} were there; '
-            f'{counts["success"]} of the new ones succeeded; {counts["hours"]:.2f} simulated h in all; '
+            f'{counts["success"]} of the new ones succeeded; {counts["failed"]} could not be simulated; '
+            f'{counts["hours"]:.2f} simulated h in all; '
             f'store {options.out}',
             soft_wrap=True,
         )
 
 
 def make(options: Options, console: Console) -> dict[str, float]:
-    """Make what is missing in the store; return counts of made, present and success, and all their simulated hours."""
+    """Make what is missing in the store; return counts of made, present, success and failed, and the simulated hours.
+
+    An episode whose simulation blows up (failed) is named and not made; the others are.
+
+    Raises:
+        ValueError: an option or the profile is wrong.
+        RenderingUnavailableError: there is no OpenGL here.
+    """
     asked = shares(options)
+    check_rates(load_profile(options.profile))
     store = open_store(options.out)
     present = {
         found.key.split('/')[-2]: found.key
         for found in store.list(f'robots/{options.robot_id}/episodes/')
         if found.key.endswith(f'/{MANIFEST_NAME}')
     }
-    counts = {'made': 0, 'present': 0, 'success': 0}
+    counts = {'made': 0, 'present': 0, 'success': 0, 'failed': 0}
     workers = max(1, options.workers)
     context = multiprocessing.get_context('spawn')
     with (
@@ -180,7 +190,13 @@ def make(options: Options, console: Console) -> dict[str, float]:
                 if not running:
                     break
                 for done in wait(running, return_when=FIRST_COMPLETED).done:
-                    outcome, seconds = done.result()
+                    try:
+                        outcome, seconds = done.result()
+                    except UnstableError as error:
+                        counts['failed'] += 1
+                        console.print(str(error), style='red', markup=False)
+                        del running[done]
+                        continue
                     counts['made'] += 1
                     counts['success'] += outcome == 'success'
                     advance(running.pop(done), seconds)
@@ -228,6 +244,8 @@ def _one(plan: Plan) -> tuple[str, float]:
         folder = scratch / plan.episode_id
         manifest = record(world, plan, options.profile, folder)
         deliver(open_store(options.out), folder)
+    except UnstableError as error:
+        raise UnstableError(f'{plan.episode_id} is not made: {error}') from error
     finally:
         shutil.rmtree(scratch)
     return manifest.outcome, manifest.ended_s - manifest.started_s

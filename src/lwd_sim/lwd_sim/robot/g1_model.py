@@ -109,6 +109,7 @@ def model_xml(
         quality = (
             '<quality offsamples="0" shadowsize="0" numslices="12" numstacks="8" numquads="1"/>'
         )
+    # Without autoreset="disable" a simulation that blows up goes on, unsaid, from the model's own pose.
     fingers = ''.join(
         f'<exclude body1="gripper_{s}_inner_link1" body2="gripper_{s}_outer_link1"/>' for s in 'lr'
     )
@@ -120,7 +121,7 @@ def model_xml(
 <mujoco model="g1">
   <compiler angle="radian" eulerseq="XYZ" autolimits="true"/>
   <option timestep="{1 / 480}" integrator="implicitfast" cone="elliptic" impratio="10" iterations="100" tolerance="1e-6"
-          ls_iterations="50"><flag multiccd="enable"/></option>
+          ls_iterations="50"><flag multiccd="enable" autoreset="disable"/></option>
   <size memory="4M"/>
   <visual>{quality}<global offwidth="{offscreen[0]}" offheight="{offscreen[1]}"/>
     <headlight ambient="0.35 0.35 0.35" diffuse="0.25 0.25 0.25" specular="0 0 0"/>
