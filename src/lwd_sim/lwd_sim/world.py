@@ -6,6 +6,7 @@ same pictures, byte for byte. No rclpy.
 
 from __future__ import annotations
 
+import functools
 import logging
 import zlib
 from dataclasses import dataclass
@@ -29,8 +30,15 @@ _UNSTABLE = (
     mujoco.mjtWarning.mjWARN_BADQACC,
 )
 _log = logging.getLogger(__name__)
+
+
+@functools.cache  # each kind once: some come a thousand times
+def _tell(kind: str) -> None:
+    _log.warning('MuJoCo: %s', kind)
+
+
 if mujoco.get_mju_user_warning() is None:  # or it writes MUJOCO_LOG.TXT into the working folder
-    mujoco.set_mju_user_warning(lambda text: _log.warning('MuJoCo: %s', text))
+    mujoco.set_mju_user_warning(lambda text: _tell(text.partition(' at DOF')[0]))
 _MODEL_FIELDS = (
     'body_pos',
     'body_quat',

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 
 import pytest
+from lwd_sim.nodes import sim_clock
 from lwd_sim.nodes.sim_clock import Pacer, first_stamp_ns
 
 
@@ -31,3 +33,31 @@ def test_the_pacer_waits_for_the_wall_and_does_not_race_after_a_pause() -> None:
     assert pacer.left_s() > 0.0  # one tick is made up, not three
     pacer.set_factor(0.0)
     assert pacer.left_s() == 0.0
+
+
+def test_the_pacer_says_when_its_speed_is_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    wall = SimpleNamespace(now_s=100.0)
+    monkeypatch.setattr(sim_clock, 'time', SimpleNamespace(monotonic=lambda: wall.now_s))
+    pacer = Pacer(period_s=0.1, factor=4.0)
+
+    def tick(count: int, wall_s: float) -> None:
+        for _ in range(count):
+            wall.now_s += wall_s
+            pacer.ticked()
+
+    tick(400, 0.025)
+    assert pacer.behind() is None  # held
+    tick(200, 0.05)
+    assert pacer.behind() == pytest.approx(2.0)
+    wall.now_s += 3.0  # a scene is compiled
+    pacer.watch_anew()
+    assert pacer.behind() is None
+    tick(400, 0.025)
+    assert pacer.behind() is None
+    tick(200, 0.05)
+    pacer.set_factor(2.0)
+    tick(200, 0.05)
+    assert pacer.behind() is None
+    pacer.set_factor(0.0)  # as fast as possible is always held
+    tick(200, 1.0)
+    assert pacer.behind() is None

@@ -14,6 +14,7 @@ import rclpy
 import simplejpeg
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.profile import RobotProfile
+from lwd_sim.nodes.sim_node import SimNode
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.world import World
 from rclpy.context import Context
@@ -198,6 +199,68 @@ def test_bad_requests_and_commands_leave_the_robot_as_it_is(
         robot.until(lambda seen=before: robot.states[-1].tick > seen + 3)
     assert robot.states[-1].seed == 3
     np.testing.assert_allclose(robot.states[-1].ctrl[:16], profile.home)
+
+
+@pytest.fixture
+def node(monkeypatch: pytest.MonkeyPatch) -> Iterator[SimNode]:
+    """A simulator in this process, so that its world can be broken."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', '114')
+    rclpy.init(
+        args=['--ros-args', '-r', f'__ns:=/{ROBOT}', '-r', '/clock:=clock', '-p', 'seed:=9']
+    )
+    node = SimNode()
+    yield node
+    node._world.close()
+    node.destroy_node()
+    rclpy.shutdown()
+
+
+def test_a_simulation_that_blows_up_ends_its_scene(node: SimNode) -> None:
+    """With another seed than the running episode's, which episode_node takes for its end: aborted, by simulator."""
+    listener = Listener(114)
+
+    def ticks(count: int) -> None:
+        for _ in range(count):
+            node.publish()
+            node.step()
+            listener.executor.spin_once(timeout_sec=0.1)
+
+    listener.until(lambda: ticks(1) or len(listener.states) > 3)
+    node._wish = np.full(16, 0.1)
+    node._world.scene.data.qvel[:] = 1e11
+    ticks(4)
+    listener.until(lambda: listener.states[-1].tick == 2 and listener.states[-1].seed != 9)
+    others = [state for state in listener.states if state.seed != 9]
+    assert [(state.task, state.tick) for state in others] == [('restock', i) for i in range(3)]
+    assert listener.states[-3:] == others
+    assert all(np.isfinite(state.qpos).all() for state in listener.states)
+    np.testing.assert_allclose(others[-1].ctrl[:16], node._world.profile.home)
+    listener.close()
+
+
+def test_a_scene_that_cannot_be_drawn_is_refused(
+    node: SimNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv('MUJOCO_GL', 'disable')  # no new context from here on
+    request = ResetSim.Request(task='handover', seed=3)
+    reply = node._on_reset(request, ResetSim.Response())
+    assert not reply.ok
+    assert 'install libegl1' in reply.message
+    node.publish()
+    node.step()
+    assert (node._world.task.name, node._world.tick) == ('restock', 1)
+
+
+def test_what_cannot_be_simulated_is_said_in_a_sentence(odd_profile: str) -> None:
+    for profile, said in (('g1_laptop', 'render:=false'), (odd_profile, 'control_rate_hz 50')):
+        command = ['ros2', 'run', 'lwd_sim', 'sim_node', '--ros-args', '-p', f'profile:={profile}']
+        environment = {**os.environ, 'ROS_DOMAIN_ID': '114', 'MUJOCO_GL': 'disable'}
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=60, env=environment
+        )
+        assert done.returncode == 2, done.stderr
+        assert said in done.stderr
+        assert 'Traceback' not in done.stderr
 
 
 def test_the_scripted_operator_rescues_a_robot_that_nobody_moves() -> None:

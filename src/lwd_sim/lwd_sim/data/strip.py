@@ -16,8 +16,9 @@ import tyro
 from lwd_policy_node.profile import RobotProfile, load_profile
 
 from lwd_sim.operator import Operator, Skill
+from lwd_sim.rendering.gl_backend import RenderingUnavailableError
 from lwd_sim.tasks import Shift
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 
 Image = npt.NDArray[np.uint8]
 
@@ -79,7 +80,7 @@ def main() -> None:
     try:
         world = World(_sized(load_profile(options.profile), options.size))
         strip, facts = camera_strip(world, options)
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, RenderingUnavailableError, UnstableError) as error:
         print(f'strip: {error.args[0]}', file=sys.stderr)
         sys.exit(1)
     options.out.parent.mkdir(parents=True, exist_ok=True)

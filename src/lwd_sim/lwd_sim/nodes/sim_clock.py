@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 
 _EPOCH_WALL_S = 1_735_689_600.0  # 2025-01-01: seconds stay within a stamp's 31 bits until 2031
+_WATCH_S = 5.0  # of the wall: over so long it is judged whether a speed is held
+_HELD = 0.9  # share of the speed that counts as held
 _FASTEST = 10.0  # one that runs faster, for long, may step back when it is started again
 
 
@@ -28,6 +30,7 @@ class Pacer:
 
     def set_factor(self, factor: float) -> None:
         """Change the speed from now on."""
+        self.watch_anew()
         self.factor = factor
         self._wall_period_s = self._period_s / factor if factor > 0 else 0.0
         self._due_s = time.monotonic() + self._wall_period_s
@@ -38,4 +41,20 @@ class Pacer:
 
     def ticked(self) -> None:
         """The tick was made: when is the next one due."""
-        self._due_s = max(self._due_s + self._wall_period_s, time.monotonic())
+        now_s = time.monotonic()
+        self._due_s = max(self._due_s + self._wall_period_s, now_s)
+        self._ticks += 1
+        elapsed_s = now_s - self._watched_since_s
+        if elapsed_s >= _WATCH_S:
+            achieved = self._ticks * self._period_s / elapsed_s
+            self.watch_anew()
+            self._behind = achieved if achieved < _HELD * self.factor else None
+
+    def watch_anew(self) -> None:
+        """Judge from now on whether the speed is held: what was before, or took a moment of its own, does not count."""
+        self._ticks, self._watched_since_s = 0, time.monotonic()
+        self._behind: float | None = None
+
+    def behind(self) -> float | None:
+        """The speed of the last seconds when it was less than the one asked for, else None."""
+        return self._behind

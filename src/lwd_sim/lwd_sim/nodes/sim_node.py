@@ -19,7 +19,7 @@ from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node
 from lwd_policy_node.nodes.wire import JointOrder
-from lwd_policy_node.profile import ProfileError, load_profile
+from lwd_policy_node.profile import load_profile
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
@@ -33,13 +33,17 @@ from lwd_sim.nodes.robot_messages import RobotMessages, stamp_of
 from lwd_sim.nodes.sim_clock import Pacer, first_stamp_ns
 from lwd_sim.nodes.sim_parameters import PARAMETERS
 from lwd_sim.rendering.gl_backend import RenderingUnavailableError
-from lwd_sim.world import World
+from lwd_sim.tasks import Shift
+from lwd_sim.world import UnstableError, World
 
 _SETTLE_S = 1.0  # after a reset, commands made for the old pose are refused for at most this long (simulated)
 _SETTLE_ERROR = (
     0.25  # rad or gripper fraction: nearer than this, a command is made for the new pose
 )
 _POLL_S = 0.0005
+_APART = (
+    2**52
+)  # between the seed of a scene that blew up and the one shown instead: no episode has that one
 
 
 class SimNode(Node):
@@ -54,21 +58,16 @@ class SimNode(Node):
         try:
             profile = load_profile(self.values['profile'])
             self._world = World(profile, render=self.values['render'])
-        except (ProfileError, RenderingUnavailableError) as error:
+            self._now_ns = first_stamp_ns(self.values['real_time_factor'], time.time())
+            self.pacer = Pacer(profile.control_period_s, self.values['real_time_factor'])
+            self._show(self.values['task'], self.values['seed'], self.values['shift'])
+        except (ValueError, RenderingUnavailableError) as error:
             raise StartError(str(error)) from error
+        self._settle_until_ns = 0
         self._messages = RobotMessages(profile)
         self._order = JointOrder(profile.joint_names)
         self._period_ns = round(1e9 / profile.control_rate_hz)
-        self._now_ns = first_stamp_ns(self.values['real_time_factor'], time.time())
-        self.pacer = Pacer(profile.control_period_s, self.values['real_time_factor'])
-        self._seed = self.values['seed']
-        self._wish: npt.NDArray[np.float64] | None = None
-        self._settle_until_ns = 0
         self._commands = 0
-        self._observation = self._world.reset(
-            self.values['task'], self._seed, self.values['shift']
-        )
-        self._fresh_scene = True
 
         self._clock_out = self.create_publisher(Clock, '/clock', qos.CLOCK)
         self._joints_out = self.create_publisher(JointState, 'joint_states', qos.JOINT_STATES)
@@ -88,7 +87,7 @@ class SimNode(Node):
         for camera, pixels in self._observation.images.items():
             self._cameras_out[camera].publish(self._messages.image(camera, pixels, stamp))
         self._joints_out.publish(self._messages.joint_state(self._observation, stamp))
-        self._state_out.publish(self._messages.sim_state(self._world, self._seed, stamp))
+        self._state_out.publish(self._messages.sim_state(self._world, self._scene[1], stamp))
         self._clock.clock = stamp
         self._clock_out.publish(self._clock)
         self._fresh_scene = False
@@ -106,12 +105,16 @@ class SimNode(Node):
         """One control tick under the newest command, or the last target."""
         self._now_ns += self._period_ns
         self.pacer.ticked()
+        self._tell_speed()
         if self._fresh_scene:  # reset while waiting: its first picture has not been shown yet
             return
         action = self._world.scene.data.ctrl[: len(self._order_names)]
         if self._wish is not None:
             action = self._wish
-        self._observation = self._world.step(action)
+        try:
+            self._observation = self._world.step(action)
+        except UnstableError as error:
+            self._abandon(error)
 
     @property
     def _order_names(self) -> tuple[str, ...]:
@@ -166,17 +169,37 @@ class SimNode(Node):
     def _on_reset(self, request: ResetSim.Request, reply: ResetSim.Response) -> ResetSim.Response:
         shift = request.shift or self.values['shift']
         try:
-            self._observation = self._world.reset(request.task, request.seed, shift)
-        except (KeyError, ValueError) as error:
+            self._show(request.task, request.seed, shift)
+        except (KeyError, ValueError, RenderingUnavailableError) as error:
             reply.ok, reply.message = False, str(error.args[0])
             return reply
-        self._seed = request.seed
-        self._wish = None
-        self._fresh_scene = True
-        self._settle_until_ns = self._now_ns + int(_SETTLE_S * 1e9)
         reply.ok, reply.instruction = True, self._world.instruction
         reply.time_limit_s = self._world.time_limit_s
         return reply
+
+    def _show(self, task: str, seed: int, shift: Shift) -> None:
+        """Build a scene; nothing that was commanded before is for it."""
+        self._observation = self._world.reset(task, seed, shift)
+        self._scene = task, seed, shift
+        self._wish: npt.NDArray[np.float64] | None = None
+        self._fresh_scene = True
+        self._settle_until_ns = self._now_ns + int(_SETTLE_S * 1e9)
+        self.pacer.watch_anew()
+
+    def _abandon(self, error: UnstableError) -> None:
+        """Go on in a scene of another seed: episode_node aborts an episode whose scene is gone."""
+        task, seed, shift = self._scene
+        self.get_logger().error(f'{error}; an episode in it is aborted, another scene is shown')
+        self._show(task, seed ^ _APART, shift)
+
+    def _tell_speed(self) -> None:
+        achieved = self.pacer.behind()
+        if achieved is not None:
+            self.get_logger().warning(
+                f'real_time_factor {self.pacer.factor:g} is not held: time runs at {achieved:.2f}, and commands act a '
+                'tick later than recorded; for data set a factor that is held, or render less',
+                throttle_duration_sec=30.0,
+            )
 
     def _on_change(self, values: Mapping[str, Any]) -> None:
         factor = values.get('real_time_factor')

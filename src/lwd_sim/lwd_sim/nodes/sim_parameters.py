@@ -17,7 +17,8 @@ PARAMETERS = (
         'real_time_factor',
         float,
         1.0,
-        'Speed of simulated time; 0: as fast as possible, in lock-step with whoever commands.',
+        'Speed of simulated time; 0: as fast as possible, in lock-step with whoever commands. Make data at a speed '
+        'that is held (a warning says when it is not): beyond it commands act a tick later than recorded.',
         0.0,
         100.0,
         read_only=False,

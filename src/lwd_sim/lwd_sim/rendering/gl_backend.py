@@ -16,7 +16,7 @@ BACKENDS = ('egl', 'osmesa')  # in the order of preference
 _EGL_PLATFORM_DEVICE = 0x313F
 _REMEDY = (
     'no OpenGL without a screen here: install libegl1 and libgl1-mesa-dri (or libosmesa6), '
-    'or make the world with render=False'
+    'or go without pictures: World(render=False), sim_node -p render:=false'
 )
 _OSMESA_LIBRARIES = ('libOSMesa.so', 'libOSMesa.so.8', 'libOSMesa.so.6')
 
