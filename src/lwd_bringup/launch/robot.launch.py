@@ -34,7 +34,8 @@ ARGUMENTS = (
     ('max_episodes', '0', 'Stop after so many episodes; 0: never.', None),
     ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
     ('seed', '0', 'First scene seed of the simulator; 0: made from robot_id.', None),
-    ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
+    ('shift', 'trained', 'Randomisation of the simulated scenes; sim_node and the scripted operator (teleop_node) have '
+     'to agree on it, in params_file too.', ['trained', 'shift']),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
     ('teleop', IfElseSubstitution(in_simulation, 'scripted', 'gamepad'),
      'Who may take over: scripted (simulation only), gamepad, leader_arm, none, or another teleop source. Without it: '
@@ -136,7 +137,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         node(
             'lwd_policy_node', 'teleop_node',
             IfCondition(NotEqualsSubstitution(LaunchConfiguration('teleop'), 'none')),
-            source=('teleop', str),
+            source=('teleop', str), shift=('shift', str),
         ),
         node('lwd_recorder', 'recorder_node', IfCondition(LaunchConfiguration('record'))),
         node('lwd_recorder', 'uploader_node', IfCondition(LaunchConfiguration('upload')), store=('store', str)),

@@ -67,6 +67,13 @@ def test_robot_runs_what_it_is_asked_for(words: list[str], without: list[str]) -
     assert all(f'use_sim_time:={simulated}'.lower() in line.lower() for line in found)
 
 
+def test_simulator_and_scripted_operator_know_the_same_level() -> None:
+    default = '-p shift:=trained'  # what is given goes into a parameter file instead
+    for words, nodes in (([], ['sim_node', 'teleop_node']), (['shift:=shift'], [])):
+        found = lines('robot.launch.py', *words)
+        assert sorted(Path(x.split()[0]).name for x in found if default in x) == nodes
+
+
 def test_robot_can_bring_a_learner() -> None:
     """It is nobody's node: outside the namespace, on the wall clock; it gets the robot's profile."""
     found = lines(

@@ -57,6 +57,14 @@ PARAMETERS = (
         0.1,
         1000.0,
     ),
+    Parameter(
+        'shift',
+        str,
+        '',
+        "Randomisation level of the simulator's scenes. Empty: the scripted operator tells it from sim/state, where it "
+        'shows; where it does not (cocktail) it cannot help.',
+        choices=('', *SHIFTS),
+    ),
 )
 _SAME_LABEL_M = 1e-4
 _LOST_TARGET_RAD = (
@@ -71,6 +79,7 @@ class ScriptedOperatorSource:
         """Subscribe to sim/state and episode on ``node``, whose ``profile`` parameter names the robot."""
         values = declare(node, PARAMETERS)
         self._node = node
+        self._level = values['shift']
         self._profile = load_profile(node.get_parameter('profile').value)
         self._world = World(self._profile, render=False)
         self._patience = Patience(
@@ -128,33 +137,43 @@ class ScriptedOperatorSource:
 
     def _shadow(self, state: SimState) -> bool:
         """Bring the shadow world to the simulator's state; False if it cannot be the same scene."""
-        if self._scene is None or self._scene[:2] != (state.task, state.seed):
-            self._scene = self._find_scene(state)
-            if self._scene is None:
-                self._node.get_logger().warning(
-                    f'no scene of task {state.task!r}, seed {state.seed} has the labels of sim/state; the operator '
-                    'cannot help. Do simulator and operator run the same lwd_sim?',
-                    throttle_duration_sec=10.0,
-                )
-                return False
-            if self._operator is None:
-                self._operator = Operator(self._world, Skill.expert())
-                self._monitor = TakeoverMonitor(self._world, self._patience)
-        self._world.restore(*self._scene, state.qpos, state.qvel, state.ctrl)
-        return True
+        if (
+            self._scene is not None
+            and self._scene[:2] == (state.task, state.seed)
+            and self._fits(self._scene[2], state)
+        ):
+            return True
+        levels = self._levels(state)
+        if self._level not in levels and len(levels) != 1:
+            self._scene = None
+            remedy = (
+                f'its levels {", ".join(levels)} cannot be told apart: give the one of sim_node, -p shift:={levels[-1]}'
+                if levels
+                else 'no level has the labels of sim/state: do simulator and operator run the same lwd_sim?'
+            )
+            self._node.get_logger().warning(
+                f'the operator cannot help with task {state.task!r}, seed {state.seed}: {remedy}',
+                throttle_duration_sec=10.0,
+            )
+            return False
+        level = self._level if self._level in levels else levels[0]
+        self._scene = state.task, state.seed, level
+        if self._operator is None:
+            self._operator = Operator(self._world, Skill.expert())
+            self._monitor = TakeoverMonitor(self._world, self._patience)
+        return self._fits(level, state)
 
-    def _find_scene(self, state: SimState) -> tuple[str, int, Shift] | None:
-        """The randomisation level is not on the wire: it is the one whose labels are those of the message."""
-        for shift in SHIFTS:
-            try:
-                self._world.restore(
-                    state.task, state.seed, shift, state.qpos, state.qvel, state.ctrl
-                )
-            except (KeyError, ValueError):
-                return None
-            if _same(self._world.label(), state.label):
-                return state.task, state.seed, shift
-        return None
+    def _levels(self, state: SimState) -> list[Shift]:
+        """The randomisation level is not on the wire: those whose labels are the message's. Cocktail's show nothing."""
+        try:
+            return [shift for shift in SHIFTS if self._fits(shift, state)]
+        except (KeyError, ValueError):  # no such task, or another model of it
+            return []
+
+    def _fits(self, shift: Shift, state: SimState) -> bool:
+        """Set the shadow to the state at this level; whether its labels are those of the message."""
+        self._world.restore(state.task, state.seed, shift, state.qpos, state.qvel, state.ctrl)
+        return _same(self._world.label(), state.label)
 
 
 def _same(label: npt.NDArray[np.float32], other: Any) -> bool:
