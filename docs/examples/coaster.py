@@ -83,7 +83,7 @@ class Coaster(Task):
     # What is true now: geometry only, so that a world that is set by hand is judged like one that was played.
 
     def success(self, scene: Scene) -> bool:
-        """The mug stands on the coaster, let go and at rest."""
+        """The mug stands on the coaster, let go and slower than 0.3 m/s."""
         let_go = scene.gap('l') > 2 * MUG.half_width + 0.008
         return self._on_coaster(scene) and let_go and scene.speed(MUG.name) < 0.3
 

@@ -9,7 +9,7 @@ import rclpy
 from lwd_policy_node.profile import RobotProfile
 from lwd_sim.nodes.robot_messages import RobotMessages, stamp_of
 from lwd_sim.nodes.scripted_source import ScriptedOperatorSource
-from lwd_sim.tasks import SHIFTS, Shift
+from lwd_sim.tasks import SHIFTS, TASKS, Shift
 from lwd_sim.world import World
 from rclpy.context import Context
 from rclpy.node import Node
@@ -70,6 +70,15 @@ def test_a_level_that_cannot_be_told_is_not_guessed(
     source = make_source()
     for shift in SHIFTS:
         assert not source._shadow(shown('cocktail', 3, shift))
+
+
+@pytest.mark.parametrize('task', sorted(set(TASKS) - {'cocktail'}))
+def test_labels_tell_the_levels_apart(
+    make_source: Make, shown: Callable[..., SimState], task: str
+) -> None:
+    source = make_source()
+    for shift in SHIFTS:
+        assert source._levels(shown(task, 3, shift)) == [shift]
 
 
 @pytest.mark.parametrize('given', ['', *SHIFTS])

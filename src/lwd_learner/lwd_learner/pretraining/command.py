@@ -52,8 +52,8 @@ def main() -> None:
     out = options.out or shipped_path(options.preset)
     try:
         refuse_unnamed(options.profile, options.tasks)
-    except (KeyError, ValueError) as error:
-        console.print(f'pretrain_vision: {error.args[0]}', style='red', markup=False)
+    except (KeyError, ValueError) as refused:
+        console.print(f'pretrain_vision: {refused.args[0]}', style='red', markup=False)
         sys.exit(1)
     with Progress(console=console) as progress:
         glimpses = {}

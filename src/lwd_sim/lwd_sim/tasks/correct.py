@@ -139,7 +139,7 @@ class Correct(Task):
         )
 
     def success(self, scene: Scene) -> bool:
-        """The right item is in the tray and the wrong one in the returns bin, let go and at rest."""
+        """The right item is in the tray and the wrong one in the returns bin, let go and slower than 0.5 m/s."""
         return self._done(scene, self.corner)
 
     def stages_done(self, scene: Scene) -> int:

@@ -121,7 +121,7 @@ class Freezer(Task):
         self.instruction = self.phrase(rng, shift).format(item=self.target.words)
 
     def success(self, scene: Scene) -> bool:
-        """The named item is inside and at rest, the lid closed, both hands have let go."""
+        """The named item is inside and slower than 0.5 m/s, the lid closed, both hands have let go."""
         return (
             self.inside(scene, self.target.name)
             and self._lid(scene) < _CLOSED_M

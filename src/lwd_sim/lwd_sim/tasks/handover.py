@@ -124,7 +124,7 @@ class Handover(Task):
         self.instruction = phrase.format(item=self.target.words, hand=_HAND[self.taker])
 
     def success(self, scene: Scene) -> bool:
-        """The item is in the taker's bin, let go and at rest."""
+        """The item is in the taker's bin, let go and slower than 0.5 m/s."""
         return (
             self._in_bin(scene)
             and scene.gap(self.taker) > 2 * self.target.half_width + 0.008

@@ -133,7 +133,7 @@ class Juice(Task):
         return low and aside and self.places.lies_across(whole, stand.FLESH)
 
     def success(self, scene: Scene) -> bool:
-        """Both pieces lie in the juicer, the cup stands on the tray; all let go and at rest."""
+        """Both pieces lie in the juicer, the cup stands on the tray; all let go and slower than 0.3 m/s."""
         return (
             scene.latched('cut')
             and self._pieces_left(scene) == []

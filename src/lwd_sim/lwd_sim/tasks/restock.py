@@ -100,7 +100,7 @@ class Restock(Task):
         self.instruction = self.phrase(rng, shift).format(item=self.target.words)
 
     def success(self, scene: Scene) -> bool:
-        """The named item lies in its bin, let go and at rest."""
+        """The named item lies in its bin, let go and slower than 0.5 m/s."""
         return (
             self.in_bin(scene, self.target.name)
             and scene.gap(self.side) > 2 * self.target.half_width + 0.008
