@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from sensor_msgs.msg import CompressedImage, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from lwd_msgs.msg import Episode, ExecutedAction, SimState
-from lwd_msgs.srv import ResetSim
+from lwd_msgs.srv import ResetSim, StartEpisode
 
 pytestmark = pytest.mark.launch
 ROBOT = 'g1_77'
@@ -236,6 +237,34 @@ def test_a_simulation_that_blows_up_ends_its_scene(node: SimNode) -> None:
     assert all(np.isfinite(state.qpos).all() for state in listener.states)
     np.testing.assert_allclose(others[-1].ctrl[:16], node._world.profile.home)
     listener.close()
+
+
+def test_an_episode_is_aborted_when_its_simulation_blows_up(node: SimNode, tmp_path: Path) -> None:
+    episodes = start(114, 'lwd_policy_node', 'episode_node', journal=tmp_path / 'episode.json')
+    listener, executor = Listener(114), SingleThreadedExecutor()
+    executor.add_node(node)
+    heard: list[Episode] = []
+    listener.node.create_subscription(Episode, 'episode', heard.append, LATCHED)
+    client = listener.node.create_client(StartEpisode, 'episode/start')
+
+    def simulated(condition: Callable[[], bool]) -> Callable[[], bool]:
+        def tick() -> bool:
+            node.publish()
+            executor.spin_once(timeout_sec=0.0)
+            node.step()
+            return condition()
+
+        return tick
+
+    listener.until(simulated(client.service_is_ready))
+    future = client.call_async(StartEpisode.Request(task='restock', seed=5))
+    listener.until(simulated(lambda: future.done() and heard[-1].state == Episode.RUNNING))
+    node._world.scene.data.qvel[:] = 1e11
+    listener.until(simulated(lambda: heard[-1].state == Episode.ENDED))
+    assert (heard[-1].outcome, heard[-1].ended_by) == (Episode.OUTCOME_ABORTED, 'simulator')
+    assert heard[-1].seed == 5
+    listener.close()
+    assert stop(episodes) == 0
 
 
 def test_a_scene_that_cannot_be_drawn_is_refused(
