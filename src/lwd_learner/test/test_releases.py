@@ -125,6 +125,34 @@ def test_roll_back_twice_goes_back_two_versions(tmp_path: Path) -> None:
     assert _bytes_offered(releases) == 1.0, 'the same bytes are nothing to go back to'
 
 
+def test_roll_back_to_what_never_was_the_fleets_keeps_what_was(tmp_path: Path) -> None:
+    """The next roll-back brings what all robots ran before it, the bytes of the last good version."""
+    releases = _open(tmp_path, CanaryPlan(share=0.25), keep=9)
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+        if releases.state().trial:
+            releases.promote(releases.state().trial)
+    _publish(releases, tmp_path, 4.0)
+    assert releases.take_back(4) == 5
+    releases.roll_back(4)
+    assert _bytes_offered(releases) == 4.0
+    for value in (3.0, 2.0, 1.0):
+        releases.roll_back()
+        assert _bytes_offered(releases) == value
+
+
+def test_roll_back_to_another_number_of_the_fleets_bytes_goes_back_to_them(tmp_path: Path) -> None:
+    """What came after them is left, as if the number had been the one in the history."""
+    releases = _open(tmp_path, keep=9)
+    for value in (1.0, 2.0, 3.0):
+        _publish(releases, tmp_path, value)
+    releases.roll_back(2)
+    _publish(releases, tmp_path, 5.0)
+    assert releases.roll_back(2) == 6, 'the fleet ran its bytes as version 4'
+    releases.roll_back()
+    assert _bytes_offered(releases) == 1.0
+
+
 def test_roll_back_passes_over_versions_that_only_waited(tmp_path: Path) -> None:
     """And what the fleet ran before is kept, however many versions were superseded meanwhile."""
     releases = _open(tmp_path, CanaryPlan(share=0.25), keep=2)

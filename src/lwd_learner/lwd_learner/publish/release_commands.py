@@ -63,8 +63,8 @@ class RollbackCommand(Place):
     """Take the fleet back: an older version's file is published under a new number."""
 
     version: Annotated[int, tyro.conf.Positional] = 0
-    """Version to go back to; 0 = the last that all robots ran before and that no roll-back left, or during a trial
-    the one that the others run."""
+    """Version to go back to; 0 = the last that all robots ran before and that no roll-back to an older one left, or
+    during a trial the one that the others run."""
 
 
 @dataclass(frozen=True, slots=True)

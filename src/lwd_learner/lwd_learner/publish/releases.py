@@ -51,8 +51,9 @@ class ReleaseState:
     """Newest version published since, which waits for the trial to end or the pin to be lifted."""
     pinned: int = 0
     """Version that the fleet is held at; 0 = none."""
-    history: tuple[int, ...] = ()
-    """Versions that all robots ran before and that no roll-back left, oldest first, as far as they are kept."""
+    history: tuple[int, ...] | None = None
+    """Versions that all robots ran before and that no roll-back to an older one left, oldest first, as far as they
+    are kept; None = the file is from before there was this list."""
 
 
 class Releases:
@@ -94,7 +95,8 @@ class Releases:
         path = self._archive.folder / STATE_FILE
         try:
             body = json.loads(path.read_text())
-            history = tuple(map(int, body.get('history', ())))
+            listed = body.get('history')
+            history = None if listed is None else tuple(map(int, listed))
             return ReleaseState(**body | {'robots': tuple(body['robots']), 'history': history})
         except FileNotFoundError:
             return ReleaseState(stable=max(self._archive.versions(), default=0))
@@ -177,8 +179,9 @@ class Releases:
         What was published meanwhile waits no longer.
 
         Args:
-            to: a kept version; None: the stable one during a trial, else the last of other bytes
-                that all robots ran before it and that no roll-back has left.
+            to: a kept version, one that never was for all robots too; None: the stable one during a
+                trial, else the last of other bytes that all robots ran before it and that no roll-back
+                to something older has left.
 
         Raises:
             LookupError: there is none.
@@ -191,7 +194,7 @@ class Releases:
             version = self._copy(to)
             pinned = version if state.pinned else 0
             self._offer(version, (), floor=pinned)
-            history = tuple(v for v in state.history if v < to)
+            history = self._history_at(state, to)
             self._write(ReleaseState(stable=version, pinned=pinned, history=history))
         _log.info('version %d is version %d again', version, to)
         return version
@@ -299,7 +302,7 @@ class Releases:
             state.trial,
             state.waiting,
             state.pinned,
-            *state.history[-FORMER_KEPT:],
+            *(state.history or ())[-FORMER_KEPT:],
         )
         self._archive.admit(manifest.signed(self._key), staged, needed)
         uris = tuple(self._locate(version, self._archive.policy_path(version)))
@@ -320,7 +323,7 @@ class Releases:
     def _moved_on(self, state: ReleaseState, version: int) -> ReleaseState:
         """Return the state once all robots get `version`: nothing older waits."""
         kept = self._archive.versions()
-        ran = (*state.history, state.stable)
+        ran = (*(state.history or ()), state.stable)
         return replace(
             state,
             stable=version,
@@ -330,12 +333,24 @@ class Releases:
             history=tuple(v for v in ran if v in kept and v != version),
         )
 
+    def _history_at(self, state: ReleaseState, to: int) -> tuple[int, ...] | None:
+        """Return what all robots ran before they ran `to`; what never was the fleet's comes after all that was."""
+        if state.history is None:
+            return None  # nobody knows which of the two it is: whoever goes back once more has to name the aim
+        kept = self._archive.versions()
+        ran = tuple(v for v in (*state.history, state.stable) if v in kept)
+        if to in ran:
+            return ran[: ran.index(to)]
+        aim = self._archive.manifest(to).sha256
+        same = [i for i, v in enumerate(ran) if self._archive.manifest(v).sha256 == aim]
+        return ran[: same[-1]] if same else ran
+
     def _former(self, state: ReleaseState) -> int:
         """Return the version to go back to from the stable one."""
         kept = self._archive.versions()
         self._must_be_kept(state.stable)
         bad = self._archive.manifest(state.stable).sha256
-        for version in reversed(state.history):
+        for version in reversed(state.history or ()):
             if version in kept and self._archive.manifest(version).sha256 != bad:
                 return version
         raise LookupError(
