@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
-from lwd_learner.publish import Publisher, publisher, release_commands
+from lwd_learner.publish import Publisher, fleet_log, publisher, release_commands
 from lwd_learner.publish.canary import CanaryPlan, Tally
 from lwd_learner.publish.fleet_log import RobotReport
 from lwd_policy_node.weights import ensure_key_pair
@@ -288,7 +289,7 @@ def test_a_trial_reaches_the_other_robots_when_it_is_not_worse(robot: Any, home:
     counts: dict[int, Tally] = {}
     plan = CanaryPlan(share=0.5, episodes=5)
     with _learner(
-        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+        home, canary=plan, hear_s=0.0, tally=lambda version: counts.get(version, Tally())
     ) as learner:
         one = _publish(learner, 0.25)
         _await_event(learner, one, 'active')
@@ -310,7 +311,7 @@ def test_a_trial_that_is_worse_is_taken_back(robot: Any, home: Path) -> None:
     counts: dict[int, Tally] = {}
     plan = CanaryPlan(share=0.5, episodes=20)
     with _learner(
-        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+        home, canary=plan, hear_s=0.0, tally=lambda version: counts.get(version, Tally())
     ) as learner:
         one = _publish(learner, 0.25)
         _await_event(learner, one, 'active')
@@ -332,7 +333,7 @@ def test_a_trial_does_not_wait_for_a_robot_that_left(
 ) -> None:
     """The fleet would get no version any more."""
     monkeypatch.setattr(publisher, 'GONE_S', 2.0)
-    with _learner(home, canary=CanaryPlan(share=0.5)) as learner:
+    with _learner(home, canary=CanaryPlan(share=0.5), hear_s=0.0) as learner:
         fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
 
         def hear(robot_id: str) -> None:
@@ -352,16 +353,94 @@ def test_a_trial_does_not_wait_for_a_robot_that_left(
         assert learner.releases.state().stable == two + 1
 
 
-def test_what_waits_is_tried_out_once_no_trial_and_no_pin_holds_it(
+class Fleet:
+    """Robots that are heard by a learner whose clock stands still in between."""
+
+    def __init__(self, learner: Publisher, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.learner = learner
+        self.now_s = time.monotonic() + 1000.0
+        monkeypatch.setattr(fleet_log, 'time', SimpleNamespace(monotonic=lambda: self.now_s))
+
+    def hear(self, *robots: str, for_s: float = 0.0) -> None:
+        """Now, and every second for so long; then the learner looks."""
+        end_s = self.now_s + for_s
+        self._report(*robots)
+        while self.now_s < end_s:
+            self.now_s += 1.0
+            self._report(*robots)
+        with self.learner._publishing:
+            self.learner._look()
+
+    def _report(self, *robots: str) -> None:
+        fields: dict[str, Any] = dict.fromkeys(RobotReport.__slots__, 0)
+        for name in robots:
+            self.learner.fleet.add_report(RobotReport(**fields | {'robot_id': name}))
+
+
+def test_what_waits_overnight_is_tried_out_though_robots_come_one_after_another(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The first that is heard in the morning is not the fleet; nor is one while others were heard before."""
+    with _learner(home, canary=CanaryPlan(share=0.5)) as learner:
+        fleet = Fleet(learner, monkeypatch)
+        one = _publish(learner, 0.25)
+        two = _publish(learner, 0.5)
+        fleet.hear('a')
+        assert learner.releases.state().waiting == two
+        fleet.hear('a', 'b', for_s=5.0)
+        assert learner.releases.state().waiting == two
+        fleet.hear('a', 'b', for_s=5.0)
+        assert learner.releases.state().robots == ('a',)
+        learner.releases.promote(two)
+        fleet.now_s += 36_000.0
+        three = _publish(learner, 0.6)
+        fleet.hear('b', for_s=60.0)
+        assert learner.releases.state().waiting == three
+        fleet.hear('a', 'b')
+        state = learner.releases.state()
+        assert (state.stable, state.trial, state.robots) == (two, three, ('a',)) and one < two
+
+
+def test_what_is_published_at_the_first_robot_s_report_waits_for_the_others(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A resumed run publishes what it owes at once. Of a fleet of one there is nobody to wait for."""
+    with _learner(home, canary=CanaryPlan(share=0.5)) as learner:
+        fleet = Fleet(learner, monkeypatch)
+        _publish(learner, 0.25)
+        fleet.hear('a')
+        two = _publish(learner, 0.5)
+        assert learner.releases.state().waiting == two
+        fleet.hear('a', for_s=10.0)
+        assert learner.releases.state().stable == two
+        fleet.hear('a', 'b')
+        three = _publish(learner, 0.6)
+        assert learner.releases.state().trial == three, 'long heard: chosen at once'
+
+
+def test_a_trial_is_not_taken_back_at_the_first_report_of_the_morning(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its robots may come up after another one; they are away once others have worked without them."""
+    with _learner(home, canary=CanaryPlan(share=0.5)) as learner:
+        fleet = Fleet(learner, monkeypatch)
+        _publish(learner, 0.25)
+        fleet.hear('a', 'b', for_s=10.0)
+        two = _publish(learner, 0.5)
+        fleet.now_s += 36_000.0
+        fleet.hear('b', for_s=200.0)
+        assert learner.releases.state().trial == two
+        fleet.hear('b', for_s=100.0)
+        assert learner.releases.state().stable == two + 1
+
+
+def test_what_waits_is_tried_out_once_no_trial_and_no_pin_holds_it(home: Path) -> None:
     """Beside a running learner: `promote`, `pin` and `pin --off` neither strand a version nor skip the plan."""
-    monkeypatch.setattr(publisher, 'HEAR_S', 0.0)
     place = ['--run-dir', str(home / 'train'), '--key', str(home / 'keys' / 'learner.ed25519')]
     counts: dict[int, Tally] = {}
     plan = CanaryPlan(share=0.5, episodes=5)
     with _learner(
-        home, canary=plan, tally=lambda version: counts.get(version, Tally())
+        home, canary=plan, hear_s=0.0, tally=lambda version: counts.get(version, Tally())
     ) as learner:
 
         def await_state(**expected: Any) -> None:

@@ -13,6 +13,8 @@ from lwd_learner.publish.canary import Tally
 
 _log = logging.getLogger(__name__)
 
+PRESENT_S = 60.0  # a robot that was not heard for longer is away
+
 EVENTS = {1: 'loaded', 2: 'active', 3: 'refused', 4: 'rolled_back'}
 
 
@@ -70,6 +72,7 @@ class FleetLog:
         self._robots: dict[str, RobotReport] = {}
         self._first_heard_s: dict[str, float] = {}
         self._heard_s: dict[str, float] = {}  # of this machine's steady clock
+        self._came_s: dict[str, float] = {}  # likewise: since when it has not been away
         self._tally: dict[int, Tally] = {}
         path.parent.mkdir(parents=True, exist_ok=True)
 
@@ -96,7 +99,10 @@ class FleetLog:
         with self._changed:
             self._count(self._robots.get(report.robot_id), report)
             self._robots[report.robot_id] = report
-            self._heard_s[report.robot_id] = time.monotonic()
+            now_s = time.monotonic()
+            if report.robot_id not in self.present():
+                self._came_s[report.robot_id] = now_s
+            self._heard_s[report.robot_id] = now_s
             self._first_heard_s.setdefault(report.robot_id, report.wall_s)
             self._changed.notify_all()
 
@@ -121,11 +127,17 @@ class FleetLog:
         with self._changed:
             return list(self._events)
 
-    def present(self, within_s: float) -> list[str]:
+    def present(self, within_s: float = PRESENT_S) -> list[str]:
         """Return the robots that were heard in the last seconds."""
         with self._changed:
             since_s = time.monotonic() - within_s
             return sorted(robot for robot, heard_s in self._heard_s.items() if heard_s >= since_s)
+
+    def there_for_s(self) -> float:
+        """Return for how long the first of the robots that are present has been; 0.0 = none is."""
+        with self._changed:
+            came_s = [self._came_s[robot] for robot in self.present()]
+            return time.monotonic() - min(came_s) if came_s else 0.0
 
     def robots(self) -> dict[str, RobotReport]:
         """Return the last report of each robot."""

@@ -16,7 +16,7 @@ from lwd_policy_node.weights import KeyFileError, WeightsRefused
 from lwd_learner.publish.bfloat16 import Precision
 from lwd_learner.publish.canary import AT_ONCE, CanaryPlan
 from lwd_learner.publish.keys_command import default_key_folder
-from lwd_learner.publish.publisher import Publisher
+from lwd_learner.publish.publisher import HEAR_S, Publisher
 
 
 def default_run_dir() -> Path:
@@ -48,8 +48,8 @@ class PublishCommand:
     """bfloat16: matrices take half the bytes; vectors, and with them the scaling of actions, stay."""
     canary: CanaryPlan = AT_ONCE
     """Try it out on a share of the robots first, once any is heard; the rest follow when it is not worse there."""
-    hear_s: float = 3.0
-    """With a canary: s to listen for robots before choosing those that go first."""
+    hear_s: float = HEAR_S
+    """With a canary: s to listen for other robots, from the first one heard, before choosing those that go first."""
     once_loaded_by: int = 0
     """Exit with code 0 once this many robots have loaded it; 0 = serve until Ctrl-C."""
     timeout_s: float = 60.0
@@ -69,11 +69,10 @@ def main(args: list[str] | None = None) -> int:
             keep=command.keep,
             uris=command.uris,
             canary=command.canary,
+            hear_s=command.hear_s,
             precision=command.precision,
         )
         with publisher:
-            if command.canary.share > 0.0:
-                stop.wait(command.hear_s)
             version = publisher.publish(
                 command.checkpoint,
                 stage=command.stage,
@@ -89,7 +88,7 @@ def main(args: list[str] | None = None) -> int:
 def _serve(command: PublishCommand, publisher: Publisher, version: int, stop: StopSignal) -> int:
     _tell(command, {'event': 'published', 'version': version})
     if publisher.releases.state().waiting == version:
-        why = 'for a pin or a trial to end, or for a robot to try it out'
+        why = 'for a pin or a trial to end, or for robots to try it out'
         _tell(command, {'event': 'waits', 'version': version, 'reason': why})
     shown = 0
     waited_s = 0.0

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -36,9 +35,8 @@ from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
 
 LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
 PUBLISHED_FOLDER = 'published'
-HEAR_S = 3.0  # robots are listened for so long before any are chosen for what waits
-PRESENT_S = 60.0  # a robot that was not heard for longer tries nothing out
-GONE_S = 300.0  # a trial does not wait longer for robots that are away while others work
+HEAR_S = 10.0  # after the first robot the others are listened for so long before any are chosen
+GONE_S = 300.0  # neither a trial nor what waits for one waits longer for robots that are away while others work
 WEIGHTS_LOG = 'weights.jsonl'
 
 _log = logging.getLogger(__name__)
@@ -56,6 +54,7 @@ class Publisher:
         node_name: str = 'learner',
         uris: tuple[str, ...] = (),
         canary: CanaryPlan = AT_ONCE,
+        hear_s: float = HEAR_S,
         precision: Precision = 'as_trained',
         tally: Callable[[int], Tally] | None = None,
     ) -> None:
@@ -71,6 +70,7 @@ class Publisher:
                 share this file system, ``http://host:port`` to be served there by this process,
                 ``s3://bucket/prefix`` to be uploaded there.
             canary: how new versions are tried out on a few robots.
+            hear_s: s from the first robot heard to the choice of those.
             precision: of the published matrices.
             tally: episodes by version that a canary is judged by; None: what the robots report.
 
@@ -94,6 +94,7 @@ class Publisher:
         )
         """Who gets which version: promote, roll back, pin."""
         self._canary = canary
+        self._hear_s = hear_s
         self._node_name = node_name
         self._publishing = threading.RLock()
         self._announced: list[bytes] = []
@@ -102,7 +103,6 @@ class Publisher:
         """What robots reported: `events()`, `robots()`, `wait_for(...)`."""
         self._tally = tally or self.fleet.tally
         self._before = (0, Tally())  # of the stable version, when the trial of this number began
-        self._started_s = time.monotonic()
 
     @property
     def newest(self) -> Manifest | None:
@@ -192,7 +192,7 @@ class Publisher:
                 replay_version=replay_version,
                 parent=parent,
                 check=check,
-                robots=tuple(self.fleet.present(PRESENT_S)),
+                robots=self._gathered(),
             )
             self._note_trial()
             self._announce()
@@ -242,10 +242,16 @@ class Publisher:
         state = self.releases.state()
         if not state.waiting or state.trial or state.pinned:
             return
-        if self._canary.share > 0.0 and time.monotonic() - self._started_s < HEAR_S:
-            return  # those that happen to be heard first are not all
-        self.releases.next_in_line(tuple(self.fleet.present(PRESENT_S)))
+        self.releases.next_in_line(self._gathered())
         self._note_trial()
+
+    def _gathered(self) -> tuple[str, ...]:
+        """The robots to choose from; none as long as those heard may be but the first of them to come up."""
+        robots = self.fleet.present()
+        others_known = len(self.fleet.robots()) > len(robots)
+        alone = others_known and not self._canary.choose(robots)
+        enough_s = GONE_S if alone else self._hear_s
+        return tuple(robots) if self.fleet.there_for_s() >= enough_s else ()
 
     def _note_trial(self) -> ReleaseState:
         """Where a trial begins, what the others did before: they are judged by what they do beside it."""
@@ -256,8 +262,8 @@ class Publisher:
 
     def _all_left(self, robots: tuple[str, ...]) -> bool:
         """Whether a trial waits for robots that are away, while others work."""
-        if time.monotonic() - self._started_s < GONE_S:
-            return False  # they may not have been heard yet
+        if self.fleet.there_for_s() < GONE_S:
+            return False  # they may come up after the others
         present = self.fleet.present(GONE_S)
         return bool(robots and present) and not set(robots) & set(present)
 
