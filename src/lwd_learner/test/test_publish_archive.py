@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from lwd_learner.publish import keys_command, publish_command
 from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.canary import CanaryPlan
 from lwd_learner.publish.fleet_log import FleetLog, WeightsEvent
 from lwd_learner.publish.publisher import Publisher
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights import Manifest, WeightsRefused, ensure_key_pair
 from safetensors.numpy import save_file
 
@@ -79,6 +81,36 @@ def test_one_learner_publishes_from_a_folder(
         assert publisher.publish(policy, stage='sft', step=0) == 1
         assert not half.exists()
     Publisher(tmp_path / 'run', key).close()
+
+
+def test_what_waited_is_followed_under_its_new_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial taken back meanwhile gives the fleet a higher number, and what waits one above that."""
+    monkeypatch.setenv('ROS_DOMAIN_ID', '157')
+    key = ensure_key_pair(tmp_path / 'keys').private_path
+    policy = tmp_path / 'policy.safetensors'
+    command = publish_command.PublishCommand(policy, once_loaded_by=1, timeout_s=0.0)
+    with Publisher(tmp_path / 'run', key, canary=CanaryPlan(share=0.5)) as publisher:
+
+        def publish(value: float) -> int:
+            save_file({'w': np.full(1, value, np.float32)}, policy, {'lwd.config_hash': 'c'})
+            return publisher.releases.publish(policy, stage='sft', step=0, robots=('a', 'b'))
+
+        def load(version: int) -> None:
+            publisher.fleet.add_event(
+                WeightsEvent(version, 'a', 'loaded', 1.0, 2.0, 'service', 0.1, '')
+            )
+
+        published = [publish(value) for value in (1.0, 2.0, 3.0)]
+        stop = StopSignal()
+        assert published == [1, 2, 3] and publisher.releases.take_back(2) == 4
+        load(4)
+        assert publish_command._serve(command, publisher, 3, stop) == 1, 'those are other bytes'
+        publisher.releases.next_in_line(('a', 'b'))
+        assert publisher.releases.state().trial == 5
+        load(5)
+        assert publish_command._serve(command, publisher, 3, stop) == 0
 
 
 def test_old_versions_make_room_and_are_named(tmp_path: Path) -> None:

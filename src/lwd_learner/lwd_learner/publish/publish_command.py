@@ -51,7 +51,7 @@ class PublishCommand:
     hear_s: float = HEAR_S
     """With a canary: s to listen for other robots, from the first one heard, before choosing those that go first."""
     once_loaded_by: int = 0
-    """Exit with code 0 once this many robots have loaded it; 0 = serve until Ctrl-C."""
+    """Exit with code 0 once this many robots have loaded it, under whatever number; 0 = serve until Ctrl-C."""
     timeout_s: float = 60.0
     """With --once-loaded-by: s to wait for them; exit code 1 when they did not."""
     json: bool = False
@@ -90,6 +90,7 @@ def _serve(command: PublishCommand, publisher: Publisher, version: int, stop: St
     if publisher.releases.state().waiting == version:
         why = 'for a pin or a trial to end, or for robots to try it out'
         _tell(command, {'event': 'waits', 'version': version, 'reason': why})
+    sha256 = publisher.releases.sha256(version)
     shown = 0
     waited_s = 0.0
     while not stop.is_set():
@@ -107,7 +108,9 @@ def _serve(command: PublishCommand, publisher: Publisher, version: int, stop: St
             )
         shown = len(events)
         if command.once_loaded_by:
-            if publisher.fleet.wait_for(version, 'loaded', command.once_loaded_by, 0.0):
+            numbers = [v for v in publisher.releases.numbers(sha256) if v >= version]
+            robots = command.once_loaded_by
+            if any(publisher.fleet.wait_for(v, 'loaded', robots, 0.0) for v in numbers):
                 return 0
             if waited_s >= command.timeout_s:
                 print(

@@ -111,6 +111,15 @@ class Releases:
         kept = self._archive.versions()
         return [self._archive.manifest(v) for v in (state.stable, state.trial) if v in kept]
 
+    def sha256(self, version: int) -> str:
+        """Return the hash of a kept version's file."""
+        return self._archive.manifest(version).sha256
+
+    def numbers(self, sha256: str) -> list[int]:
+        """Return the kept versions with these bytes: what waits may go out under a higher number than its own."""
+        with self._locked():  # none is forgotten meanwhile
+            return [v for v in self._archive.versions() if self.sha256(v) == sha256]
+
     def publish(
         self,
         policy: Path,
@@ -341,17 +350,17 @@ class Releases:
         ran = tuple(v for v in (*state.history, state.stable) if v in kept)
         if to in ran:
             return ran[: ran.index(to)]
-        aim = self._archive.manifest(to).sha256
-        same = [i for i, v in enumerate(ran) if self._archive.manifest(v).sha256 == aim]
+        aim = self.sha256(to)
+        same = [i for i, v in enumerate(ran) if self.sha256(v) == aim]
         return ran[: same[-1]] if same else ran
 
     def _former(self, state: ReleaseState) -> int:
         """Return the version to go back to from the stable one."""
         kept = self._archive.versions()
         self._must_be_kept(state.stable)
-        bad = self._archive.manifest(state.stable).sha256
+        bad = self.sha256(state.stable)
         for version in reversed(state.history or ()):
-            if version in kept and self._archive.manifest(version).sha256 != bad:
+            if version in kept and self.sha256(version) != bad:
                 return version
         raise LookupError(
             f'no version is known that all robots ran before version {state.stable}: name one, '
