@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from lwd_learner.publish.publisher_lock import PublisherLock
 from lwd_learner.replay import Replay
 from lwd_learner.training.config import RlConfig, SftConfig, TrainConfig
 from lwd_learner.training.preflight import Finding, Preflight, show
 from lwd_learner.training.run import TrainingRun
 from lwd_learner.training.train_command import run
+from lwd_policy_node.weights import ensure_key_pair
 from replay_of_noise import PROFILE, episode, make_replay
 from rich.console import Console
 
@@ -139,6 +142,29 @@ def test_a_missing_key_is_told_and_the_rest_is_looked_at(tmp_path, folder, capsy
     assert [finding.check for finding in findings] == CHECKS
     assert [finding.check for finding in findings if not finding.ok] == ['signing key']
     assert 'wrong' in capsys.readouterr().out
+
+
+def test_a_learner_that_publishes_from_the_folder_is_named_and_left_alone(tmp_path):
+    make_replay(tmp_path / 'train' / 'replay')
+    key = ensure_key_pair(tmp_path / 'keys').private_path
+    config = config_of(tmp_path, publish=True, private_key=key)
+    learner = PublisherLock(config.run_dir / 'published')
+    before = files(tmp_path)
+    finding = Preflight(config).run()[0]
+    assert (finding.check, finding.ok) == ('run folder', False)
+    assert f'process {os.getpid()} publishes from' in finding.detail
+    assert '--run-dir' in finding.detail
+    learner.close()
+    assert Preflight(config).run()[0].ok
+    assert files(tmp_path) == before
+
+
+def test_a_run_that_publishes_is_refused_without_ros(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'lwd_learner.publish.archive', None)
+    finding = Preflight(config_of(tmp_path, publish=True)).run()[0]
+    assert (finding.check, finding.ok) == ('run folder', False)
+    assert '--no-publish' in finding.detail
+    assert Preflight(config_of(tmp_path)).run()[0].ok
 
 
 def test_findings_are_shown_as_they_are() -> None:

@@ -21,6 +21,7 @@ from lwd_policy_node.weights import Manifest
 from lwd_policy_node.weights.delta import write_delta
 from lwd_policy_node.weights.manifest import DELTA_SUFFIX
 
+PUBLISHED_FOLDER = 'published'  # in a run folder
 POLICY_FILE = 'policy.safetensors'
 MANIFEST_FILE = 'manifest.json'
 COPY_BYTES = 1 << 22

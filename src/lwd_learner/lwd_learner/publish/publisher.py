@@ -22,7 +22,7 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
-from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.archive import PUBLISHED_FOLDER, Archive, VersionCounter
 from lwd_learner.publish.bfloat16 import Precision
 from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judge
 from lwd_learner.publish.fleet_log import FleetLog
@@ -34,7 +34,6 @@ from lwd_learner.publish.status_wire import event_of, report_of
 from lwd_msgs.msg import RobotStatus, WeightsManifest, WeightsStatus
 
 LOOK_PERIOD_S = 0.5  # how soon a command's change of the releases is announced
-PUBLISHED_FOLDER = 'published'
 HEAR_S = 10.0  # after the first robot the others are listened for so long before any are chosen
 GONE_S = 300.0  # neither a trial nor what waits for one waits longer for robots that are away while others work
 WEIGHTS_LOG = 'weights.jsonl'

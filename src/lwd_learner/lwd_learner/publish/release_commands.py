@@ -16,12 +16,10 @@ from typing import Annotated, Any
 import tyro
 from lwd_policy_node.weights import KeyFileError, WeightsRefused, load_private_key
 
-from lwd_learner.publish.archive import Archive, VersionCounter
+from lwd_learner.publish.archive import PUBLISHED_FOLDER, Archive, VersionCounter
 from lwd_learner.publish.keys_command import default_key_folder
 from lwd_learner.publish.publish_command import default_run_dir
 from lwd_learner.publish.releases import Releases
-
-PUBLISHED_FOLDER = 'published'
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ class Preflight:
     def _run_folder(self) -> str:
         """Run folder."""
         config = self.config
+        if config.publish:
+            _check_no_other_learner(config.run_dir)
         found = latest_checkpoint(config.run_dir) if config.run_dir.exists() else None
         if found is None:
             return f'{config.run_dir} holds no run: a new one would begin'
@@ -381,6 +383,17 @@ def _made(check: Callable[[], str]) -> Finding:
         return Finding(name, False, str(error))
     except torch.OutOfMemoryError as error:
         return Finding(name, False, f'{OUT_OF_MEMORY}: {error}')
+
+
+def _check_no_other_learner(run_dir: Path) -> None:
+    try:  # only a run that publishes needs ROS 2
+        from lwd_learner.publish.archive import PUBLISHED_FOLDER
+        from lwd_learner.publish.publisher_lock import check_free
+    except ModuleNotFoundError as error:
+        raise Wrong(
+            f'to publish needs ROS 2 ({error}): set it up in this shell, or --no-publish'
+        ) from error
+    check_free(run_dir / PUBLISHED_FOLDER)
 
 
 def _demand(dataset: str, what: str, found: object) -> None:
