@@ -15,9 +15,11 @@ import pytest
 import rclpy
 from lwd_policy_node.inference import PolicySlot
 from lwd_policy_node.inference.observation import zero_observation
+from lwd_policy_node.nodes.piece_request import POLL_S
 from lwd_policy_node.nodes.threads import FAILED
 from lwd_policy_node.nodes.weights_client import WeightsClient
 from lwd_policy_node.nodes.weights_fetch import WeightsOptions
+from lwd_policy_node.nodes.weights_pull import SERVICE
 from lwd_policy_node.profile import load_profile, policy_facts
 from lwd_policy_node.weights import Manifest, WeightsStore, ensure_key_pair, load_private_key
 from lwd_policy_node.weights.checks import Load, file_sha256
@@ -26,12 +28,14 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from std_srvs.srv import Trigger
 
+from lwd_msgs.srv import GetWeights
+
 pytestmark = pytest.mark.launch
 
 STANDIN = runpy.run_path(str(Path(__file__).with_name('standin_policy.py')))
 CONFIG_HASH, StandinPolicy = STANDIN['CONFIG_HASH'], STANDIN['StandinPolicy']
 save_standin = STANDIN['save_standin']
-DOMAIN = 138
+DOMAIN = 142
 PROFILE = load_profile('g1_laptop')
 PATIENCE_S = 30.0
 
@@ -194,6 +198,30 @@ def test_an_operator_may_ask_again(rig: Rig) -> None:
     rig.await_('version 1 in use', lambda: rig.in_use() == 1)
 
 
+def test_weights_that_go_on_failing_do_not_keep_the_next_ones_away(rig: Rig) -> None:
+    """There is nothing to go back to, so the version that is on its way is what mends the robot."""
+    rig.store.remove(1)
+    client = rig.start()
+    manifest, path = rig.publish(3)
+
+    def answer(_: GetWeights.Request, reply: GetWeights.Response) -> GetWeights.Response:
+        time.sleep(5 * POLL_S)  # a slow network: the client looks for something newer meanwhile
+        reply.ok, reply.data = True, path.read_bytes()
+        return reply
+
+    for name in (SERVICE, f'{SERVICE}/robot'):
+        rig.node.create_service(GetWeights, name, answer)
+    failing = rig.slot.active
+    assert failing is not None
+    rig.announce(manifest)
+
+    def taken() -> bool:
+        client.failed(failing, 'inference failed')
+        return rig.in_use() == 3
+
+    rig.await_('version 3 in use', taken)
+
+
 def test_new_weights_are_taken_although_the_old_file_is_gone(
     make_rig: Callable[..., Rig],
 ) -> None:
@@ -228,3 +256,31 @@ def test_a_thread_that_fails_ends_the_process(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
     assert done.returncode == FAILED
     assert 'the thread weights failed' in done.stderr and "KeyError: 'nothing here'" in done.stderr
+
+
+def test_closed_while_weights_load_the_process_goes_on(tmp_path: Path) -> None:
+    """Unconfigured is what the operator asked for; a process that ended would come back active."""
+    script = tmp_path / 'closes.py'
+    script.write_text(
+        'import rclpy, runpy, threading\n'
+        'from pathlib import Path\n'
+        f'test = runpy.run_path({__file__!r})\n'
+        'rclpy.init(domain_id=test["DOMAIN"])\n'  # the process itself is not asked to leave
+        f'rig = test["Rig"](Path({str(tmp_path)!r}), "uri")\n'
+        'loading, closed = threading.Event(), threading.Event()\n'
+        'closed.set()\n'
+        'def load(path):\n'
+        '    loading.set()\n'
+        '    closed.wait()\n'
+        '    return test["StandinPolicy"].load(path)\n'
+        'client = rig.start(lambda: load)\n'
+        'loading.clear(), closed.clear()\n'
+        'rig.announce(rig.publish(3)[0])\n'
+        'loading.wait()\n'
+        'client.close()\n'
+        'closed.set()\n'
+        'client._thread.join()\n'
+        'assert rig.in_use() == 2\n'
+    )
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

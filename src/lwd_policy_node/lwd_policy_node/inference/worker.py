@@ -167,6 +167,11 @@ class Worker:
             active = self._slot.active
             return active is None or active is self._warm
 
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called; the thread may be at work still."""
+        return self._stopping
+
     def sample(self, known_instruction: str) -> Observation:
         """Something to try weights on: the last observation that was planned from, or a black one with an instruction
         they know.

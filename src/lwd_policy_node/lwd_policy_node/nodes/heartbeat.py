@@ -48,7 +48,7 @@ class HeartbeatThread:
         if self._priority:
             claim_realtime_for_middleware(self._priority)
         self._stopping.clear()
-        self._thread = start_thread('heartbeat', self._beat)
+        self._thread = start_thread('heartbeat', self._beat, self._stopping.is_set)
 
     def stop(self) -> None:
         """Beat no more; harmless when it does not."""

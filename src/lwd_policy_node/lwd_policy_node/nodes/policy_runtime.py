@@ -110,7 +110,9 @@ class PolicyRuntime:
             failed=self._weights.failed,
             rejected=lambda why: node.get_logger().error(f'no chunk from {why}'),
         )
-        self._thread = start_thread('inference', lambda: self._worker.run(told))
+        self._thread = start_thread(
+            'inference', lambda: self._worker.run(told), lambda: self._worker.stopping
+        )
 
     def _subscribe(self) -> list[Any]:
         subscribe = self._node.create_subscription

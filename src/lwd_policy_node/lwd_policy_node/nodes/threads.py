@@ -1,4 +1,4 @@
-"""Threads beside a node's executor, which may outlive the ROS context by a moment."""
+"""Threads beside a node's executor, which may outlive the ROS context, or the topics they write, by a moment."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from rclpy.logging import get_logger
 FAILED = 70  # exit code: an internal error
 
 
-def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
-    """Run `target` in a daemon thread; ROS calls that fail after shutdown end it in silence.
+def start_thread(
+    name: str, target: Callable[[], None], closing: Callable[[], bool] = lambda: False
+) -> threading.Thread:
+    """Run `target` in a daemon thread; ROS calls that fail after shutdown, or once `closing()`, end it in silence.
 
-    Anything else that it raises ends the process with code `FAILED`: a node whose thread is gone would look healthy
+    Whoever closes it withdraws its topics without waiting for ever, say for weights that load. Anything else that it raises ends the process with code `FAILED`: a node whose thread is gone would look healthy
     and do nothing for ever, while launch starts one that is gone again, and the arbiter holds the robot meanwhile.
     """
 
@@ -27,7 +29,7 @@ def start_thread(name: str, target: Callable[[], None]) -> threading.Thread:
             target()
         except Exception as error:
             left = (rclpy_implementation.InvalidHandle, rclpy_implementation.RCLError)
-            if isinstance(error, left) and not rclpy.ok():
+            if isinstance(error, left) and (closing() or not rclpy.ok()):
                 return
             try:
                 get_logger(name).fatal(

@@ -84,7 +84,7 @@ class WeightsClient:
         self._announcements = follow and node.create_subscription(
             WeightsManifest, '/lwd/weights', self._on_announcement, qos.WEIGHTS
         )
-        self._thread = start_thread('weights', self._work)
+        self._thread = start_thread('weights', self._work, lambda: self._stopping)
 
     @property
     def note(self) -> str:
@@ -111,8 +111,13 @@ class WeightsClient:
             self._wake.notify_all()
 
     def failed(self, weights: LoadedWeights, reason: str) -> None:
-        """Ask the worker to go back from weights that failed while in use."""
+        """Ask the worker to go back from weights that failed while in use.
+
+        Nothing where that was in vain before: asked at every plan, it would break off the pull of the next version.
+        """
         with self._wake:
+            if self._slot.active is not weights or weights.manifest.version in self._stuck:
+                return
             self._failed = (weights, reason)
             self._wake.notify_all()
 
