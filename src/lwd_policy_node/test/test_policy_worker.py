@@ -185,6 +185,24 @@ def test_what_the_computer_lacks_is_not_the_weights_fault(running: Running) -> N
     assert not running.worker.trouble
 
 
+def test_weights_that_do_not_know_what_is_asked_for_are_tried_with_what_they_know(
+    running: Running,
+) -> None:
+    """Without a sentence encoder: they come into use, and no version is gone back from."""
+    encoder = InstallationError('the sentence encoder cannot be loaded')
+    running.slot.offer(weights(1, Counting(running.log, 'one')))
+    running.worker.wake()
+    running.await_('active', 1)
+    running.worker.plan(True)
+    running.worker.change_episode(EpisodeFacts('e1', True, 'rollout', 'new', 0))
+    running.see(3)
+    running.await_('plan', 1)
+    running.slot.offer(weights(2, Counting(running.log, 'two', unknown=encoder)))
+    running.worker.change_episode(EpisodeFacts('e1', False, 'rollout', 'new', 0))
+    running.await_('active', 2)
+    assert not [event for event in running.log if event[0] == 'failed']
+
+
 def test_a_policy_whose_files_cannot_be_read_does_not_end_the_thread(running: Running) -> None:
     """OSError and ImportError are failures like others: named, and after two of them weights count as failed."""
     log = _plans_again(running, OSError('libgomp.so.1: cannot open shared object file'))

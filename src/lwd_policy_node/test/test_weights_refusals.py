@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from lwd_policy_node.inference.observation import zero_observation
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.profile import load_profile, policy_facts
 from lwd_policy_node.weights import (
     KeyFileError,
@@ -52,6 +54,7 @@ class Case:
         self.private = load_private_key(ensure_key_pair(self.keys).private_path)
         self.path = folder / 'policy.safetensors'
         self.load: Callable[[Path], Any] = Flat
+        self.sample: Callable[[str], Any] = lambda instruction: instruction
         self.active_version = 4
         self.config_hash = ''
         self.like: Path | None = None
@@ -101,7 +104,7 @@ class Case:
             load=self.load,
             robot=policy_facts(load_profile('g1')),
             shape=SHAPE,
-            sample=lambda instruction: instruction,
+            sample=self.sample,
             like=self.like,
             in_use=self.in_use,
         )
@@ -308,6 +311,25 @@ def test_embeddings_of_instructions_may_grow(case: Case) -> None:
     case.like = case.folder / 'active.safetensors'
     case.path.replace(case.like)
     case.save({'bias': np.zeros(16, np.float32), 'text.embeddings': np.zeros((2, 4), np.float32)})
+    case.judge()
+
+
+def test_weights_are_tried_with_what_they_know_where_the_encoder_is_missing(case: Case) -> None:
+    """The robot's last instruction is new to them, and this computer cannot embed it: no fault of theirs."""
+
+    class Monoglot(Flat):
+        def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
+            if obs.instruction != 'known':
+                raise InstallationError('the sentence encoder cannot be loaded')
+            return super().act(obs, seed, frozen)
+
+    case.load = Monoglot
+    case.sample = lambda _: zero_observation(load_profile('g1'), 'new')
+    with pytest.raises(WeightsRefused, match='sentence encoder'):
+        case.judge()  # they know none at all
+    metadata = {'lwd.config_hash': CONFIG, 'lwd.instructions': '["known"]'}
+    save_file({'bias': np.zeros(16, np.float32)}, case.path, metadata=metadata)
+    case.sign()
     case.judge()
 
 

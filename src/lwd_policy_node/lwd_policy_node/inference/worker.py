@@ -222,7 +222,8 @@ class Worker:
         version = weights.manifest.version
         shape = (self._profile.horizon, len(self._profile.joints))
         try:
-            check_policy(weights.policy, version, self.sample(weights.instruction), shape)
+            known = weights.instruction
+            check_policy(weights.policy, version, self.sample(known), shape, known)
         except WeightsRefused as refused:
             told.failed(weights, str(refused))
         else:

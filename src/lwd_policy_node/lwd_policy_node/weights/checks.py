@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
@@ -18,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from lwd_policy_node.installation import InstallationError
 from lwd_policy_node.weights.manifest import Manifest
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
 from lwd_policy_node.weights.statistics import (
@@ -214,15 +216,26 @@ def load_checked(path: Path, manifest: Manifest, load: Load) -> LoadedPolicy:
 
 
 def check_policy(
-    policy: LoadedPolicy, version: int, observation: Any, shape: tuple[int, int]
+    policy: LoadedPolicy,
+    version: int,
+    observation: Any,
+    shape: tuple[int, int],
+    known: str = '',
 ) -> None:
-    """Run one inference and check what comes out: `shape` is (H, A) of the robot profile.
+    """Run one inference and check what comes out.
+
+    Args:
+        policy: to be tried.
+        version: of its weights.
+        observation: what it is tried on.
+        shape: (H, A) of the robot profile.
+        known: an instruction that it knows, for a computer that lacks what the observation's needs; empty: none.
 
     Raises:
         WeightsRefused: the inference failed, or gave the wrong shape or non-finite targets.
     """
     try:
-        chunk = np.asarray(policy.act(observation, SMOKE_SEED))
+        chunk = np.asarray(_tried(policy, observation, known))
     except INFERENCE_FAILS as error:
         raise WeightsRefused(
             Refusal.SMOKE_FAILED, f'version {version}: {type(error).__name__}: {error}'
@@ -236,6 +249,15 @@ def check_policy(
         raise WeightsRefused(
             Refusal.SMOKE_FAILED, f'version {version}: the chunk holds NaN or infinite targets'
         )
+
+
+def _tried(policy: LoadedPolicy, observation: Any, known: str) -> npt.NDArray[np.float64]:
+    try:
+        return policy.act(observation, SMOKE_SEED)
+    except InstallationError:  # no fault of the weights
+        if not known:
+            raise
+        return policy.act(replace(observation, instruction=known), SMOKE_SEED)
 
 
 def open_checked(
@@ -252,14 +274,16 @@ def open_checked(
     """Check a file, build its policy and try it: `check_file`, `load_checked`, `check_policy`.
 
     `sample` is given an instruction that the file knows, for a robot that has none yet: trying
-    the weights then does not bring a language model in.
+    the weights then does not bring a language model in. They are tried with that one too where the
+    robot's own needs a language model that this computer lacks.
 
     Raises:
         WeightsRefused: any of the checks.
     """
     check_file(path, manifest, robot=robot, like=like, in_use=in_use)
     policy = load_checked(path, manifest, load)
-    check_policy(policy, manifest.version, sample(known_instruction(path)), shape)
+    known = known_instruction(path)
+    check_policy(policy, manifest.version, sample(known), shape, known)
     return policy
 
 
