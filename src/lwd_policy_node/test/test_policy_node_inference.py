@@ -198,11 +198,23 @@ def test_faults_name_the_stream() -> None:
     faults = '; '.join(assembler.faults(round(0.2 * NS)))
     assert 'camera hand_left: nothing received' in faults
     assert 'camera head' not in faults and 'joint_states' not in faults
-    assert 'camera head: 0.90 s old, limit 0.5 s' in assembler.faults(round(0.9 * NS))
+    assert 'camera head: 0.90 s old, limit 0.333 s' in assembler.faults(round(0.9 * NS))
     assembler.put_joint_state(TICK_NS, PROFILE.state_names[1:], [0.0] * 19)
     assert f'no position for {PROFILE.state_names[0]}' in '; '.join(assembler.faults(TICK_NS))
     assembler.put_joint_state(2 * TICK_NS, PROFILE.state_names, [float('nan')] * 20)
     assert 'joint_states: a position or velocity is NaN or infinite' in assembler.faults(TICK_NS)
+
+
+def test_what_comes_too_late_for_its_plan_to_be_executed_is_named() -> None:
+    """By then the last steps of a chunk of 16, renewed every 9, are over: the arbiter would hold between plans."""
+    usable_s = (PROFILE.horizon - PROFILE.replan_steps) / PROFILE.control_rate_hz
+    late_ns = round((usable_s + 1.0 / PROFILE.cameras[0].rate_hz) * NS)
+    assembler = _assembler()
+    _tick(assembler, 0)
+    assembler.put_joint_state(10 * TICK_NS, PROFILE.state_names, [0.0] * 20)
+    assert not assembler.faults(late_ns)
+    faults = assembler.faults(late_ns + 10 * MS)
+    assert faults == [f'camera {name}: 0.34 s old, limit 0.333 s' for name in CAMERAS]
 
 
 def test_joint_names_in_any_order() -> None:

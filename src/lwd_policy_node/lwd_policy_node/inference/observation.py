@@ -73,7 +73,10 @@ class ObservationAssembler:
 
     def __init__(self, profile: RobotProfile, late_after_s: float) -> None:
         self._profile = profile
-        self._late_after_ns = round(late_after_s * NS)
+        # What comes later than this makes plans that are over before the next one; its frame is a period old at most.
+        usable_s = (profile.horizon - profile.replan_steps) / profile.control_rate_hz
+        period_s = max((1.0 / camera.rate_hz for camera in profile.cameras), default=0.0)
+        self._late_after_ns = round(min(late_after_s, usable_s + period_s) * NS)
         self._frames: dict[str, deque[tuple[int, bytes]]] = {
             camera.name: deque() for camera in profile.cameras
         }
@@ -136,7 +139,7 @@ class ObservationAssembler:
             elif now_ns - stamp_ns > self._late_after_ns:
                 age_s = (now_ns - stamp_ns) / NS
                 limit_s = self._late_after_ns / NS
-                found.append(f'{stream}: {age_s:.2f} s old, limit {limit_s:g} s')
+                found.append(f'{stream}: {age_s:.2f} s old, limit {limit_s:.3g} s')
         return found or self._apart(now_ns, newest)
 
     def _apart(self, now_ns: int, newest: Mapping[str, int | None]) -> list[str]:

@@ -78,7 +78,7 @@ class Worker:
             planner: makes the plans.
             slot: the weights in use.
             kinds: of episodes in which the policy plans.
-            late_after_s: robot time without a message after which a stream is named late.
+            late_after_s: robot time without a message after which a stream is named late; at most what plans allow.
             failures_allowed: failed inferences in a row after which weights count as failed; those that this computer's
                 installation is to blame for do not count.
         """

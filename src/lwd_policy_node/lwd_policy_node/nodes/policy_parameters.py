@@ -50,7 +50,8 @@ PARAMETERS = (
         'late_after_s',
         float,
         0.5,
-        'Robot time without a message after which a stream is reported late, s.',
+        'Robot time without a message after which a stream is reported late, s; at most (horizon - replan_steps) / '
+        'control_rate_hz of the profile and a camera period: later ones make no plans that can be executed.',
         low=0.01,
         high=60.0,
     ),
