@@ -101,6 +101,17 @@ def test_only_a_roll_out_without_a_human_is_the_policys_own_success(
     assert (machine.ended, machine.successes) == (9, 8)
 
 
+def test_a_spell_that_nobody_saw_counts_in_its_own_episode(machine: EpisodeMachine) -> None:
+    """The arbiter's word of it may come when the next episode runs already."""
+    first = start(machine).episode_id
+    machine.control(human=False, helped=first)
+    machine.end(Outcome.SUCCESS, 'service', 11.0)
+    start(machine)
+    machine.control(human=False, helped=first)
+    machine.end(Outcome.SUCCESS, 'service', 11.0)
+    assert (machine.rollouts, machine.unaided) == (2, 1)
+
+
 def test_time_limit_is_a_failure(machine: EpisodeMachine) -> None:
     start(machine)
     assert machine.observe(14.9, success=False) is None

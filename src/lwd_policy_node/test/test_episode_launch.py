@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.episode_node import EpisodeNode
 from rcl_interfaces.srv import SetParameters
+from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from std_msgs.msg import String, UInt32
 
-from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
+from lwd_msgs.msg import ControlMode, Episode, RobotStatus, SimState, WeightsStatus
 from lwd_msgs.srv import EndEpisode, ResetSim, StartEpisode
 
 pytestmark = pytest.mark.launch
@@ -77,7 +81,7 @@ def test_episodes_follow_one_another(make_bench: MakeBench) -> None:
 
 def test_the_report_tells_roll_outs_and_the_policys_own_successes(make_bench: MakeBench) -> None:
     """A demonstration is no roll-out, and a success with a human who drove from its start not the policy's."""
-    bench = make_bench(139, 'g1_01')
+    bench = make_bench(144, 'g1_01')
     reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
     mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
     bench.start('echo_sim')
@@ -90,19 +94,59 @@ def test_the_report_tells_roll_outs_and_the_policys_own_successes(make_bench: Ma
         request = EndEpisode.Request(outcome=Episode.OUTCOME_SUCCESS)
         assert bench.call(EndEpisode, 'episode/end', request).ok
 
-    def drive(mode: int) -> None:
-        mode_out.publish(ControlMode(mode=mode))
+    def drive(mode: int, takeovers: int) -> None:
+        mode_out.publish(ControlMode(mode=mode, takeovers=takeovers))
         bench.wait('the mode', lambda: bool(reports) and reports[-1].mode == mode)
 
     run('rollout')
-    drive(ControlMode.HUMAN)
+    drive(ControlMode.HUMAN, 1)
     run('rollout')
     run('demonstration')
-    drive(ControlMode.HOLD)
+    drive(ControlMode.HOLD, 1)
     run('rollout')
     bench.wait('the report', lambda: reports[-1].episodes == 4)
     last = reports[-1]
     assert (last.successes, last.rollouts, last.unaided, last.takeovers) == (4, 3, 2, 1)
+
+
+def test_a_human_is_known_of_before_the_success(
+    make_bench: MakeBench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where simulated time flies a take-over may be over, and the episode with it, before anybody has looked."""
+    bench = make_bench(143, 'g1_01')
+    monkeypatch.setenv('LWD_HOME', str(tmp_path))
+    arguments = ['--ros-args', '-r', '__ns:=/g1_01', '-p', 'success_hold_s:=0.0']
+    rclpy.init(args=arguments, domain_id=143)
+    node = EpisodeNode()
+    try:
+        mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
+        state_out = bench.node.create_publisher(SimState, 'sim/state', qos.SIM_STATE)
+        machine, done = node._machine, Duration(seconds=20)
+        for helped in (False, True):
+            running = machine.start(
+                task='restock',
+                instruction='',
+                kind='rollout',
+                seed=1,
+                now_s=0.0,
+                wall_s=0.0,
+                time_limit_s=0.0,
+            )
+            bench.wait('the node', lambda: state_out.get_subscription_count() == 1)
+            if helped:
+                name = running.episode_id
+                mode = ControlMode(mode=ControlMode.POLICY, takeovers=1, episode_id=name)
+                mode_out.publish(mode)
+                assert mode_out.wait_for_all_acked(done)
+            state_out.publish(SimState(task='restock', seed=1, success=True))
+            assert state_out.wait_for_all_acked(done)
+            end_s = time.monotonic() + 20.0
+            while machine.running is not None and time.monotonic() < end_s:
+                node._on_wall_tick()
+            assert (machine.successes, machine.unaided) == (1 + helped, 1)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
 
 
 def test_an_arbiter_that_fell_silent_is_reported(make_bench: MakeBench) -> None:
@@ -113,8 +157,8 @@ def test_an_arbiter_that_fell_silent_is_reported(make_bench: MakeBench) -> None:
     mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
     bench.start('episode_node')
     bench.wait('a report', lambda: bool(reports))
-    mode_out.publish(ControlMode(mode=ControlMode.POLICY))
-    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.POLICY)
+    mode_out.publish(ControlMode(mode=ControlMode.HUMAN, takeovers=1))
+    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.HUMAN)
     bench.wait('silence', lambda: reports[-1].mode == RobotStatus.MODE_SILENT)
     bench.wait(
         'the diagnostic',
@@ -124,8 +168,9 @@ def test_an_arbiter_that_fell_silent_is_reported(make_bench: MakeBench) -> None:
             for s in array.status
         ),
     )
-    mode_out.publish(ControlMode(mode=ControlMode.HOLD))
-    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.HOLD)
+    mode_out.publish(ControlMode(mode=ControlMode.HUMAN, takeovers=1))
+    bench.wait('the mode', lambda: reports[-1].mode == ControlMode.HUMAN)
+    assert reports[-1].takeovers == 1, 'the same spell'
 
 
 def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> None:

@@ -107,10 +107,14 @@ class EpisodeMachine:
             self.unaided += outcome is Outcome.SUCCESS and not self._helped
         return self._record
 
-    def control(self, *, human: bool) -> None:
-        """Take whether a human drives: an episode in which one does, be it since its start, is helped."""
+    def control(self, *, human: bool, helped: str = '') -> None:
+        """Take whether a human drives, and the episode in which one has, if any: short spells are not seen themselves.
+
+        An episode in which a human drives, be it since its start, is helped.
+        """
         self._human = human
-        self._helped = self._helped or human
+        known = self.running is not None and self.running.episode_id == helped
+        self._helped = self._helped or human or known
 
     def observe(self, now_s: float, *, success: bool) -> EpisodeRecord | None:
         """Take the world's state at `now_s`; the record when that ended the episode."""

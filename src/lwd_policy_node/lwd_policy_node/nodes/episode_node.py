@@ -74,7 +74,10 @@ class EpisodeNode(Node):
             values['recording_timeout_s'] if values['wait_for_recorder'] else math.inf
         )
         self._look_for_recorder_s = 0.0
-        self._status = RobotStatusReporter(self, self._robot_id, self._machine, self._swap, spool)
+        self._inputs = PolledInputs(self)  # 30 Hz and more: read at the wall tick
+        self._status = RobotStatusReporter(
+            self, self._inputs, self._robot_id, self._machine, self._swap, spool
+        )
         self._journal = EpisodeJournal(journal)
         entry, wrong = self._journal.read()
         if wrong:
@@ -83,8 +86,8 @@ class EpisodeNode(Node):
         self._close_lost(entry.running)
 
         self._scene = SceneReset(self, self._fail)
-        self._sim = PolledInputs(self)  # 30 Hz and more: read at the wall tick
-        self._sim.add(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
+        # Behind who drives: a success must not be told before the take-over that led to it.
+        self._inputs.add(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
         self.create_subscription(
             String,
             'recorder/closed',
@@ -258,7 +261,7 @@ class EpisodeNode(Node):
         )
 
     def _on_wall_tick(self) -> None:
-        self._sim.poll()
+        self._inputs.poll()
         wall_s = time.monotonic()
         self._watch_recording(wall_s)
         if self._scene.pending is not None:

@@ -14,6 +14,7 @@ from std_msgs.msg import UInt32
 from lwd_msgs.msg import ControlMode, Episode, RobotStatus, WeightsStatus
 from lwd_policy_node.episode import EpisodeMachine, WeightsSwap
 from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.polling import PolledInputs
 from lwd_policy_node.nodes.wire import stamp_of
 
 PERIOD_S = 1.0
@@ -24,20 +25,30 @@ class RobotStatusReporter:
     """Subscribes on behalf of `node` and reports once a second of wall clock."""
 
     def __init__(
-        self, node: Node, robot_id: str, machine: EpisodeMachine, swap: WeightsSwap, spool: Path
+        self,
+        node: Node,
+        inputs: PolledInputs,
+        robot_id: str,
+        machine: EpisodeMachine,
+        swap: WeightsSwap,
+        spool: Path,
     ) -> None:
-        """Keep `swap` up to date, and report on `robot_id` and the file system that holds `spool`."""
+        """Keep `machine` and `swap` up to date, and report on `robot_id` and the file system that holds `spool`.
+
+        Who drives is read with `inputs`, before what is added to them later.
+        """
         self._machine = machine
         self._swap = swap
         self._spool = spool
         self._status = RobotStatus(robot_id=robot_id)
         self._out = node.create_publisher(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
-        node.create_subscription(ControlMode, 'control_mode', self._on_mode, qos.CONTROL_MODE)
+        inputs.add(ControlMode, 'control_mode', self._on_mode, qos.CONTROL_MODE)
         node.create_subscription(
             WeightsStatus, '/lwd/weights_status', self._on_weights, qos.WEIGHTS_STATUS
         )
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._clock = node.get_clock()
+        self._mode: ControlMode | None = None  # the last that was heard
         self._mode_heard_s = time.monotonic()
         self.recording_trouble = ''
         """Why the episode under way is not recorded; empty: it is, or none runs. Written by the node."""
@@ -51,11 +62,19 @@ class RobotStatusReporter:
         return self._recorder_heard
 
     def _on_mode(self, message: ControlMode) -> None:
-        if message.mode == ControlMode.HUMAN != self._status.mode:
-            self._status.takeovers += 1
+        last, self._mode = self._mode, message
+        human = message.mode == ControlMode.HUMAN
+        if last is None:
+            spells = int(human)
+        elif message.episode_id in ('', last.episode_id):
+            spells = message.takeovers - last.takeovers
+        else:  # the arbiter counts anew, with a spell that is under way
+            spells = message.takeovers - (last.mode == ControlMode.HUMAN)
+        self._status.takeovers += max(spells, 0)
         self._status.mode = message.mode
         self._mode_heard_s = time.monotonic()
-        self._machine.control(human=message.mode == ControlMode.HUMAN)
+        helped = message.episode_id if message.takeovers else ''
+        self._machine.control(human=human, helped=helped)
 
     def _on_weights(self, message: WeightsStatus) -> None:
         if message.robot_id != self._status.robot_id:
