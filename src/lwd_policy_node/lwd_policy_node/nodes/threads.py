@@ -20,7 +20,9 @@ def start_thread(
 ) -> threading.Thread:
     """Run `target` in a daemon thread; ROS calls that fail after shutdown, or once `closing()`, end it in silence.
 
-    Whoever closes it withdraws its topics without waiting for ever, say for weights that load. Anything else that it raises ends the process with code `FAILED`: a node whose thread is gone would look healthy
+    Whoever closes it withdraws its topics without waiting for ever, say for weights that load.
+
+    Anything else that it raises ends the process with code `FAILED`: a node whose thread is gone would look healthy
     and do nothing for ever, while launch starts one that is gone again, and the arbiter holds the robot meanwhile.
     """
 
