@@ -13,7 +13,7 @@ from launch.substitutions import EqualsSubstitution, LaunchConfiguration, PathJo
 from launch_ros.substitutions import FindPackageShare
 
 YES_NO = ['true', 'false']
-FORWARDED = (
+FORWARDED = (  # as robot.launch.py has them: a robot is given none that the fleet is not given
     ('profile', 'g1_laptop', 'Robot profile of every robot: a known name or a path to a YAML.', None),
     ('tasks', "['restock']", 'Tasks that every robot runs in turn, as a YAML list.', None),
     ('max_episodes', '0', 'Each robot stops after so many episodes; 0: never.', None),
@@ -28,12 +28,18 @@ FORWARDED = (
     ('respawn', 'true', 'Start a node again when it dies.', YES_NO),
 )  # fmt: skip
 
+GIVEN = 'given_to_fleet'
+
 
 def generate_launch_description() -> LaunchDescription:
     """Declare the arguments; the robots are added when their number is known."""
     return LaunchDescription([
+        OpaqueFunction(function=_note_what_is_given),
         DeclareLaunchArgument('robots', default_value='2', description='How many robots, 1 to 99.'),
-        DeclareLaunchArgument('seed', default_value='1000000', description='First scene seed of the first robot.'),
+        DeclareLaunchArgument(
+            'seed', default_value='0', description='First scene seed of the first robot, 100,000 more for each further '
+            'one; 0: made from each robot_id.',
+        ),
         DeclareLaunchArgument(
             'learner', default_value='discover', description='start: start one learner for all; discover: one runs '
             'already, or none; or the host name or address of its machine.',
@@ -50,27 +56,37 @@ def generate_launch_description() -> LaunchDescription:
     ])  # fmt: skip
 
 
+def _note_what_is_given(context: LaunchContext) -> None:
+    """Before the defaults are set: a robot would take them for given, and let them count more than params_file."""
+    values = context.launch_configurations
+    values[GIVEN] = ' '.join(values)
+
+
 def _robots(context: LaunchContext) -> list[GroupAction]:
     robots = int(LaunchConfiguration('robots').perform(context))
     if not 1 <= robots <= 99:
         raise ValueError(f'robots:={robots} is outside 1..99')
     seed = int(LaunchConfiguration('seed').perform(context))
     learner = LaunchConfiguration('learner').perform(context)
-    return [
-        GroupAction([  # one robot's defaults are not given to the next
-            IncludeLaunchDescription(
-                _launch_file('robot'),
-                launch_arguments=[
-                    ('robot_id', f'g1_{index:02d}'),
-                    ('hardware', 'sim'),
-                    ('seed', str(seed + 100_000 * (index - 1))),
-                    ('learner', 'discover' if learner == 'start' else learner),
-                    *((name, LaunchConfiguration(name)) for name, *_ in FORWARDED),
-                ],
-            )
-        ])
-        for index in range(1, robots + 1)
-    ]  # fmt: skip
+    values = context.launch_configurations
+    given = {name: values[name] for name in values[GIVEN].split() if name != 'seed'}
+
+    def robot(index: int) -> GroupAction:
+        own = {
+            'robot_id': f'g1_{index:02d}',
+            'hardware': 'sim',
+            'learner': 'discover' if learner == 'start' else learner,
+        }
+        if seed:
+            own['seed'] = str(seed + 100_000 * (index - 1))
+        # Neither the fleet's defaults nor those of the robot before are given to a robot.
+        return GroupAction(
+            [IncludeLaunchDescription(_launch_file('robot'))],
+            forwarding=False,
+            launch_configurations={**given, **own},
+        )
+
+    return [robot(index) for index in range(1, robots + 1)]
 
 
 def _launch_file(name: str) -> PythonLaunchDescriptionSource:

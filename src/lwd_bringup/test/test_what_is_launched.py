@@ -26,12 +26,15 @@ ROBOT = (
 ALL = {**dict.fromkeys(ROBOT, 1), 'episode_node': 1}
 
 
-def lines(file: str, *words: str, prefix: Path | None = None) -> list[str]:
-    """The command lines; packages below `prefix` are there too."""
+def lines(
+    file: str, *words: str, prefix: Path | None = None, show: str | Path = 'echo'
+) -> list[str]:
+    """The command lines, as `show` prints them; packages below `prefix` are there too."""
     environment = dict(os.environ)
     if prefix is not None:
         environment['AMENT_PREFIX_PATH'] = f'{prefix}:{environment["AMENT_PREFIX_PATH"]}'
-    command = ['ros2', 'launch', '--launch-prefix', 'echo', 'lwd_bringup', file, 'respawn:=false']
+    command = ['ros2', 'launch', '--launch-prefix', str(show), 'lwd_bringup', file]
+    command.append('respawn:=false')
     done = subprocess.run(
         [*command, *words],
         capture_output=True,
@@ -94,6 +97,28 @@ def test_fleet_is_so_many_robots_and_one_learner() -> None:
     assert names == {f'/g1_0{index}': 6 for index in (1, 2, 3)}
     # What one robot leaves at its default is not given to the next: a parameter file may still say it.
     assert all('-p velocity_scale:=1.0' in line for line in found if '/arbiter_node ' in line)
+    # Nor is a default of the fleet's own; each robot has scenes of its own all the same.
+    episodes = [line for line in found if '/episode_node ' in line]
+    for default in ('max_episodes:=0', 'time_limit_s:=0.0', 'seed:=0'):
+        assert all(f'-p {default}' in line for line in episodes), default
+
+
+def test_fleet_gives_its_robots_what_it_is_given(tmp_path: Path) -> None:
+    """To each another first scene; the arguments of a robot that the fleet does not know go through as they are."""
+    parameters = tmp_path / 'parameters.yaml'
+    parameters.write_text(yaml.safe_dump({'/**': {'ros__parameters': {'pause_s': 1.0}}}))
+    show = tmp_path / 'show'  # with the files in which launch hands over what is given
+    given = '$(cat /dev/null $(printf "%s\\n" "$@" | grep launch_params_))'
+    show.write_text(f'#!/bin/sh\necho "$@" {given}\n', encoding='utf-8')
+    show.chmod(0o755)
+    words = ['robots:=2', 'seed:=500', 'max_episodes:=3', 'speed:=0.5']
+    found = lines('fleet_sim.launch.py', *words, f'params_file:={parameters}', show=show)
+    assert all(f'--params-file {parameters}' in line for line in found)
+    arbiters = [line for line in found if '/arbiter_node ' in line]
+    assert len(arbiters) == 2 and all(' velocity_scale: 0.5' in line for line in arbiters)
+    episodes = [line for line in found if '/episode_node ' in line]
+    assert len(episodes) == 2 and all(' max_episodes: 3' in line for line in episodes)
+    assert sorted(line.split(' seed: ')[1] for line in episodes) == ['100500', '500']
 
 
 def test_learner_takes_a_store() -> None:
