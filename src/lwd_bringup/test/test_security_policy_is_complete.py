@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from launched import Launched
 
 pytestmark = pytest.mark.launch
-DOMAIN = 173
+DOMAIN = 180
 ROBOT = 'g1_08'
 NODES = (
     'arbiter_node',

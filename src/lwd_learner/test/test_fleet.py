@@ -92,7 +92,7 @@ def test_the_journal_is_read_by_whole_lines(tmp_path: Path) -> None:
 @pytest.mark.launch
 def test_the_command_shows_a_robot(monkeypatch: pytest.MonkeyPatch) -> None:
     """`fleet --once --json` hears a robot over DDS; without robots it says so and fails."""
-    monkeypatch.setenv('ROS_DOMAIN_ID', '178')
+    monkeypatch.setenv('ROS_DOMAIN_ID', '181')
     command = [sys.executable, '-m', 'lwd_learner.fleet.command', '--once', '--json']
     context = Context()
     rclpy.init(context=context)

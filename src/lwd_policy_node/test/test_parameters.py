@@ -41,7 +41,7 @@ KINDS = {
 @pytest.fixture
 def make_node() -> Iterator[Callable[..., Node]]:
     context = rclpy.Context()
-    rclpy.init(context=context, domain_id=137)
+    rclpy.init(context=context, domain_id=119)
     nodes = []
 
     def make(**overrides: Any) -> Node:

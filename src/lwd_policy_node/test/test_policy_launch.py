@@ -221,7 +221,7 @@ def start(make_bench: Callable[..., Any]) -> Iterator[Callable[[int], Rollout]]:
 
 def test_takeover_in_mid_chunk_and_hand_back(start: Callable[[int], Rollout]) -> None:
     """A human interrupts a running chunk; after the hand-back only a newer observation counts."""
-    rollout = start(128)
+    rollout = start(116)
     rollout.wait_source(POLICY)
     rollout.let_a_human_work()
     back = rollout.wait_source(POLICY)
@@ -281,7 +281,7 @@ def test_a_policy_that_is_busy_is_not_taken_for_a_dead_one(
     start: Callable[[int], Rollout],
 ) -> None:
     """While its Python is stuck in an inference, the middleware answers for it."""
-    rollout = start(138)
+    rollout = start(117)
     rollout.wait_source(POLICY)
     rollout.weights_out.publish(manifest_to_message(rollout.weights(3)))
     values: dict[str, float] = {}
@@ -330,7 +330,7 @@ def test_weights_that_come_during_an_episode_wait_for_its_end(
     start: Callable[[int], Rollout],
 ) -> None:
     """One episode, one version; a takeover in between changes nothing about that."""
-    rollout = start(132)
+    rollout = start(118)
     rollout.wait_source(POLICY)
     statuses = rollout.bench.collect(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     rollout.weights_out.publish(manifest_to_message(rollout.weights(2)))

@@ -140,7 +140,7 @@ def test_gamepad(make_stage: Callable[[int], Stage]) -> None:
     """Deadman pressed: HUMAN, without a jump; stick: the hand moves; released, or silent: not HUMAN; a button ends the
     episode.
     """
-    stage = make_stage(171)
+    stage = make_stage(161)
     stage.bench.start('teleop_node', profile='g1_laptop', source='gamepad')
     stage.wait_can_take_over('gamepad can take over')
     stage.buttons = {DEADMAN}
@@ -176,7 +176,7 @@ def test_leader_arm(make_stage: Callable[[int], Stage]) -> None:
 
     Its right gripper is not led, and its joints are turned the other way round.
     """
-    stage = make_stage(172)
+    stage = make_stage(162)
     names = [*PROFILE.joint_names[:15], '']
     signs = [-1.0] * 16
     stage.bench.start(
@@ -207,7 +207,7 @@ def test_leader_arm(make_stage: Callable[[int], Stage]) -> None:
 
 def test_keyboard(make_stage: Callable[[int], Stage]) -> None:
     """A real terminal: space takes over, r lifts the hand, silence hands back, Ctrl-C leaves it as it was."""
-    stage = make_stage(173)
+    stage = make_stage(163)
     master, slave = pty.openpty()
     before = termios.tcgetattr(slave)
     arguments = ['-m', 'lwd_policy_node.nodes.teleop_node', '--ros-args', '-r', '__ns:=/g1_01']
@@ -236,7 +236,7 @@ def test_keyboard(make_stage: Callable[[int], Stage]) -> None:
 
 def test_keyboard_without_a_terminal_is_one_clear_line(make_bench: Callable[..., Any]) -> None:
     """As in a launch file: exit code 2, not a node that hears nothing."""
-    bench = make_bench(174, 'g1_01')
+    bench = make_bench(164, 'g1_01')
     read, write = os.pipe()
     arguments = ['-m', 'lwd_policy_node.nodes.teleop_node', '--ros-args', '-p', 'source:=keyboard']
     done = subprocess.run(

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.launch, pytest.mark.long]
 
 EPISODES = 100
 TICKS = 15
-DOMAIN = 135
+DOMAIN = 110
 PERIODS_S = {f'/g1_01/camera/{camera}/image/compressed': 3 * TICK_NS / 1e9 for camera in CAMERAS} | {
     f'/g1_01/{name}': TICK_NS / 1e9 for name in ('joint_states', 'executed_action', 'sim/state')
 }  # fmt: skip

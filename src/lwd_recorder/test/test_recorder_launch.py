@@ -101,9 +101,9 @@ def test_every_message_of_three_episodes_arrives(
 
     Stopped together, recorder and uploader still deliver the episode that was under way, as aborted.
     """
-    driver = make_driver(132)
-    recorder = start('recorder_node', 132)
-    uploader = start('uploader_node', 132)
+    driver = make_driver(104)
+    recorder = start('recorder_node', 104)
+    uploader = start('uploader_node', 104)
     driver.wait_for_recorder()
     assert driver.recording == [''], 'a new recorder says that it records nothing'
     names = ['g1_01-a', 'g1_01-b', 'g1_01-c']
@@ -147,8 +147,8 @@ def test_killed_recorder_comes_back(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
     """kill -9 in mid-episode: that one is repaired, aborted and asked to end; the next is whole; SIGTERM aborts one."""
-    driver = make_driver(133)
-    first = start('recorder_node', 133)
+    driver = make_driver(105)
+    first = start('recorder_node', 105)
     driver.wait_for_recorder()
     driver.begin('g1_01-done')
     driver.run(20)
@@ -159,7 +159,7 @@ def test_killed_recorder_comes_back(
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert driver.asked_to_end == []
-    again = start('recorder_node', 133)
+    again = start('recorder_node', 105)
     driver.wait_for_recorder()
     driver.wait_for(lambda: driver.asked_to_end != [], 'request to end the episode')
     assert driver.asked_to_end == [(Episode.OUTCOME_ABORTED, 'recorder')]
@@ -202,7 +202,7 @@ def test_killed_recorder_comes_back(
 def test_wrong_configuration_is_said_in_a_line(
     start: Start, tmp_path: Path, name: str, parameter: str, said: str
 ) -> None:
-    process = start(name, 134, parameter)
+    process = start(name, 106, parameter)
     assert process.wait(20) == 2
     text = (tmp_path / f'{name}.0.log').read_text()
     assert said in text
@@ -213,8 +213,8 @@ def test_a_camera_that_stops_is_named_within_two_seconds(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
     """On /diagnostics and in the log while the episode runs, and in the manifest and the bag afterwards."""
-    driver = make_driver(136)
-    recorder = start('recorder_node', 136)
+    driver = make_driver(107)
+    recorder = start('recorder_node', 107)
     driver.wait_for_recorder()
     driver.begin('g1_01-blind')
     driver.run(60)
@@ -248,9 +248,9 @@ def test_bags_hold_the_setup_of_the_robot(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
     """Profile, versions, and the parameters of every node that answers; a raw camera where one is asked for."""
-    driver = make_driver(137)
+    driver = make_driver(108)
     recorder = start(
-        'recorder_node', 137, 'cameras:=[head, camera/hand_left/image_raw]', 'max_file_s:=1.5'
+        'recorder_node', 108, 'cameras:=[head, camera/hand_left/image_raw]', 'max_file_s:=1.5'
     )
     driver.wait_for(lambda: driver.backlog != [], 'recorder/backlog')
     publisher = driver.node.create_publisher(Image, 'camera/hand_left/image_raw', IMAGE)
@@ -289,9 +289,9 @@ def test_parameters_of_many_nodes_are_in_the_bag(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:
     """As many as a robot runs: each is asked twice, and the recorder lives and has them all."""
-    driver = make_driver(139)
+    driver = make_driver(109)
     others = [driver.add_node(f'node_{number}') for number in range(16)]
-    recorder = start('recorder_node', 139)
+    recorder = start('recorder_node', 109)
     driver.wait_for_recorder()
     driver.begin('g1_01-a')
     driver.run(225)
