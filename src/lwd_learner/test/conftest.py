@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import lwd_policy_node.profile
 import numpy as np
 import pytest
 import simplejpeg
@@ -203,3 +204,14 @@ def send(
 def resend() -> Callable[..., str]:
     """Deliver a manifest again, with another write time."""
     return put_manifest
+
+
+@pytest.fixture
+def unsimulated(tmp_path: Path) -> Path:
+    """A profile whose control rate the simulator cannot keep."""
+    shipped = Path(str(lwd_policy_node.profile.__file__)).parent / 'robots' / 'g1_laptop.yaml'
+    path = tmp_path / 'unsimulated.yaml'
+    text = shipped.read_text()
+    assert 'control_rate_hz: 30.0' in text
+    path.write_text(text.replace('control_rate_hz: 30.0', 'control_rate_hz: 50.0'))
+    return path

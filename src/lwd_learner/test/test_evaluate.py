@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import rclpy
 import torch
-from lwd_learner.evaluation import Result, evaluate, wilson
+from lwd_learner.evaluation import EvaluationError, Evaluator, Result, evaluate, wilson
 from lwd_learner.evaluation.acting import load_actor
 from lwd_learner.evaluation.rollout import EpisodeResult, run_episode
 from lwd_learner.evaluation.through_ros import SimulatedRobot, _keep
@@ -164,6 +164,21 @@ def test_the_command_prints_what_evaluation_finds_in_any_number_of_processes(che
     assert found['seeds'] == [500_000_000, 500_000_001]
     result = evaluate(checkpoint, episodes=2, workers=1)
     assert found['episodes'] == [asdict(episode) for episode in result.episodes]
+
+
+def test_a_profile_that_cannot_be_simulated_is_refused_before_workers_start(
+    checkpoint, unsimulated
+):
+    with pytest.raises(ValueError, match='control_rate_hz 50 cannot be simulated'):
+        evaluate(checkpoint, profile=str(unsimulated), episodes=1, workers=1)
+
+
+def test_what_a_worker_cannot_begin_with_is_told_by_its_own_text(checkpoint, unsimulated):
+    unsimulated.write_text(unsimulated.read_text().replace('50.0', '30.0'))
+    with Evaluator(str(unsimulated), workers=1) as evaluator:
+        unsimulated.write_text('no profile')
+        with pytest.raises(EvaluationError, match='ProfileError: .*unsimulated.yaml'):
+            evaluator.gather(evaluator.submit(checkpoint, episodes=1))
 
 
 @pytest.mark.parametrize(

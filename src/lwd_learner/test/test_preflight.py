@@ -16,6 +16,7 @@ from lwd_learner.replay import Replay
 from lwd_learner.training.config import RlConfig, SftConfig, TrainConfig
 from lwd_learner.training.preflight import Finding, Preflight, show
 from lwd_learner.training.run import TrainingRun
+from lwd_learner.training.stage_evaluation import StageEvaluation
 from lwd_learner.training.train_command import run
 from lwd_policy_node.weights import ensure_key_pair
 from replay_of_noise import PROFILE, episode, make_replay
@@ -122,6 +123,29 @@ def test_a_profile_that_the_data_was_not_recorded_with_is_refused(tmp_path):
     finding = last(Preflight(config_of(tmp_path, profile='g1')).run())
     assert (finding.check, finding.ok) == ('shapes', False)
     assert 'camera' in finding.detail
+
+
+def test_a_profile_that_cannot_be_simulated_is_refused_before_anything_is_trained(
+    tmp_path, unsimulated
+):
+    make_replay(tmp_path / 'train' / 'replay')
+    config = config_of(tmp_path, profile=str(unsimulated))
+    finding = next(f for f in Preflight(config).run() if f.check == 'evaluation')
+    assert not finding.ok
+    assert 'control_rate_hz 50' in finding.detail and '--eval-episodes 0' in finding.detail
+    with pytest.raises(ValueError, match='control_rate_hz 50'):
+        StageEvaluation(config)
+    StageEvaluation(dataclasses.replace(config, eval_episodes=0))
+
+
+def test_evaluation_without_opengl_is_refused_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv('MUJOCO_GL', 'disable')
+    make_replay(tmp_path / 'train' / 'replay')
+    config = config_of(tmp_path)
+    findings = Preflight(config).run()
+    assert [f.check for f in findings if not f.ok] == ['evaluation']
+    assert 'libegl1' in findings[2].detail and '--eval-episodes 0' in findings[2].detail
+    StageEvaluation(dataclasses.replace(config, eval_episodes=0))
 
 
 def test_a_support_without_the_return_of_a_success_is_refused(tmp_path):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from lwd_policy_node.pool_worker import begin_worker
+from lwd_policy_node.profile import load_profile
 
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0, EpisodeResult, run_episode
 from lwd_learner.evaluation.wilson import wilson
@@ -78,7 +79,8 @@ class Result:
         return f'{self.k}/{self.n} = {self.rate:.2f} [{self.low:.2f}, {self.high:.2f}]'
 
 
-_worker: Any = None
+_profile = ''
+_worker: _Worker | None = None
 
 
 class _Worker:
@@ -87,7 +89,6 @@ class _Worker:
     def __init__(self, profile: str) -> None:
         os.environ['OMP_NUM_THREADS'] = '1'
         import torch
-        from lwd_policy_node.profile import load_profile
         from lwd_sim.world import World
 
         torch.set_num_threads(1)
@@ -123,11 +124,15 @@ class _Job:
 
 def _start(profile: str) -> None:
     begin_worker()
-    global _worker
-    _worker = _Worker(profile)
+    global _profile
+    _profile = profile
 
 
 def _run(jobs: Sequence[_Job]) -> list[EpisodeResult]:
+    """Begins with the first job: what a pool's initializer raises is not told to who waits for results."""
+    global _worker
+    if _worker is None:
+        _worker = _Worker(_profile)
     return [_worker.run(job) for job in jobs]
 
 
@@ -135,7 +140,14 @@ class Evaluator:
     """Keeps worker processes for several evaluations; use it in `with`."""
 
     def __init__(self, profile: str = 'g1_laptop', workers: int = 0) -> None:
-        """Start `workers` processes (0: one per available core) when the first job comes."""
+        """Start `workers` processes (0: one per available core) when the first job comes.
+
+        Raises:
+            ValueError: the profile is none, or has a rate that cannot be simulated.
+        """
+        from lwd_sim.world import check_rates
+
+        check_rates(load_profile(profile))
         self.workers = workers or len(os.sched_getaffinity(0))
         self._pool = ProcessPoolExecutor(
             self.workers, multiprocessing.get_context('spawn'), _start, (profile,)

@@ -14,6 +14,7 @@ from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.policy.pretrained import save_vision, shipped_path
 from lwd_policy_node.profile import load_profile
 from lwd_sim.data.glimpses import collect, refuse_unnamed
+from lwd_sim.rendering.gl_backend import RenderingUnavailableError, check_opengl
 from rich.console import Console
 from rich.progress import Progress
 
@@ -52,7 +53,8 @@ def main() -> None:
     out = options.out or shipped_path(options.preset)
     try:
         refuse_unnamed(options.profile, options.tasks)
-    except (KeyError, ValueError) as refused:
+        check_opengl()
+    except (KeyError, ValueError, RenderingUnavailableError) as refused:
         console.print(f'pretrain_vision: {refused.args[0]}', style='red', markup=False)
         sys.exit(1)
     with Progress(console=console) as progress:

@@ -6,7 +6,10 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from lwd_policy_node.profile import load_profile
+from lwd_sim.rendering.gl_backend import RenderingUnavailableError, check_opengl
 from lwd_sim.tasks import TASKS
+from lwd_sim.world import check_rates
 
 from lwd_learner.evaluation import Evaluator, Result
 from lwd_learner.training.config import TrainConfig
@@ -30,14 +33,14 @@ class StageEvaluation:
         """Nothing is started.
 
         Raises:
-            ValueError: a task to be evaluated is none of the simulator's.
+            ValueError: a task to be evaluated is none of the simulator's, the profile has a rate that cannot be
+                simulated, or there is no OpenGL here.
         """
-        unknown = [task for task in config.tasks if task not in TASKS]
-        if unknown and config.eval_episodes:
-            raise ValueError(
-                f'tasks: the simulator has no {unknown[0]!r}, but {", ".join(sorted(TASKS))}; '
-                '--eval-episodes 0 leaves evaluation out'
-            )
+        if config.eval_episodes:
+            try:
+                _check(config)
+            except (ValueError, RenderingUnavailableError) as error:
+                raise ValueError(f'{error}; --eval-episodes 0 leaves evaluation out') from error
         self._config = config
         self._evaluator: Evaluator | None = None
 
@@ -74,3 +77,13 @@ class StageEvaluation:
                     future.cancel()
                 return None
         return Evaluator.gather(futures)
+
+
+def _check(config: TrainConfig) -> None:
+    unknown = [task for task in config.tasks if task not in TASKS]
+    if unknown:
+        raise ValueError(
+            f'tasks: the simulator has no {unknown[0]!r}, but {", ".join(sorted(TASKS))}'
+        )
+    check_rates(load_profile(config.profile))
+    check_opengl()

@@ -13,6 +13,7 @@ import sys
 from typing import Any
 
 BACKENDS = ('egl', 'osmesa')  # in the order of preference
+_DISABLED = ('disable', 'disabled', 'off', 'false', '0')  # what MuJoCo takes for none
 _EGL_PLATFORM_DEVICE = 0x313F
 _REMEDY = (
     'no OpenGL without a screen here: install libegl1 and libgl1-mesa-dri (or libosmesa6), '
@@ -45,20 +46,25 @@ class RenderingUnavailableError(RuntimeError):
     """No OpenGL context can be made here; the message says what to install."""
 
 
+def check_opengl() -> None:
+    """Raise RenderingUnavailableError where there is no OpenGL, or it is switched off; no context is made."""
+    if select_gl_backend() in _DISABLED:
+        raise RenderingUnavailableError(_REMEDY)
+
+
 def make_gl_context(width: int, height: int) -> Any:
     """An off-screen OpenGL context with ``make_current`` and ``free``, of at least the given size, px.
 
     Raises:
         RenderingUnavailableError: neither EGL nor OSMesa works here.
     """
+    check_opengl()
     backend = select_gl_backend()
     try:
         if backend == 'egl':
             from mujoco.egl import GLContext
         elif backend == 'osmesa':
             from mujoco.osmesa import GLContext
-        elif backend in ('disable', 'disabled', 'off', 'false', '0'):
-            raise RenderingUnavailableError(_REMEDY)
         else:
             from mujoco import GLContext
         return GLContext(width, height)
