@@ -177,7 +177,7 @@ def test_what_a_worker_cannot_begin_with_is_told_by_its_own_text(checkpoint, uns
     unsimulated.write_text(unsimulated.read_text().replace('50.0', '30.0'))
     with Evaluator(str(unsimulated), workers=1) as evaluator:
         unsimulated.write_text('no profile')
-        with pytest.raises(EvaluationError, match='ProfileError: .*unsimulated.yaml'):
+        with pytest.raises(EvaluationError, match=r'ProfileError: .*unsimulated.yaml'):
             evaluator.gather(evaluator.submit(checkpoint, episodes=1))
 
 

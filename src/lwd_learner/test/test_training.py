@@ -179,6 +179,26 @@ def test_a_policy_acts_at_the_flow_steps_that_its_edit_is_trained_at(discretisat
     assert (shape.flow_steps, shape.edit_last) == (6, discretisation == 'euler')
 
 
+@pytest.mark.parametrize('stage', ['sft', 'offline'])
+def test_a_policy_of_other_flow_steps_is_resumed_at_those_of_its_training(stage, tmp_path, caplog):
+    """One made before a policy said of its steps what it was trained with, or resumed with --allow-drift."""
+    caplog.set_level('INFO')
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    config = small_config(tmp_path, qam=QamConfig(steps=6, discretisation='euler'))
+    policy = Policy(SMALL)
+    assert (policy.config.flow_steps, policy.config.edit_last) == (10, False)
+    learner = Learner(policy, config) if stage != 'sft' else None
+    save_checkpoint(config.run_dir, Progress(stage=stage), policy, learner, 'old')
+    again = TrainingRun(dataclasses.replace(config, resume=True, allow_drift=True), None)
+    again._restore(again._found)
+    again.close()
+    assert (again.policy.config.flow_steps, again.policy.config.edit_last) == (6, True)
+    assert 'flow_steps was 10, is 6; edit_last was False, is True' in caplog.text
+    if stage != 'sft':
+        assert again.learner.policy is again.policy
+
+
 def test_recap_clones_everything_and_tells_the_flow_which_chunks_were_better(parts, tmp_path):
     _, data = parts
     config = small_config(tmp_path, algorithm='recap')

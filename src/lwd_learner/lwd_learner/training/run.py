@@ -39,7 +39,7 @@ from lwd_learner.training.fleet_figures import success_by_version
 from lwd_learner.training.identity import identity
 from lwd_learner.training.learner import Info, Learner
 from lwd_learner.training.narrator import Narrator
-from lwd_learner.training.new_policy import new_policy, refuse_best_of
+from lwd_learner.training.new_policy import new_policy, refuse_best_of, resumed_policy
 from lwd_learner.training.stage_clock import StageClock
 from lwd_learner.training.stage_evaluation import StageEvaluation
 from lwd_learner.training.stage_state import StageState
@@ -382,7 +382,7 @@ class TrainingRun:
     def _restore(self, found: Path) -> None:
         self._threads(self.config.threads)
         log.info('resuming %s from %s', self.progress.stage, found)
-        self.policy = Policy.load(found / 'policy.safetensors')
+        self.policy = resumed_policy(found / 'policy.safetensors', self.config)
         self._first_part = 'head'
         self.status.set(eval=dict(self.progress.evaluations), version=self.progress.version)
         if self.progress.stage != 'sft':

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 import tyro
-from lwd_policy_node.policy import Policy
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from lwd_learner.training.checkpoint import load_learner
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.learner import Learner
+from lwd_learner.training.new_policy import resumed_policy
 from lwd_learner.training.ranks import Ranks
 
 HOST = '127.0.0.1'
@@ -175,7 +175,7 @@ def member(config: TrainConfig, rank: int, count: int, port: int) -> Learner | N
     learner: Learner | None = None
     while (order := ranks.next_order()) is not None:
         if order.begin is not None:
-            policy = Policy.load(order.begin / 'policy.safetensors')
+            policy = resumed_policy(order.begin / 'policy.safetensors', config)
             learner = Learner(policy, config, ranks)
             load_learner(order.begin, learner)
         elif learner is not None and order.batch is not None:
