@@ -16,8 +16,9 @@ from lwd_learner.training.checkpoint import Progress, load_learner, save_checkpo
 from lwd_learner.training.config import OfflineConfig, RlConfig, SftConfig, TrainConfig
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
+from lwd_learner.training.identity import identity
 from lwd_learner.training.learner import Info, Learner
-from lwd_learner.training.new_policy import new_policy
+from lwd_learner.training.new_policy import new_policy, resumed_policy
 from lwd_learner.training.run import TrainingRun
 from lwd_policy_node.policy import Policy
 from lwd_policy_node.profile import load_profile
@@ -126,15 +127,19 @@ class Method:
     def restore(self, round_: int) -> None:
         """Go on from the checkpoint after a round."""
         found = self.checkpoint(round_)
-        self.policy = Policy.load(found / 'policy.safetensors')
+        self.policy = resumed_policy(found / 'policy.safetensors', self.settings)
         self.learner = Learner(self.policy, self.settings)
         load_learner(found, self.learner)
 
-    def save(self, round_: int) -> None:
-        """Write the checkpoint after a round."""
-        stage = 'online' if round_ else 'offline'
-        progress = Progress(stage=stage, step=self.learner.step)
-        save_checkpoint(self.folder, progress, self.policy, self.learner, f'round_{round_}')
+    def save(self, round_: int, replay: Replay) -> None:
+        """Write the checkpoint after a round that learned from `replay`."""
+        ended, then = ('online', 'final') if round_ else ('offline', 'online')
+        progress = Progress(stage=then, ended=ended, step=self.learner.step)
+        made_from = identity(self.settings, replay)
+        save_checkpoint(
+            *(self.folder, progress, self.policy, self.learner, f'round_{round_}'),
+            identity=made_from,
+        )
 
     def offline(self, replay: Replay, features: FeatureCache) -> Info:
         """The offline stage; answers means of its last updates."""

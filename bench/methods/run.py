@@ -120,7 +120,7 @@ class Comparison:
         line: dict[str, Any] = {}
         if job.round == 0:
             line['losses'] = method.offline(shared.replay, shared.features)
-            method.save(0)
+            method.save(0, shared.replay)
         else:
             method.restore(job.round - 1)
             store = folder / 'store'
@@ -136,7 +136,7 @@ class Comparison:
             replay = grown_replay(self._config, shared.buffer, folder, store)
             features = OfflineFeatures(replay, method.policy, shared.features)
             line['losses'] = method.online(replay, features, job.round)
-            method.save(job.round)
+            method.save(job.round, replay)
         line['measured'] = shared.measure(method)
         return line
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from lwd_learner.look.values import statistic_of
 from lwd_learner.replay import Replay
 from lwd_learner.training.features import FeatureCache
 from lwd_learner.training.sft_stage import fit_statistics
@@ -47,7 +49,7 @@ def test_a_round_is_the_same_again_from_the_checkpoint_before_it(name, buffer, t
     _, replay, features = buffer
     one = method(name, buffer, tmp_path)
     assert one.offline(replay, features)['skipped'] == 0
-    one.save(0)
+    one.save(0, replay)
     one.online(replay, OfflineFeatures(replay, one.policy, features), 1)
     other = method(name, buffer, tmp_path)
     other.restore(0)
@@ -70,9 +72,31 @@ def test_an_entry_may_edit_behind_the_flow(buffer, tmp_path):
     config = CompareConfig(folder=tmp_path, profile=PROFILE.name)
     of_entry = Method(config, entry, buffer[0], 0, tmp_path)
     assert of_entry.policy.action_edit is not None
-    of_entry.save(0)
+    of_entry.save(0, buffer[1])
     policy = Policy.load(of_entry.checkpoint(0) / 'policy.safetensors')
     assert policy.metadata['lwd.stage'] == 'offline'
+
+
+@pytest.mark.parametrize(('round_', 'stage'), [(0, 'offline'), (1, 'online')])
+def test_a_checkpoint_says_how_v_is_read(round_, stage, buffer, tmp_path):
+    """What `replay show --critic` needs of it."""
+    of_entry = method('lwd', buffer, tmp_path)
+    of_entry.save(round_, buffer[1])
+    folder = of_entry.checkpoint(round_)
+    assert Policy.load(folder / 'policy.safetensors').metadata['lwd.stage'] == stage
+    tau = getattr(of_entry.settings, stage).tau_base
+    assert statistic_of(folder) == replace(of_entry.settings.divl, tau_base=tau)
+
+
+def test_a_policy_of_other_flow_steps_goes_on_at_those_of_its_training(buffer, tmp_path):
+    entry = Entry('lwd, 6 steps', 'lwd', {'qam.steps': 6, 'qam.discretisation': 'euler'})
+    config = CompareConfig(folder=tmp_path, profile=PROFILE.name)
+    of_entry = Method(config, entry, buffer[0], 0, tmp_path)
+    as_trained = of_entry.policy.config
+    of_entry.policy.config = replace(as_trained, flow_steps=10, edit_last=False)
+    of_entry.save(0, buffer[1])
+    of_entry.restore(0)
+    assert of_entry.policy.config == of_entry.learner.policy.config == as_trained
 
 
 def test_features_of_the_buffer_are_taken_over_and_new_ones_encoded(buffer):

@@ -309,6 +309,11 @@ def test_values_are_read_as_the_run_read_them(
     found = statistic_of(folder)
     assert (found.statistic, found.tau_base) == expected
     assert (found.v_max, found.quantile, found.atoms) == (1.5, 'first_atom', 201)
+    older = json.loads((folder / 'identity.json').read_text())
+    del older['config']['divl.quantile']
+    (folder / 'identity.json').write_text(json.dumps(older))
+    with pytest.raises(ReplayError, match=r'does not say how its run read V.*divl\.quantile'):
+        statistic_of(folder)
     (folder / 'identity.json').unlink()
     with pytest.raises(ReplayError, match='does not say'):
         statistic_of(folder)

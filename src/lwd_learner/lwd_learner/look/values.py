@@ -41,21 +41,31 @@ def statistic_of(checkpoint: Path) -> DivlConfig:
     saved = load_identity(checkpoint)
     if saved is None:
         raise ReplayError(
-            f'{checkpoint} does not say how its run read V: it has no identity.json; copy checkpoints whole'
+            f'{checkpoint} does not say how its run read V: it has no identity.json; copy checkpoints whole, '
+            'and give one of a run that this version began or resumed'
         )
-    config = saved['config']
     try:
         progress, under_way = load_progress(checkpoint)
     except (OSError, CheckpointError) as error:
         raise ReplayError(f'{checkpoint} does not say of which stage it is: {error}') from error
-    online = progress.stage in ('final', 'done') and config['online-minutes'] > 0
-    online |= progress.stage == 'online' and under_way is not None
-    divl = {
-        field.name: config[f'divl.{field.name}'.replace('_', '-')] for field in fields(DivlConfig)
-    }
-    divl['tau_base'] = config['online.tau-base' if online else 'offline.tau-base']
-    if METHODS[config['algorithm']].expectile:
-        divl['statistic'] = 'expectile'
+    under_way_online = progress.stage == 'online' and under_way is not None
+    try:
+        config = saved['config']
+        online = under_way_online or (
+            progress.stage in ('final', 'done') and config['online-minutes'] > 0
+        )
+        divl = {
+            field.name: config[f'divl.{field.name}'.replace('_', '-')]
+            for field in fields(DivlConfig)
+        }
+        divl['tau_base'] = config['online.tau-base' if online else 'offline.tau-base']
+        if METHODS[config['algorithm']].expectile:
+            divl['statistic'] = 'expectile'
+    except KeyError as error:
+        raise ReplayError(
+            f'{checkpoint} does not say how its run read V: its identity.json, of another version, lacks {error}; '
+            'give a checkpoint of a run that this version began or resumed'
+        ) from error
     return DivlConfig(**divl)
 
 
