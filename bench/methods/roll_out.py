@@ -8,6 +8,7 @@ take-over, no limits beyond the joints' own.
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -20,10 +21,12 @@ from lwd_recorder.bag import BagWriter
 from lwd_recorder.manifest import EpisodeManifest
 from lwd_sim.data.episode_bag import CLOCK_START_NS, Plan, Tape, manifest_of
 from lwd_sim.operator import Operator, Patience, Skill, TakeoverMonitor
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 
 WATCH_HZ = 10.0
 """How often the operator looks while the policy acts."""
+
+log = logging.getLogger('methods')
 
 
 class Plans:
@@ -64,6 +67,8 @@ def roll_out(
 ) -> EpisodeManifest:
     """Act out one episode and write its bag and manifest into `folder`.
 
+    An episode whose simulation blows up ends there and is a failure, with a note that says so.
+
     Args:
         world: renders; its scene is replaced.
         act: the policy.
@@ -82,6 +87,7 @@ def roll_out(
     hold = math.ceil(SUCCESS_HOLD_S * profile.control_rate_hz)
     look_every = max(1, round(profile.control_rate_hz / WATCH_HZ))
     helping = False
+    notes: tuple[str, ...] = ()
     takeovers = human_ticks = succeeded = 0
     with BagWriter(folder, measure_from_ns=CLOCK_START_NS) as bag:
         tape = Tape(bag, profile, plan, CLOCK_START_NS)
@@ -105,14 +111,20 @@ def roll_out(
                     plans.add(tick, act(world.observe(), plan.seed * 1000 + tick))
                 action = plans.action(tick)
                 tape.command(action, tick, stamp_ns, policy_version=version)
-            observation = world.step(action)
+            try:
+                observation = world.step(action)
+            except UnstableError as error:
+                log.warning('%s is a failure: %s', plan.episode_id, error)
+                succeeded, notes = 0, (str(error),)
+                break
             succeeded = succeeded + 1 if world.success else 0
             if succeeded >= hold:
                 break
         end_ns = CLOCK_START_NS + (tick + 1) * period_ns
-        tape.observe(world, observation, end_ns)
+        if not notes:
+            tape.observe(world, observation, end_ns)
         outcome = 'success' if succeeded >= hold else 'failure'
-        ended_by = 'simulator' if outcome == 'success' else 'timeout'
+        ended_by = 'simulator' if outcome == 'success' or notes else 'timeout'
         tape.end(outcome, ended_by, end_ns)
         summary = bag.close()
     manifest = replace(
@@ -120,6 +132,7 @@ def roll_out(
         policy_versions=(version,),
         takeovers=takeovers,
         human_s=human_ticks * profile.control_period_s,
+        notes=notes,
     )
     manifest.save(folder)
     return manifest

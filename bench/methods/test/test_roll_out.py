@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 from lwd_learner.replay.layout import SOURCE_HUMAN, SOURCE_POLICY
+from lwd_learner.replay.segments import FAILURE
 from lwd_recorder.delivery.deliver import deliver
 from lwd_recorder.store import open_store
 from lwd_sim.data.episode_bag import Plan
@@ -41,3 +42,30 @@ def test_a_policy_that_stands_still_is_helped_and_ingest_tells_who_acted(tmp_pat
     assert abs(human_s - manifest.human_s) < 1e-6
     found = summary([manifest, replace(manifest, takeovers=0)])
     assert (found['episodes'], found['successes'], found['successes_alone']) == (2, 2, 1)
+
+
+def test_a_simulation_that_blows_up_is_a_failure_that_ingest_takes(tmp_path, caplog):
+    config = CompareConfig(folder=tmp_path)
+    world = robot_world(config)
+    planned = []
+
+    def act(_observation: object, _seed: int) -> np.ndarray:
+        planned.append(world.tick)
+        if len(planned) == 3:
+            world.scene.data.qvel[:] = 1e11  # more than MuJoCo takes for a speed
+        return np.tile(world.scene.data.ctrl[:16].copy(), (world.profile.horizon, 1))
+
+    plan = Plan('burst', 'robot_01', 'restock', 7, 'trained', 'rollout', Skill.expert())
+    manifest = roll_out(world, act, plan, 3, config.profile, tmp_path / 'burst')
+    assert (manifest.outcome, manifest.ended_by) == ('failure', 'simulator')
+    assert 'unstable' in manifest.notes[0] and 'burst' in caplog.text
+    deliver(open_store(str(tmp_path / 'store')), tmp_path / 'burst')
+    replay = take_in(tmp_path / 'store', tmp_path / 'data', config.profile)
+    index = replay.index('online')
+    assert len(index) == planned[2] + 1  # its command had no effect that could be seen
+    assert set(index.ending.data[: len(index)].tolist()) == {FAILURE}
+    assert np.isfinite(index.state.data[: len(index)]).all()
+    assert np.isfinite(index.label.data[: len(index)]).all()
+    again = Plan('whole', 'robot_01', 'restock', 8, 'trained', 'rollout', Skill.expert())
+    assert roll_out(world, act, again, 3, config.profile, tmp_path / 'whole').notes == ()
+    world.close()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from lwd_policy_node.profile import RobotProfile
 from lwd_sim.data import glimpses
+from lwd_sim.operator import Operator
 from lwd_sim.tasks import TASKS
 from lwd_sim.tasks.scene import SIDES
 from lwd_sim.world import World
@@ -46,6 +48,25 @@ def test_every_task_that_names_an_item_says_its_bodies(world: World, task: str) 
     disturbed(world, task, 1)
     assert glimpses._from_hands(world).shape == (6,)
     glimpses.refuse_unnamed('g1_laptop', (task,))
+
+
+def test_postures_leave_out_a_scene_whose_simulation_blows_up(
+    profile: RobotProfile, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(glimpses, 'POSTURE_SCENES', 2)
+    burst = Operator.act
+
+    def act(self: Operator) -> object:
+        world = self._world
+        if world._built[1] == 50 and world.tick == 30:
+            world.scene.data.qvel[:] = 1e11  # more than MuJoCo takes for a speed
+        return burst(self)
+
+    whole = glimpses.postures(profile, 'restock', 51)
+    monkeypatch.setattr(Operator, 'act', act)
+    monkeypatch.setattr(glimpses, 'POSTURE_SCENES', 3)
+    np.testing.assert_array_equal(glimpses.postures(profile, 'restock', 50), whole)
+    assert 'seed 50' in caplog.text
 
 
 def test_a_task_that_names_no_item_is_refused_by_name() -> None:

@@ -7,6 +7,7 @@ hundred demonstrations show a hundred.
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,8 +22,9 @@ from lwd_policy_node.profile import RobotProfile, load_profile
 
 from lwd_sim.operator import Operator, Skill
 from lwd_sim.tasks.scene import SIDES
-from lwd_sim.world import World
+from lwd_sim.world import UnstableError, World
 
+_log = logging.getLogger(__name__)
 POSTURE_SCENES = 24  # whose operator lends its postures
 POSTURE_NOISE_RAD = 0.03
 HELD, APPROACHED, NUDGED = 0.25, 0.25, 0.15  # shares of the frames
@@ -102,19 +104,31 @@ def refuse_unnamed(profile_name: str, tasks: Iterable[str]) -> None:
 
 
 def postures(profile: RobotProfile, task: str, seed0: int) -> npt.NDArray[np.float64]:
-    """Robot postures (N, len(actuators)) of an operator at work, in actuator order, finger strokes in m."""
+    """Robot postures (N, len(actuators)) of an operator at work, in actuator order, finger strokes in m.
+
+    A scene whose simulation blows up is named in the log and lends none.
+    """
     world = World(profile, render=False)
     bank = []
     for seed in range(seed0, seed0 + POSTURE_SCENES):
-        world.reset(task, seed)
-        operator = Operator(world, Skill.noisy(), seed)
-        for tick in range(round(world.time_limit_s * profile.control_rate_hz)):
-            world.step(operator.act(), images=False)
-            if tick % 3 == 0:
-                bank.append(world.scene.data.qpos[world.scene.actuator_qpos])
-            if world.success or operator.gave_up:
-                break
+        try:
+            bank += _postures_of(world, task, seed)
+        except UnstableError as error:
+            _log.warning('no postures of this scene: %s', error)
     return np.array(bank)
+
+
+def _postures_of(world: World, task: str, seed: int) -> list[npt.NDArray[np.float64]]:
+    world.reset(task, seed)
+    operator = Operator(world, Skill.noisy(), seed)
+    found = []
+    for tick in range(round(world.time_limit_s * world.profile.control_rate_hz)):
+        world.step(operator.act(), images=False)
+        if tick % 3 == 0:
+            found.append(world.scene.data.qpos[world.scene.actuator_qpos])
+        if world.success or operator.gave_up:
+            break
+    return found
 
 
 _worker: tuple[World, str, npt.NDArray[np.float64]]
