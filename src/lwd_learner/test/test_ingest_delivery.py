@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import resource
+import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from lwd_learner.ingest import Ingest, IngestConfig
+from lwd_learner.ingest import Ingest, IngestConfig, postponed
 from lwd_learner.ingest import ingest as ingest_module
 from lwd_learner.replay import Replay, ReplayError
 from lwd_recorder.store import StoreError
@@ -343,6 +346,78 @@ def test_a_file_that_cannot_be_read_now_waits_for_the_next_poll(
     assert episode_id(2) in taker.trouble and mcap(store, three[1]).is_file()
     assert [(r.episode_id, r.quarantined) for r in taker.poll()] == [(episode_id(2), None)]
     assert taker.trouble is None and len(replay.episodes('online')) == 2
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.ENOSPC], ids=['broken block', 'full disk'])
+def test_an_episode_that_can_never_be_read_is_tried_ever_more_seldom_and_set_aside(
+    three, send, hand_made, open_ingest, store, monkeypatch, number
+):
+    """Looks come every 5 s, of a clock of the test's own. A full disk is no fault of the episode's."""
+    taker, replay = open_ingest()
+    now_s, tried = [0.0], []
+    monkeypatch.setattr(postponed, 'time', SimpleNamespace(monotonic=lambda: now_s[0]))
+    original = Path.open
+
+    def broken(self: Path, *args: object, **kwargs: object) -> object:
+        if self.name.endswith('.mcap') and episode_id(2) in str(self):
+            tried.append(now_s[0])
+            raise OSError(number, os.strerror(number), str(self))
+        return original(self, *args, **kwargs)
+
+    def looks(until_s: float) -> list:
+        results = []
+        while now_s[0] < until_s:
+            results += taker.poll()
+            now_s[0] += 5.0
+        return [r for r in results if r.quarantined is not None]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, 'open', broken)
+        assert looks(10.0) == [] and len(replay) == 24
+        assert taker.trouble and not taker.away  # others could be read
+        assert looks(1200.0) == []
+        assert tried[:5] == [0.0, 5.0, 10.0, 15.0, 20.0] and len(tried) <= 12
+        assert mcap(store, three[1]).is_file()
+        send(hand_made(episode_id=episode_id(4)))  # that others are read must be seen
+        aside = looks(2400.0)
+    if number == errno.ENOSPC:
+        assert aside == [] and mcap(store, three[1]).is_file()
+        looks(3600.0)
+    else:
+        assert [r.episode_id for r in aside] == [episode_id(2)]
+        assert 'Input/output error' in aside[0].quarantined and 'tries' in aside[0].quarantined
+        subprocess.run(
+            ['mv', '-T', f'quarantine/{episode_id(2)}', three[1].key_prefix],
+            cwd=store.root,
+            check=True,
+        )
+        taker._arrivals.look_at_everything()
+        looks(2410.0)
+    assert len(replay.episodes('online')) == 3
+
+
+def test_an_episode_that_was_put_off_and_is_gone_is_forgotten(
+    three, open_ingest, store, monkeypatch
+):
+    taker, _ = open_ingest()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), 'read_bytes', refused)
+        assert taker.poll() == [] and taker.away
+    shutil.rmtree(store.root / three[1].key_prefix)
+    assert len(taker.poll()) == 2 and not taker.away
+    assert taker._postponed.due() == set()
+
+
+def test_a_store_that_cannot_be_listed_is_away(three, open_ingest, store, monkeypatch):
+    taker, _ = open_ingest()
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), 'list', refused)
+        assert taker.poll() == [] and taker.away
+    assert len(taker.poll()) == 3 and not taker.away
+
+
+def refused(store: object, key: str) -> bytes:
+    raise StoreError('connection refused')
 
 
 def test_without_room_for_the_images_an_episode_waits(send, hand_made, open_ingest, store):

@@ -546,7 +546,7 @@ def test_a_store_that_hangs_does_not_take_the_time_of_training(tmp_path, monkeyp
         if training.progress.stage == 'online':
             done.append('look')
             now_s[0] += 180.0
-            training._ingest.trouble = 'no answer'
+            training._ingest.trouble, training._ingest.away = 'no answer', True
         if done.count('look') == 3:
             training.stopping.set()
         return []
@@ -565,6 +565,8 @@ def test_a_store_that_hangs_does_not_take_the_time_of_training(tmp_path, monkeyp
     first, second, third = (i for i, what in enumerate(done) if what == 'look')
     for between in (done[first:second], done[second:third]):
         assert between.count('online') * 10.0 >= 2 * 180.0
+    training._ingest.away = False  # an episode could not be read, the others were
+    assert training._pause_s(180.0) == config.online.poll_seconds
 
 
 def test_stages_that_their_time_cuts_short_are_reported(tmp_path, caplog):

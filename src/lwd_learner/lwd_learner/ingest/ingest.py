@@ -22,6 +22,7 @@ from lwd_learner.ingest.arrivals import Arrivals
 from lwd_learner.ingest.episode import read_episode, read_manifest
 from lwd_learner.ingest.errors import DamagedEpisodeError
 from lwd_learner.ingest.journal import IngestResult, Journal
+from lwd_learner.ingest.postponed import Postponed
 from lwd_learner.ingest.quarantine import quarantine
 from lwd_learner.ingest.streams import StreamLimits
 from lwd_learner.replay.frames import EpisodeFrames
@@ -103,7 +104,10 @@ class Ingest:
         for result in self.journal.results:
             self._remember(result)
         self.trouble: str | None = None
-        """What the store said when the last poll failed, else None. Nothing is lost: the next poll tries again."""
+        """What the store said when the last poll failed, else None. Nothing is lost: what failed is tried again."""
+        self.away = False
+        """Whether the last poll could not list the store, or read nothing of it, and not for one bad episode."""
+        self._postponed = Postponed()
 
     def close(self) -> None:
         """Let another ingest write."""
@@ -129,7 +133,8 @@ class Ingest:
         `on_pending` is told how many manifests wait, `on_result` each result as soon as it stands.
 
         A damaged episode is quarantined and the rest goes on. When the store fails, `trouble` says how, and what
-        was not dealt with waits for the next poll.
+        could not be read waits: for the next poll, and if that fails too ever longer. What has failed in the same way
+        for long, while others could be read, is quarantined with the reason.
         """
         results: list[IngestResult] = []
 
@@ -140,31 +145,71 @@ class Ingest:
             if on_result is not None:
                 on_result(result)
 
-        self.trouble = None
+        self.trouble, self.away = None, False
+        read = False
         self._replay.refresh()  # verdicts that people changed meanwhile
         waiting = {name: _Waiting(name) for name in ('offline', 'online')}
         try:
-            pending = self.pending()
+            pending = self._due()
             if on_pending is not None:
                 on_pending(len(pending))
             for item in pending:
+                began_s = time.monotonic()
                 try:
                     self._take(item, waiting, done)
                 except StoreError as error:
-                    self.trouble = f'{item.key}: {error}'
-                    log.warning('%s; it waits for the next poll', self.trouble)
-                    self._arrivals.look_at_everything()
+                    self._put_off(item, error, time.monotonic() - began_s, done)
+                else:
+                    read = True
+                    self._postponed.was_read(item.key)
                 for batch in waiting.values():
                     if batch.due(self._config):
                         self._commit(batch, done)
         except StoreError as error:
             self.trouble = str(error)
+            self.away = True
             log.warning('the store cannot be listed: %s', error)
+        self.away &= not read
         for batch in waiting.values():
             self._commit(batch, done)
         if results and self._replay.maybe_compact():
             give_back()
         return results
+
+    def _due(self) -> list[StoredObject]:
+        """What is pending and not put off."""
+        due = self._postponed.due()
+        if due:
+            self._arrivals.look_at_everything()
+        found = self.pending()
+        self._postponed.forget(due - {item.key for item in found})
+        return [item for item in found if not self._postponed.waits(item)]
+
+    def _put_off(
+        self,
+        item: StoredObject,
+        error: StoreError,
+        took_s: float,
+        done: Callable[[IngestResult], None],
+    ) -> None:
+        """The store failed for this one; it is tried again, or set aside if that has been done enough."""
+        verdict = self._postponed.add(item, error, took_s)
+        if verdict.give_up:
+            reason = (
+                f'could not be read in {verdict.tries} tries over {verdict.lasted_s / 60:.0f} min, while others could: '
+                f'{error}'
+            )
+            try:
+                self._set_aside(item, None, reason, done)
+            except StoreError as refused:
+                log.warning('%s cannot be quarantined: %s', item.key, refused)
+            else:
+                self._postponed.forget((item.key,))
+                return
+        self.trouble = f'{item.key}: {error}'
+        self.away |= not verdict.others_were_read
+        when = f'in {verdict.wait_s:.0f} s' if verdict.wait_s else 'at the next look'
+        log.warning('%s; it is tried again %s', self.trouble, when)
 
     def _remember(self, result: IngestResult) -> None:
         """What was quarantined is gone from its key; put back there, it is to be dealt with, by whatever write time."""
@@ -178,9 +223,7 @@ class Ingest:
         waiting: dict[str, _Waiting],
         done: Callable[[IngestResult], None],
     ) -> None:
-        folder = item.key.split('/')
-        name = folder[-2] if len(folder) == 6 and is_identifier(folder[-2]) else 'unnamed'
-        robot = folder[1] if len(folder) == 6 else ''
+        name, _ = _place(item)
         manifest: EpisodeManifest | None = None
         try:
             manifest = self._manifest(item, name)
@@ -197,26 +240,35 @@ class Ingest:
             batch.since_s = batch.since_s if batch.entries else time.monotonic()
             batch.entries.append(entry)
         except DamagedEpisodeError as error:
-            reason = str(error)
-            log.warning('%s is quarantined: %s', item.key, reason)
-            quarantine(self._store, item.key, name, reason)
-            done(
-                IngestResult(
-                    episode_id=name,
-                    robot_id=manifest.robot_id if manifest else robot,
-                    dataset=None,
-                    frames=0,
-                    outcome=manifest.outcome if manifest else 'unknown',
-                    ended_wall_s=manifest.ended_wall_s if manifest else 0.0,
-                    committed_wall_s=manifest.committed_wall_s if manifest else item.mtime_s,
-                    sampleable_wall_s=0.0,
-                    version=0,
-                    duplicate=False,
-                    quarantined=reason,
-                    key=item.key,
-                    key_mtime_s=item.mtime_s,
-                )
+            self._set_aside(item, manifest, str(error), done)
+
+    def _set_aside(
+        self,
+        item: StoredObject,
+        manifest: EpisodeManifest | None,
+        reason: str,
+        done: Callable[[IngestResult], None],
+    ) -> None:
+        name, robot = _place(item)
+        log.warning('%s is quarantined: %s', item.key, reason)
+        quarantine(self._store, item.key, name, reason)
+        done(
+            IngestResult(
+                episode_id=name,
+                robot_id=manifest.robot_id if manifest else robot,
+                dataset=None,
+                frames=0,
+                outcome=manifest.outcome if manifest else 'unknown',
+                ended_wall_s=manifest.ended_wall_s if manifest else 0.0,
+                committed_wall_s=manifest.committed_wall_s if manifest else item.mtime_s,
+                sampleable_wall_s=0.0,
+                version=0,
+                duplicate=False,
+                quarantined=reason,
+                key=item.key,
+                key_mtime_s=item.mtime_s,
             )
+        )
 
     def read(self, item: StoredObject) -> tuple[str, EpisodeFrames]:
         """The data set and the frames of one committed episode; nothing is taken, quarantined or noted.
@@ -267,6 +319,14 @@ class Ingest:
                     item, manifest, dataset, rows, version, time.time(), duplicate=duplicate
                 )
         raise ReplayError(f'{manifest.episode_id} is not in {self._replay.uri}')
+
+
+def _place(item: StoredObject) -> tuple[str, str]:
+    """Names of the episode and of the robot by a manifest's key."""
+    folder = item.key.split('/')
+    if len(folder) != 6:
+        return 'unnamed', ''
+    return folder[-2] if is_identifier(folder[-2]) else 'unnamed', folder[1]
 
 
 def _dataset_of(manifest: EpisodeManifest) -> str:

@@ -19,6 +19,7 @@ from lwd_policy_node.profile import load_profile
 from lwd_recorder.store import open_store
 
 from lwd_learner.ingest import Ingest
+from lwd_learner.ingest.postponed import TROUBLE_MOST_S, TROUBLE_TIMES
 from lwd_learner.replay import Replay
 from lwd_learner.training import sft_stage
 from lwd_learner.training.accelerate import device_of
@@ -48,10 +49,6 @@ from lwd_learner.training.team import Team
 from lwd_learner.training.terminal import Terminal
 
 WAIT_S = 0.2
-TROUBLE_TIMES, TROUBLE_MOST_S = 4.0, 900.0
-"""While the store is in trouble, the online stage goes on for so many times what a look at it took before the next one,
-at most so long: a server that hangs takes minutes of every look, and no training happens meanwhile.
-"""
 
 log = logging.getLogger('train')
 
@@ -319,9 +316,9 @@ class TrainingRun:
         self._publish(stage, self._checkpoint(stage))
 
     def _pause_s(self, look_s: float) -> float:
-        """How long the online stage goes on after a look at the store that took `look_s`."""
+        """How long the online stage goes on after a look at the store, which took `look_s` of its time."""
         every_s = self.config.online.poll_seconds
-        if not self._ingest.trouble:
+        if not self._ingest.away:
             return every_s
         return max(every_s, min(TROUBLE_TIMES * look_s, TROUBLE_MOST_S))
 
