@@ -87,13 +87,16 @@ def tables(lines: list[Line], settings: dict[str, Any]) -> str:
     ]
     out.append('|---|---|---|---|---|---|---|---|')
     for (task, method, round_), of in grouped(lines).items():
-        if any('test' in line for line in of):
+        if tested := [line for line in of if 'test' in line]:
+            mark = '' if all('policy_sha256' in line for line in tested) else ' †'
             out.append(
-                f'| {task} | {method} | {round_} | {pooled(of)} | {mean_of(of, "test", "cycle_s")} '
+                f'| {task} | {method}{mark} | {round_} | {pooled(of)} | {mean_of(of, "test", "cycle_s")} '
                 f'| {mean_of(of, "measured", "held_out/auc_first_second")} '
                 f'| {mean_of(of, "measured", "held_out/auc_later")} | {mean_of(of, "cpu_s")} |'
             )
     out += [
+        '',
+        '† of a time when lines did not keep the digest of their policy yet.',
         '',
         '| task | method | round | won with help | won alone | human share | shift asked | learned '
         '| drift from SFT | Q gained |',
