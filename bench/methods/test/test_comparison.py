@@ -199,11 +199,14 @@ def test_plans_are_used_by_time_and_forgotten_when_a_human_acts():
 
 def test_tables_pool_seeds_and_say_when_there_is_nothing():
     assert tables([], {}) == 'No results yet.\n'
-    text = tables([line('lwd', 1, 40), line('lwd', 0, 60), line('sft', 0, 50)], {'play': 0})
+    digest = {'policy_sha256': '0'}
+    lines = [line('lwd', 1, 40) | digest, line('lwd', 0, 60), line('sft', 0, 50) | digest]
+    text = tables(lines, {'play': 0})
     rows = [row for row in text.splitlines() if row.startswith('| restock')]
     assert rows[0].startswith(
         '| restock | sft | 0 | 50/100 = 0.50 (0.40-0.60); by seed 0.50 | 3 |'
     )
+    assert rows[1].startswith('| restock | lwd † | 0 |')  # one of its policies is not known
     assert '100/200 = 0.50 (0.43-0.57); by seed 0.60, 0.40' in rows[1]
     assert 'play 0' in text
     json.dumps(text)
