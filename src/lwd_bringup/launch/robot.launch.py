@@ -143,7 +143,7 @@ def _nodes(context: LaunchContext) -> list[Node]:
         node('lwd_recorder', 'uploader_node', IfCondition(LaunchConfiguration('upload')), store=('store', str)),
         node(
             'lwd_policy_node', 'episode_node',
-            also={} if values['hardware'] == 'sim' else {'auto': False},
+            also={'simulator': True} if values['hardware'] == 'sim' else {'simulator': False, 'auto': False},
             auto=('auto', bool), tasks=('tasks', list[str]), seed=('seed', int),
             max_episodes=('max_episodes', int), time_limit_s=('time_limit_s', float),
             wait_for_recorder=('record', bool),

@@ -63,4 +63,4 @@ def test_the_file_counts_where_no_argument_is_given(robot: Launched) -> None:
     assert values(robot, 'episode_node', *names) == expected
     assert values(robot, 'arbiter_node', 'velocity_scale', 'profile') == [0.1, 'g1']
     # No episode begins by itself on a real robot, whoever says so.
-    assert values(robot, 'episode_node', 'auto') == [False]
+    assert values(robot, 'episode_node', 'auto', 'simulator') == [False, False]

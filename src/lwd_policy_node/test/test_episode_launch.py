@@ -25,6 +25,21 @@ pytestmark = pytest.mark.launch
 MakeBench = Callable[..., Any]
 
 
+NOT_FOUND = 'the simulator is not found at sim/reset'
+
+
+def start(bench: Any, **request: Any) -> StartEpisode.Response:
+    """One episode by service, as soon as the node has found the simulator: later than we may have."""
+    replies: list[StartEpisode.Response] = []
+
+    def asked() -> bool:
+        replies.append(bench.call(StartEpisode, 'episode/start', StartEpisode.Request(**request)))
+        return NOT_FOUND not in replies[-1].message
+
+    bench.wait('an answer of the simulator', asked)
+    return replies[-1]
+
+
 def ended(episodes: list[Episode]) -> list[Episode]:
     return [e for e in episodes if e.state == Episode.ENDED]
 
@@ -85,12 +100,10 @@ def test_the_report_tells_roll_outs_and_the_policys_own_successes(make_bench: Ma
     reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
     mode_out = bench.node.create_publisher(ControlMode, 'control_mode', qos.CONTROL_MODE)
     bench.start('echo_sim')
-    bench.start('episode_node', time_limit_s=600.0)
-    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    bench.start('episode_node', simulator='true', time_limit_s=600.0)
 
     def run(kind: str) -> None:
-        request = StartEpisode.Request(task='restock', seed=1, kind=kind)
-        assert bench.call(StartEpisode, 'episode/start', request).ok
+        assert start(bench, task='restock', seed=1, kind=kind).ok
         request = EndEpisode.Request(outcome=Episode.OUTCOME_SUCCESS)
         assert bench.call(EndEpisode, 'episode/end', request).ok
 
@@ -198,11 +211,7 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     """start and end by call, with refusals that say why; a dead simulator aborts."""
     bench = make_bench(124, 'g1_01')
     episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
-    sim = bench.start('echo_sim')
-    bench.start('episode_node', sim_silence_s=0.5, time_limit_s=600.0)
-
-    def start(**request: Any) -> Any:
-        return bench.call(StartEpisode, 'episode/start', StartEpisode.Request(**request))
+    bench.start('episode_node', simulator='true', sim_silence_s=2.0, time_limit_s=600.0)
 
     def end(outcome: int) -> Any:
         return bench.call(EndEpisode, 'episode/end', EndEpisode.Request(outcome=outcome))
@@ -210,12 +219,16 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
     refused = end(Episode.OUTCOME_SUCCESS)
     assert not refused.ok and 'no episode is running' in refused.message
-    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
-    reply = start(task='impossible', seed=1)
+    refused = bench.call(
+        StartEpisode, 'episode/start', StartEpisode.Request(task='restock', seed=1)
+    )
+    assert not refused.ok and NOT_FOUND in refused.message
+    sim = bench.start('echo_sim')
+    reply = start(bench, task='impossible', seed=1)
     assert not reply.ok and "no task 'impossible'" in reply.message
-    reply = start(task='restock', seed=1, kind='play', instruction='tidy up')
+    reply = start(bench, task='restock', seed=1, kind='play', instruction='tidy up')
     assert reply.ok, reply.message
-    assert 'is running; end it first' in start().message
+    assert 'is running; end it first' in start(bench).message
     bench.wait('the episode', lambda: episodes[-1].episode_id == reply.episode_id)
     assert (episodes[-1].kind, episodes[-1].instruction) == ('play', 'tidy up')
     assert 'not a valid Outcome' in end(9).message
@@ -223,7 +236,7 @@ def test_episode_by_service(make_bench: MakeBench) -> None:
     bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
     assert (episodes[-1].outcome, episodes[-1].ended_by) == (Episode.OUTCOME_FAILURE, 'service')
 
-    assert start(task='restock', seed=3).ok
+    assert start(bench, task='restock', seed=3).ok
     bench.stop(sim, signal.SIGKILL)
     bench.wait('the abort', lambda: episodes[-1].outcome == Episode.OUTCOME_ABORTED)
     assert episodes[-1].ended_by == 'simulator'
@@ -236,11 +249,9 @@ def test_an_episode_ends_although_the_disk_takes_nothing(
     bench = make_bench(137, 'g1_01')
     episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
     bench.start('echo_sim')
-    node = bench.start('episode_node', time_limit_s=600.0)
+    node = bench.start('episode_node', simulator='true', time_limit_s=600.0)
     bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
-    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
-    request = StartEpisode.Request(task='restock', seed=1)
-    assert bench.call(StartEpisode, 'episode/start', request).ok
+    assert start(bench, task='restock', seed=1).ok
     bench.wait('the episode', lambda: episodes[-1].state == Episode.RUNNING)
     journal = tmp_path / 'robots' / 'g1_01' / 'episode.json'
     journal.unlink()
@@ -258,11 +269,9 @@ def test_an_episode_that_is_not_recorded_is_reported(make_bench: MakeBench) -> N
     reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
     found = bench.collect(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
     bench.start('echo_sim')
-    bench.start('episode_node', recording_timeout_s=0.5, time_limit_s=600.0)
-    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
+    bench.start('episode_node', simulator='true', recording_timeout_s=0.5, time_limit_s=600.0)
     bench.wait('the node', lambda: episodes and episodes[-1].state == Episode.IDLE)
-    request = StartEpisode.Request(task='restock', seed=1)
-    name = bench.call(StartEpisode, 'episode/start', request).episode_id
+    name = start(bench, task='restock', seed=1).episode_id
     bench.wait('the report', lambda: reports and reports[-1].unrecorded)
 
     def said(level: bytes) -> bool:
@@ -286,38 +295,31 @@ def test_no_episode_starts_while_weights_are_being_swapped(make_bench: MakeBench
     episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
     reports = bench.collect(RobotStatus, '/lwd/robot_status', qos.ROBOT_STATUS)
     bench.start('echo_sim')
-    bench.start(
-        'episode_node', swap_timeout_s=600.0, wait_for_recorder='false', time_limit_s=600.0
-    )
+    options = {'swap_timeout_s': 600.0, 'wait_for_recorder': 'false', 'time_limit_s': 600.0}
+    bench.start('episode_node', simulator='true', **options)
 
     def say(version: int, event: int, robot: str = 'g1_01') -> None:
         weights_out.publish(WeightsStatus(robot_id=robot, version=version, event=event))
-
-    def start(seed: int) -> Any:
-        return bench.call(
-            StartEpisode, 'episode/start', StartEpisode.Request(task='restock', seed=seed)
-        )
 
     def end() -> None:
         request = EndEpisode.Request(outcome=Episode.OUTCOME_FAILURE)
         assert bench.call(EndEpisode, 'episode/end', request).ok
 
     bench.wait('the node', lambda: episodes and weights_out.get_subscription_count())
-    bench.wait('the simulator', lambda: bench.node.count_publishers('sim/state') == 1)
     say(1, WeightsStatus.ACTIVE)
     say(9, WeightsStatus.LOADED, robot='g1_02')
     bench.wait('the report', lambda: reports and reports[-1].policy_version == 1)
-    assert start(1).ok, "another robot's weights"
+    assert start(bench, task='restock', seed=1).ok, "another robot's weights"
     say(2, WeightsStatus.LOADED)
     bench.wait('the report', lambda: reports[-1].standby_version == 2)
     assert episodes[-1].state == Episode.RUNNING, 'weights in standby end no episode'
     end()
-    refused = start(3)
+    refused = start(bench, task='restock', seed=3)
     assert not refused.ok
     assert refused.message == 'weights version 2 are being swapped in; try again in a moment'
     say(2, WeightsStatus.ACTIVE)
     bench.wait('the report', lambda: reports[-1].standby_version == 0)
-    assert start(3).ok
+    assert start(bench, task='restock', seed=3).ok
     say(3, WeightsStatus.LOADED)
     bench.wait('the report', lambda: reports[-1].standby_version == 3)
     seen = len(episodes)
@@ -340,7 +342,7 @@ def test_a_start_that_is_pending_can_be_called_off(make_bench: MakeBench) -> Non
 
     bench = make_bench(141, 'g1_01')
     bench.node.create_service(ResetSim, 'sim/reset', build)
-    bench.start('episode_node', reset_timeout_s=600.0)
+    bench.start('episode_node', simulator='true', reset_timeout_s=600.0)
     client = bench.node.create_client(StartEpisode, 'episode/start')
     bench.wait('the node', client.service_is_ready)
 
@@ -349,7 +351,7 @@ def test_a_start_that_is_pending_can_be_called_off(make_bench: MakeBench) -> Non
 
     pending: list[Any] = []
 
-    def begun() -> bool:  # the node may see the simulator later than we see the node
+    def begun() -> bool:  # refused until the node has found the simulator
         if not pending or pending[-1].done():
             pending.append(client.call_async(StartEpisode.Request(task='restock', seed=7)))
         return bool(end(Episode.OUTCOME_ABORTED).ok)

@@ -22,6 +22,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, JointState
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
@@ -240,7 +241,9 @@ def test_a_simulation_that_blows_up_ends_its_scene(node: SimNode) -> None:
 
 
 def test_an_episode_is_aborted_when_its_simulation_blows_up(node: SimNode, tmp_path: Path) -> None:
-    episodes = start(114, 'lwd_policy_node', 'episode_node', journal=tmp_path / 'episode.json')
+    episodes = start(
+        114, 'lwd_policy_node', 'episode_node', simulator='true', journal=tmp_path / 'episode.json'
+    )
     listener, executor = Listener(114), SingleThreadedExecutor()
     executor.add_node(node)
     heard: list[Episode] = []
@@ -256,9 +259,15 @@ def test_an_episode_is_aborted_when_its_simulation_blows_up(node: SimNode, tmp_p
 
         return tick
 
+    pending: list[Future] = []
+
+    def started() -> bool:  # refused until episode_node has found the simulator
+        if not pending or (pending[-1].done() and not pending[-1].result().ok):
+            pending.append(client.call_async(StartEpisode.Request(task='restock', seed=5)))
+        return pending[-1].done() and heard[-1].state == Episode.RUNNING
+
     listener.until(simulated(client.service_is_ready))
-    future = client.call_async(StartEpisode.Request(task='restock', seed=5))
-    listener.until(simulated(lambda: future.done() and heard[-1].state == Episode.RUNNING))
+    listener.until(simulated(started))
     node._world.scene.data.qvel[:] = 1e11
     listener.until(simulated(lambda: heard[-1].state == Episode.ENDED))
     assert (heard[-1].outcome, heard[-1].ended_by) == (Episode.OUTCOME_ABORTED, 'simulator')

@@ -168,8 +168,14 @@ class EpisodeNode(Node):
                 f'weights version {version} are being swapped in; try again in a moment'
             )
             return done
-        self._in_sim = self._scene.is_ready()
-        if self._in_sim and not seed:
+        in_sim = self._scene.is_ready()
+        if not in_sim and (self._values['simulator'] or self._sim_at is not None):
+            done.set_result(
+                'the simulator is not found at sim/reset; try again in a moment, or look whether sim_node runs'
+            )
+            return done
+        self._in_sim = in_sim
+        if in_sim and not seed:
             seed = self._sequence.draw(task).seed
         self._scene.pending = PendingStart(
             task=task,
@@ -181,7 +187,7 @@ class EpisodeNode(Node):
             done=done,
             before=self._sim_at,
         )
-        if self._in_sim:
+        if in_sim:
             self._scene.ask()
         else:
             self._start(self.get_clock().now().nanoseconds * 1e-9)
@@ -225,6 +231,10 @@ class EpisodeNode(Node):
         if (running := self._machine.running) is None:
             return
         if message.seed != running.seed or message.task != running.task:
+            self.get_logger().error(
+                f'the simulator shows {message.task or "no task"} of seed {message.seed}, not '
+                f'{running.task} of seed {running.seed}: the episode is aborted'
+            )
             self._finish(self._machine.end(Outcome.ABORTED, 'simulator', now_s))
             return
         if (ended := self._machine.observe(now_s, success=message.success)) is not None:

@@ -9,6 +9,13 @@ from lwd_policy_node.nodes.parameters import Parameter
 PARAMETERS = (
     Parameter('robot_id', str, '', "Name of the robot; empty: the node's namespace."),
     Parameter(
+        'simulator',
+        bool,
+        False,
+        'A simulator belongs to the robot: no episode starts before its sim/reset is found. False: one that is found '
+        'is used, and a robot without one is taken for real.',
+    ),
+    Parameter(
         'auto',
         bool,
         False,
