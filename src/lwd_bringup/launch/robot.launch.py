@@ -1,8 +1,5 @@
 """One robot: its hardware (or a simulated one), who may move it, what it records and uploads, and its weights."""
 
-from pathlib import Path
-
-import yaml
 from launch import LaunchContext, LaunchDescription, LaunchDescriptionEntity
 from launch.actions import (
     AppendEnvironmentVariable,
@@ -24,6 +21,7 @@ from launch.substitutions import (
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import Parameter, ParameterValue
 from launch_ros.substitutions import FindPackageShare
+from lwd_bringup.robot.parameter_file import check_parameter_file
 from lwd_bringup.robot.scope import SCOPE_ARGUMENTS, in_simulation, scope_of_robot
 
 YES_NO = ['true', 'false']
@@ -167,23 +165,7 @@ def _check(context: LaunchContext) -> None:
             f'teleop:=scripted is the operator of the simulator; with hardware:={values["hardware"]} use gamepad, '
             'leader_arm or none'
         )
-    _check_parameter_file(values['params_file'])
-
-
-def _check_parameter_file(path: str) -> None:
-    """Without it a robot would run, with no boxes: launch_ros warns of a missing file, and goes on."""
-    try:
-        nodes = yaml.safe_load(Path(path).read_text(encoding='utf-8'))
-    except OSError as error:
-        raise ValueError(
-            f'params_file:={path}: {error.strerror or error}; give the path of a YAML of parameters'
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f'params_file:={path} is no YAML: {error}') from error
-    if not isinstance(nodes, dict):
-        raise ValueError(
-            f'params_file:={path}: expected node names with ros__parameters below; compare with robot.yaml'
-        )
+    check_parameter_file(values['params_file'], values['teleop'])
 
 
 def _way_to_learner(context: LaunchContext) -> list[LaunchDescriptionEntity]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ament_index_python.packages import get_package_share_directory
+from lwd_bringup.robot.parameter_file import (
+    SOURCES,
+    ParameterFileError,
+    check_parameter_file,
+)
 from lwd_policy_node.kinematics import ARM_BASE, TOOLS, Chain
 from lwd_policy_node.nodes import (
     arbiter_parameters,
@@ -59,3 +65,66 @@ def test_first_motions_begin_inside_their_boxes() -> None:
         )
     arms = profile.limits('velocity')[:14]
     assert given['teleop_node']['jog_joint_rad_s'] <= 0.1 * arms.min()
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '/**: {ros__parameters: {pause_s: 1.0, my_camera_rate: 5}}',
+        '/**: {ros__parameters: {use_sim_time: true, qos_overrides: {/scan: {depth: 1}}}}',
+        '/g1_01: {arbiter_node: {ros__parameters: {velocity_scale: 0.1}}}',
+        'camera_driver: {ros__parameters: {velocity_scole: 0.1}}',
+        'teleop_node: {ros__parameters: {source: leader_arm, joy_topic: pedal, operator_stages: 2}}',
+        'teleop_node: {ros__parameters: {source: vr_gloves, palm_scale: 2.0}}',
+    ],
+)
+def test_a_file_that_somebody_reads_passes(tmp_path: Path, text: str) -> None:
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(text)
+    check_parameter_file(path, 'scripted')
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        (
+            '/**: {arbiter_node: {ros__parameters: {velocty_scale: 0.1}}}',
+            'velocty_scale is no parameter of **/arbiter_node; is velocity_scale meant?',
+        ),
+        (
+            '/g1_01/arbiter_node: {ros__parameters: {slowly: true}}',
+            'slowly is no parameter of g1_01/arbiter_node; it has: ',
+        ),
+        (
+            '/**: {ros__parameters: {velocty_scale: 0.1}}',
+            'velocty_scale is no parameter of any node; is velocity_scale meant?',
+        ),
+        (
+            'arbitr_node: {ros__parameters: {velocity_scale: 0.1}}',
+            '/arbitr_node is no node of a robot; is arbiter_node meant?',
+        ),
+        (
+            'arbiter_node: {ros__parameters: {workspace: {left: [0.0]}}}',
+            'workspace.left is no parameter of arbiter_node; is workspace_left meant?',
+        ),
+        (
+            'teleop_node: {ros__parameters: {palm_scale: 2.0}}',
+            'palm_scale is no parameter of teleop_node',
+        ),
+    ],
+)
+def test_a_name_that_nobody_reads_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / 'parameters.yaml'
+    path.write_text(text)
+    with pytest.raises(ParameterFileError) as caught:
+        check_parameter_file(path, 'scripted')
+    assert said in str(caught.value)
+
+
+def test_every_source_of_ours_has_its_parameters_known() -> None:
+    ours = {
+        entry.name
+        for entry in entry_points(group='lwd.teleop_source')
+        if entry.value.startswith('lwd_')
+    }
+    assert set(SOURCES) == ours
