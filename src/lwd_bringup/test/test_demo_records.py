@@ -260,11 +260,20 @@ def test_options_that_cannot_be_run_are_named(option: str, value: object, said: 
         DemoOptions(**{option: value})  # type: ignore[arg-type]
 
 
-def test_bad_options_end_a_demo_before_it_begins(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ('words', 'said'),
+    [
+        (['--robots', '5'], 'robots is 5: 1 to 4'),
+        (['--train-args=--sft.second 20'], 'Unrecognized options: --sft.second'),
+    ],
+)
+def test_bad_options_end_a_demo_before_it_begins(
+    tmp_path: Path, words: list[str], said: str
+) -> None:
     """Not when the robots are to start, after demonstrations, SFT and offline RL."""
     command = [sys.executable, '-m', 'lwd_bringup.demo.cli', '--home', str(tmp_path / 'demo')]
-    done = subprocess.run([*command, '--robots', '5'], capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and 'robots is 5: 1 to 4' in done.stderr, done.stderr
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
     assert not (tmp_path / 'demo').exists()
 
 

@@ -191,6 +191,12 @@ def test_a_run_that_publishes_is_refused_without_ros(tmp_path, monkeypatch):
     assert Preflight(config_of(tmp_path)).run()[0].ok
 
 
+def test_training_that_publishes_is_refused_without_ros(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, 'lwd_learner.publish', None)
+    assert run(config_of(tmp_path, publish=True, check=False)) == 1
+    assert 'train: to publish needs ROS 2' in capsys.readouterr().err
+
+
 def test_findings_are_shown_as_they_are() -> None:
     """Brackets, as in a path, are no markup."""
     console = Console(width=120)

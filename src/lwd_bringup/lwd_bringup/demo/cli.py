@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 
@@ -19,6 +20,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the demo; exit 0 when the loop closed, 1 when something failed, 2 for bad options, 130 on Ctrl-C."""
     options = tyro.cli(DemoOptions, prog='demo')
+    _check_train_args(options)
     console = Console(markup=False, emoji=False)  # much of what it shows is the end of a log
     try:
         home = open_home(options.home)
@@ -57,6 +59,17 @@ def main() -> None:
     for name, file in (('report:', 'report.html'), ('       ', 'report.json')):
         console.print(f'{name} {home.path / file}', soft_wrap=True)
     sys.exit(code)
+
+
+def _check_train_args(options: DemoOptions) -> None:
+    """Exit 2 for what `train` would refuse, before demonstrations are made."""
+    if not options.train_args:
+        return
+    from lwd_learner.training.config import (
+        TrainConfig,
+    )  # torch: seconds, which `--help` does without
+
+    tyro.cli(TrainConfig, prog='demo: --train-args', args=shlex.split(options.train_args))
 
 
 if __name__ == '__main__':

@@ -54,6 +54,7 @@ EPISODES = 24
 TRANSITIONS = 4096
 """Transitions looked at, of each data set."""
 GIB = 1 << 30
+NEEDS_ROS = 'to publish needs ROS 2 ({}): set it up in this shell, or --no-publish'
 
 T = TypeVar('T')
 
@@ -390,9 +391,7 @@ def _check_no_other_learner(run_dir: Path) -> None:
         from lwd_learner.publish.archive import PUBLISHED_FOLDER
         from lwd_learner.publish.publisher_lock import check_free
     except ModuleNotFoundError as error:
-        raise Wrong(
-            f'to publish needs ROS 2 ({error}): set it up in this shell, or --no-publish'
-        ) from error
+        raise Wrong(NEEDS_ROS.format(error)) from error
     check_free(run_dir / PUBLISHED_FOLDER)
 
 

@@ -23,7 +23,7 @@ from lwd_learner.replay import ReplayError
 from lwd_learner.training.accelerate import OUT_OF_MEMORY
 from lwd_learner.training.checkpoint import CheckpointError
 from lwd_learner.training.config import TrainConfig, record
-from lwd_learner.training.preflight import Preflight, show
+from lwd_learner.training.preflight import NEEDS_ROS, Preflight, show
 from lwd_learner.training.run import Stopped, TrainingRun
 from lwd_learner.training.team import WorkerGoneError
 from lwd_learner.training.terminal import Terminal
@@ -95,9 +95,11 @@ def run(config: TrainConfig) -> int:
 
 def _publisher(config: TrainConfig) -> Publisher:
     """Open the publisher: only here is ROS 2 needed."""
-    from lwd_learner.publish import Publisher
-    from lwd_learner.publish.canary import CanaryPlan
-
+    try:
+        from lwd_learner.publish import Publisher
+        from lwd_learner.publish.canary import CanaryPlan
+    except ModuleNotFoundError as error:
+        raise ValueError(NEEDS_ROS.format(error)) from error
     how = config.weights
     return Publisher(
         config.run_dir,
