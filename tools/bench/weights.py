@@ -23,7 +23,7 @@ from tools.bench.weights_area.fleet import TakingFleet, disk_rate, save_weights
 from tools.bench.weights_area.soaked import figures_of_soak
 from tools.bench.weights_area.swap import missed_periods
 
-DOMAIN = '191'
+DOMAIN = '192'
 PLACE = 'http://127.0.0.1:18491'
 _console = Console(stderr=True)
 

@@ -1,4 +1,4 @@
-"""Tests over DDS have a ROS domain each: what one leaves behind, or runs beside, must not be heard by another."""
+"""Tests and benchmarks over DDS have a ROS domain each: what one leaves behind must not be heard by another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 MARKS = ('ROS_DOMAIN_ID', 'DOMAIN', 'domain_id', 'make_bench(', 'make_driver(', 'make_stage(')
-DOMAINS = range(102, 233)  # of tests; those below are for people and the demo
+DOMAINS = range(102, 233)  # of these; those below are for people and the demo
 
 
 def numbers(text: str) -> set[int]:
@@ -20,9 +20,10 @@ def numbers(text: str) -> set[int]:
     return found & set(DOMAINS)
 
 
-def test_no_two_files_of_tests_share_a_domain() -> None:
+def test_no_two_files_share_a_domain() -> None:
     users: defaultdict[int, list[str]] = defaultdict(list)
     files = [*ROOT.glob('src/*/test/test_*.py'), *ROOT.glob('tools/*/test/test_*.py')]
+    files += ROOT.glob('tools/bench/**/*.py')
     for path in files:
         text = path.read_text()
         if path != Path(__file__) and any(mark in text for mark in MARKS):
