@@ -118,7 +118,8 @@ def test_fleet_gives_its_robots_what_it_is_given(tmp_path: Path) -> None:
     assert len(arbiters) == 2 and all(' velocity_scale: 0.5' in line for line in arbiters)
     episodes = [line for line in found if '/episode_node ' in line]
     assert len(episodes) == 2 and all(' max_episodes: 3' in line for line in episodes)
-    assert sorted(line.split(' seed: ')[1] for line in episodes) == ['100500', '500']
+    assert all(' simulator: true' in line for line in episodes)
+    assert sorted(line.split(' seed: ')[1].split()[0] for line in episodes) == ['100500', '500']
 
 
 def test_learner_takes_a_store() -> None:
