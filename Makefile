@@ -41,8 +41,8 @@ soak: setup  ## a fleet of light robots under faults, and a report; ROBOTS=16 MI
 	@$(ENV) exec ros2 run lwd_bringup soak --robots $(if $(filter file,$(origin ROBOTS)),16,$(ROBOTS)) \
 	  --minutes $(if $(filter file,$(origin MINUTES)),60,$(MINUTES)) $(ARGS)
 
-clean:  ## remove everything that set-up and runs made
-	rm -rf .venv build install log runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+clean:  ## remove what set-up and checks made; runs/ (bags, replay, signing keys) stays
+	rm -rf .venv build install log .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 help:  ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20

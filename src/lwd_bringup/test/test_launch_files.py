@@ -92,7 +92,10 @@ def test_what_cannot_be_is_refused_by_name(words: list[str], said: str) -> None:
         ('/**: {arbiter_node: [', 'is no YAML'),
         ('', 'expected node names'),
         ('- arbiter_node', 'expected node names'),
-        ('arbiter_node: {ros__parameters: {velocty_scale: 0.1}}', 'is velocity_scale meant?'),
+        (
+            '/**: {arbiter_node: {ros__parameters: {velocty_scale: 0.1}}}',
+            'is velocity_scale meant?',
+        ),
     ],
 )
 def test_a_file_that_is_no_parameter_file_is_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -74,8 +74,8 @@ def test_first_motions_begin_inside_their_boxes() -> None:
         '/**: {ros__parameters: {use_sim_time: true, qos_overrides: {/scan: {depth: 1}}}}',
         '/g1_01: {arbiter_node: {ros__parameters: {velocity_scale: 0.1}}}',
         'camera_driver: {ros__parameters: {velocity_scole: 0.1}}',
-        'teleop_node: {ros__parameters: {source: leader_arm, joy_topic: pedal, operator_stages: 2}}',
-        'teleop_node: {ros__parameters: {source: vr_gloves, palm_scale: 2.0}}',
+        '/**/teleop_node: {ros__parameters: {source: leader_arm, joy_topic: pedal, operator_stages: 2}}',
+        '/g1_02: {teleop_node: {ros__parameters: {source: vr_gloves, palm_scale: 2.0}}}',
     ],
 )
 def test_a_file_that_somebody_reads_passes(tmp_path: Path, text: str) -> None:
@@ -100,16 +100,20 @@ def test_a_file_that_somebody_reads_passes(tmp_path: Path, text: str) -> None:
             'velocty_scale is no parameter of any node; is velocity_scale meant?',
         ),
         (
+            'arbiter_node: {ros__parameters: {velocity_scale: 0.1}}',
+            "arbiter_node is not in a robot's namespace, so that no node reads it; put it below /**",
+        ),
+        (
             'arbitr_node: {ros__parameters: {velocity_scale: 0.1}}',
             '/arbitr_node is no node of a robot; is arbiter_node meant?',
         ),
         (
-            'arbiter_node: {ros__parameters: {workspace: {left: [0.0]}}}',
-            'workspace.left is no parameter of arbiter_node; is workspace_left meant?',
+            '/*/arbiter_node: {ros__parameters: {workspace: {left: [0.0]}}}',
+            'workspace.left is no parameter of */arbiter_node; is workspace_left meant?',
         ),
         (
-            'teleop_node: {ros__parameters: {palm_scale: 2.0}}',
-            'palm_scale is no parameter of teleop_node',
+            '/**: {teleop_node: {ros__parameters: {palm_scale: 2.0}}}',
+            'palm_scale is no parameter of **/teleop_node',
         ),
     ],
 )

@@ -169,6 +169,16 @@ def test_the_terminal_knows_the_time_left_of_a_stage_whose_length_is_an_estimate
     assert '-:--:--' not in last
 
 
+def test_the_terminal_shows_a_stage_without_an_end():
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    with Terminal(console) as terminal:
+        for step in range(1, 3):
+            terminal.show('online', step, 0, {'q': 0.25})
+            time.sleep(PERIOD_S + 0.05)
+    shown = console.file.getvalue()
+    assert '2/?' in shown and '2/2' not in shown
+
+
 @pytest.mark.parametrize(
     ('flags', 'seen_in_metrics'),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import shutil
 import signal
@@ -184,6 +185,9 @@ def test_a_clock_ends_by_steps_or_by_time_and_leaves_pauses_out():
     assert timed.progress == pytest.approx(0.5, abs=0.01)
     assert timed.total == pytest.approx(14, abs=1)
     assert StageClock(0, 0.0).over
+    endless = StageClock(None, math.inf)
+    endless.load({'done': 7, 'elapsed_s': 1e9})
+    assert (endless.progress, endless.over, endless.total) == (0.0, False, 0)
     with pytest.raises(ValueError, match='needs a bound'):
         StageClock(None, 0.0)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -31,9 +32,7 @@ from lwd_learner.training.checkpoint import (
     load_progress,
     save_checkpoint,
 )
-from lwd_learner.training.config import (
-    RlConfig,
-)
+from lwd_learner.training.config import RlConfig, record
 from lwd_learner.training.critic import load_critic
 from lwd_learner.training.data import StageData
 from lwd_learner.training.features import FeatureCache
@@ -670,6 +669,29 @@ def test_a_stopped_run_saves_and_resume_does_not_repeat_what_is_done(tmp_path, m
     again.execute()
     again.close()
     assert latest_checkpoint(config.run_dir).name == 'done'
+
+
+def test_an_online_stage_without_an_end_goes_on_until_it_is_stopped(tmp_path, monkeypatch):
+    make_replay(tmp_path / 'train' / 'replay')
+    (tmp_path / 'store').mkdir()
+    config = small_config(tmp_path, online_minutes=math.inf)
+    original, updates = Learner.update, []
+
+    def stop_at_each_eighth(self, *arguments):
+        updates.append(arguments[-1])
+        if len(updates) % 8 == 0:
+            training.stopping.set()
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Learner, 'update', stop_at_each_eighth)
+    for resume in (False, True):
+        training = TrainingRun(dataclasses.replace(config, resume=resume), None)
+        with pytest.raises(Stopped):
+            training.execute()
+        training.close()
+    assert (training.progress.stage, training.progress.step) == ('online', 16)
+    assert updates[-8:] == [0.0] * 8, 'how far the stage is, which rates follow'
+    assert json.loads(json.dumps(record(config), allow_nan=False))['online_minutes'] == 'inf'
 
 
 def test_success_by_version_counts_helped_episodes_apart(tmp_path):

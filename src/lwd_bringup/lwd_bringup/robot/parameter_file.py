@@ -61,8 +61,9 @@ class ParameterFileError(ValueError):
 def check_parameter_file(path: Path | str, teleop: str) -> None:
     """Refuse a file that a robot's nodes would pass over, wholly or in part.
 
-    A node of ours must know every name below its own; of all nodes' names (`/**`), and of nodes that are not ours,
-    only one that looks like a slip is refused, as other programs may read the same file.
+    A node of ours must stand in a namespace (of a robot, or `/**`), and know every name below its own; of all nodes'
+    names (`/**`), and of nodes that are not ours, only one that looks like a slip is refused, as other programs may
+    read the same file.
 
     Args:
         path: a YAML with node names and `ros__parameters` below.
@@ -112,7 +113,12 @@ def _names(given: Mapping[Any, Any], prefix: str) -> Iterator[str]:
 
 
 def _check_node(path: Path | str, where: str) -> None:
-    node = where.rsplit('/', 1)[-1]
+    namespace, _, node = where.rpartition('/')
+    if node in PARAMETERS and not namespace:
+        raise ParameterFileError(
+            f"params_file:={path}: {node} is not in a robot's namespace, so that no node reads it; "
+            f'put it below /**, as in robot.yaml'
+        )
     if node not in PARAMETERS and (meant := get_close_matches(node, PARAMETERS, 1, _ALIKE)):
         raise ParameterFileError(
             f'params_file:={path}: {where} is no node of a robot; is {meant[0]} meant?'

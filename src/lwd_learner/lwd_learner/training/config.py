@@ -4,6 +4,7 @@ are made from it.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -175,7 +176,9 @@ class TrainConfig:
     tasks: tuple[str, ...] = ('restock',)
     """Tasks that evaluation runs, in turn."""
     online_minutes: float = 5.0
-    """Wall time of the online stage; 0 ends after offline RL."""
+    """Wall time of the online stage, waiting included; 0 ends after offline RL, inf goes on until it is stopped
+    (learning rates then do not fall). Another time later needs `allow_drift`; a run that is done is not extended.
+    """
     eval_episodes: int = 100
     """Simulated episodes after each stage, always the same seeds; 0 for no evaluation."""
     eval_best_of: int = 1
@@ -276,4 +279,6 @@ class TrainConfig:
 
 def record(config: TrainConfig) -> dict[str, object]:
     """The configuration as plain data for config.json."""
-    return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(config).items()}
+    return {
+        k: str(v) if isinstance(v, Path) or v == math.inf else v for k, v in asdict(config).items()
+    }

@@ -43,7 +43,8 @@ class Narrator:
         if now - self._logged_s >= LOG_EVERY_S:
             self._logged_s = now
             shown = ' '.join(f'{k}={v:.3g}' for k, v in losses.items())
-            log.info('%s step %d of about %d: %s', stage, step, total, shown)
+            of = f' of about {total}' if total else ''
+            log.info('%s step %d%s: %s', stage, step, of, shown)
 
     def warn_if_short(self, stage: str, clock: StageClock, flag: str) -> None:
         """Say so when the machine was too slow, or too busy, for what a stage is meant to do in its time."""

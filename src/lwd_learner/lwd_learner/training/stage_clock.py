@@ -6,6 +6,7 @@ a kill. One that time may end is not: rates that fall follow the clock.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -21,7 +22,7 @@ class StageClock:
 
         Args:
             steps: the stage ends after so many; None: not by steps.
-            seconds: it ends after so much wall time, s; 0: not by time.
+            seconds: it ends after so much wall time, s; 0: not by time; inf: not before somebody stops it.
 
         Raises:
             ValueError: nothing would ever end the stage.
@@ -54,8 +55,8 @@ class StageClock:
 
     @property
     def total(self) -> int:
-        """Steps that the stage will have had in the end, as far as can be told."""
-        if self._seconds <= 0 or self.done == 0:
+        """Steps that the stage will have had in the end, as far as can be told; 0: it cannot."""
+        if not 0 < self._seconds < math.inf or self.done == 0:
             return self._steps or 0
         by_time = int(self.done * max(1.0, self._seconds / max(self.elapsed_s, 1e-3)))
         return by_time if self._steps is None else min(self._steps, by_time)

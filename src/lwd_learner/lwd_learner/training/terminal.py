@@ -53,9 +53,9 @@ class Terminal:
         self._progress.stop()
 
     def show(self, stage: str, step: int, total: int, losses: Mapping[str, float]) -> None:
-        """Move the bar of a stage; a new stage begins a new one."""
+        """Move the bar of a stage; a new stage begins a new one. A total of 0: nobody knows."""
         now = time.monotonic()
-        if stage == self._stage and step < total and now - self._shown < PERIOD_S:
+        if stage == self._stage and (step < total or not total) and now - self._shown < PERIOD_S:
             return
         self._shown = now
         text = ' '.join(f'{name} {value:.3g}' for name, value in losses.items())
@@ -63,9 +63,9 @@ class Terminal:
             if self._task is not None:
                 self._progress.remove_task(self._task.id)
             self._stage = stage
-            self._progress.add_task(stage, total=total, losses=text)
+            self._progress.add_task(stage, total=total or None, losses=text)
             self._task = self._progress.tasks[-1]
         # Not by `update`: it forgets the speed when the total is another, and with it the time left.
-        self._task.total = max(total, step)
+        self._task.total = max(total, step) if total else None
         self._task.finished_time = None
         self._progress.update(self._task.id, completed=step, losses=text)
