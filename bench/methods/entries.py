@@ -130,4 +130,3 @@ as it was; both have an adaptive tau, n = 3, the current flow's paths, lambda by
 
 ENTRIES = {entry.name: entry for entry in (*MAIN, *ABLATIONS)}
 METHOD_NAMES = tuple(entry.name for entry in MAIN)
-ABLATION_NAMES = tuple(entry.name for entry in ABLATIONS)

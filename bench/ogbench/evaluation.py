@@ -25,8 +25,6 @@ class Result:
     """Episodes that reached the goal in the time OGBench gives."""
     episodes: int
     """Episodes."""
-    mean_steps: float
-    """Steps of an episode, failures included."""
 
 
 class Evaluator:
@@ -46,7 +44,7 @@ class Evaluator:
     ) -> Result:
         """Episodes SEED0, SEED0 + 1, ... with noise of fixed seeds."""
         generator = torch.Generator().manual_seed(SEED0)
-        successes, steps = 0, 0
+        successes = 0
         for first in range(0, episodes, PARALLEL):
             running = list(self._environments[: episodes - first])
             seen = [e.reset(seed=SEED0 + first + i)[0] for i, e in enumerate(running)]
@@ -57,7 +55,6 @@ class Evaluator:
                 for environment, chunk in zip(running, chunks, strict=True):
                     for action in chunk.reshape(self._horizon, -1):
                         following, _, terminated, truncated, info = environment.step(action)
-                        steps += 1
                         if terminated or truncated:
                             successes += bool(info['success'])
                             break
@@ -65,4 +62,4 @@ class Evaluator:
                         left.append(environment)
                         seen.append(following)
                 running = left
-        return Result(successes, episodes, steps / episodes)
+        return Result(successes, episodes)

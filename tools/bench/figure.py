@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import statistics
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,17 +25,6 @@ class Figure:
     def met(self) -> bool:
         """Whether the value is on the right side of the target."""
         return self.value <= self.target if self.better == 'lower' else self.value >= self.target
-
-
-def median_s(action: Callable[[], object], repeats: int = 5) -> float:
-    """Median wall time of `action`, s, after one run that is not counted."""
-    action()
-    times = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def write(figures: list[Figure], path: Path) -> None:

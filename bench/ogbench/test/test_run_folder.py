@@ -43,7 +43,7 @@ class FixedEvaluator:
             raise Stopped
         generator = torch.Generator().manual_seed(0)
         chunks = agent.act(torch.zeros(episodes, 3), policy=policy, generator=generator)
-        return Result(int((chunks[:, 0] > 0).sum()), episodes, 1.0)
+        return Result(int((chunks[:, 0] > 0).sum()), episodes)
 
 
 def go(folder, config: TrainConfig, stop_at: int | None = None) -> StateQam:

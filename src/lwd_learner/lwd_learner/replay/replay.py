@@ -349,19 +349,13 @@ class Replay:
         """Decoded images of global rows, RGB, shape (B, C, h, w, 3); all cameras must have one size.
 
         Raises:
-            ReplayError: a row before the first frames, or cameras of different sizes (use `camera_images`).
+            ReplayError: a row before the first frames, or cameras of different sizes (`jpegs` gives them apart).
         """
         unique, where = np.unique(rows, return_inverse=True)
         frames = self._decoder.decode([jpeg for row in self.jpegs(unique) for jpeg in row])
         images = frames.reshape(len(unique), len(self.layout.cameras), *frames.shape[1:])
         in_order = len(unique) == len(rows) and bool((np.diff(rows) > 0).all())
         return images if in_order else images[where]
-
-    def camera_images(self, rows: Rows, camera: str) -> npt.NDArray[np.uint8]:
-        """Decoded images of one camera, RGB, shape (B, h, w, 3)."""
-        number = self.layout.cameras.index(camera)
-        unique, where = np.unique(rows, return_inverse=True)
-        return self._decoder.decode([row[number] for row in self.jpegs(unique)])[where]
 
     def image_places(self, rows: Rows) -> tuple[Rows, Rows]:
         """Where the images that global rows see are stored: data set number (B,), local row by camera (B, C).

@@ -48,12 +48,6 @@ class PolicySlot:
             held = (self._active, self._standby)
             return max((w.manifest.version for w in held if w is not None), default=0)
 
-    def holds(self, manifest: Manifest) -> bool:
-        """Whether these very weights are in use or waiting."""
-        with self._lock:
-            held = (self._active, self._standby)
-            return any(w is not None and w.manifest == manifest for w in held)
-
     def offer(self, weights: LoadedWeights) -> LoadedWeights | None:
         """Put weights in standby, in place of any there; return them if they became active."""
         with self._lock:

@@ -284,14 +284,6 @@ class Policy(nn.Module):
         """The config hash of a checkpoint, from its header only."""
         return _header(path)['lwd.config_hash']
 
-    def check_finite(self) -> None:
-        """Raise PolicyError naming the first tensor that holds NaN or infinity."""
-        for name, tensor in self.state_dict().items():
-            if not torch.isfinite(tensor).all():
-                raise PolicyError(
-                    f'{name} holds non-finite values; these weights must not be used'
-                )
-
 
 def _header(path: str | Path) -> dict[str, str]:
     try:

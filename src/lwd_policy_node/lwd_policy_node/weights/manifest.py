@@ -41,11 +41,6 @@ class Manifest:
     key_id: str = ''  # of the signing key
     signature: bytes = b''  # Ed25519, 64 bytes
 
-    @property
-    def published_s(self) -> float:
-        """Wall clock of publication, s since the epoch."""
-        return self.published_ns * 1e-9
-
     def concerns(self, robot_id: str) -> bool:
         """Whether this robot may take it."""
         return not self.robots or robot_id in self.robots
