@@ -314,3 +314,19 @@ def test_an_item_on_the_floor_is_lost(world: World, task: str) -> None:
     assert not world.task.lost(world.scene)
     put(world, target.name, np.array([0.6, 0.0, 0.05]))
     assert world.task.lost(world.scene)
+
+
+@pytest.mark.parametrize('side', ['l', 'r'])
+@pytest.mark.parametrize('task', sorted(TASKS))
+def test_a_hand_pressed_on_the_table_is_a_danger(world: World, task: str, side: str) -> None:
+    world.reset(task, 0)
+    scene = world.scene
+    assert not world.task.danger(scene)
+    table_z = scene.model.body('table').pos[2]
+    site = scene.model.site(f'tcp_{side}').id
+    scene.data.site_xpos[site] = 0.95, 0.2, table_z + 0.02
+    assert not world.task.danger(scene)
+    scene.data.site_xpos[site, 2] = table_z + 0.005
+    assert world.task.danger(scene)
+    scene.data.site_xpos[site, 0] = 0.6  # in front of the table
+    assert not world.task.danger(scene)

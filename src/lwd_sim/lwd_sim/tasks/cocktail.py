@@ -38,8 +38,8 @@ from lwd_sim.tasks.shaking import (
     without,
 )
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_X,
+    hand_on_table,
     place_furniture,
     table_height,
     table_xml,
@@ -223,10 +223,7 @@ class Cocktail(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def _put(self, scene: Scene, vessel: Vessel) -> Waypoint:
         spot = self._spots[vessel.name]

@@ -23,10 +23,10 @@ from lwd_sim.tasks.joinery import (
 )
 from lwd_sim.tasks.scene import Array, Scene, grasp_axes
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_TOP_Z,
     TABLE_X,
     ItemKind,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -180,10 +180,7 @@ class Cooler(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._front[2] + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._front[2])
 
     def on_mat(self, scene: Scene, kind: ItemKind) -> bool:
         """Whether an item stands or lies on the mat."""

@@ -19,6 +19,7 @@ from lwd_sim.tasks.tabletop import (
     TABLE_X,
     ItemKind,
     bin_xml,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -205,10 +206,7 @@ class Correct(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def in_tray(self, scene: Scene, name: str) -> bool:
         """Whether an item's centre is inside the tray of the side that the instruction is about."""

@@ -31,9 +31,9 @@ from lwd_sim.tasks.joinery import (
 )
 from lwd_sim.tasks.scene import Array, Scene, grasp_axes
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_X,
     ItemKind,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -176,10 +176,7 @@ class Freezer(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._base[2] + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._base[2])
 
     def inside(self, scene: Scene, name: str) -> bool:
         """Whether an item's centre is in the chest, below the lid."""

@@ -18,10 +18,10 @@ from lwd_sim.tasks.grasping import (
 from lwd_sim.tasks.scene import Array, Scene, grasp_axes
 from lwd_sim.tasks.tabletop import (
     BIN_INNER_HALF,
-    TABLE_EDGE_X,
     TABLE_X,
     ItemKind,
     bin_xml,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -188,10 +188,7 @@ class Handover(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def _offer(self, scene: Scene, centre: Array, aim: Aim) -> Waypoint:
         """The giver brings the item to the middle; the taker waits beside it, then takes it."""

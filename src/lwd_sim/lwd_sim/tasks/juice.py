@@ -17,8 +17,8 @@ from lwd_sim.tasks.grasping import leave
 from lwd_sim.tasks.juice_stand import FRUITS, HALVES, Places, Thing
 from lwd_sim.tasks.scene import Array, Scene, latch_xml
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_X,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -208,10 +208,7 @@ class Juice(Task):
         under = scene.slide('blade') < -stand.BLADE_CLEAR and self.places.in_the_way(
             scene.tcp('l')
         )
-        low = self.places.table_z + 0.008
-        return under or any(
-            scene.tcp(side)[0] > TABLE_EDGE_X and scene.tcp(side)[2] < low for side in 'lr'
-        )
+        return under or hand_on_table(scene, self.places.table_z, 0.008)
 
     def whole(self, scene: Scene) -> Thing:
         """The fruit as one thing, its centre at the seam."""

@@ -14,10 +14,10 @@ from lwd_sim.tasks.grasping import Grasp, carry, find_grasp, leave, pick
 from lwd_sim.tasks.scene import Scene
 from lwd_sim.tasks.tabletop import (
     BIN_INNER_HALF,
-    TABLE_EDGE_X,
     TABLE_X,
     ItemKind,
     bin_xml,
+    hand_on_table,
     item_xml,
     place_furniture,
     table_height,
@@ -153,10 +153,7 @@ class Restock(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def in_bin(self, scene: Scene, name: str) -> bool:
         """Whether an item's centre is inside the bin of the side it started on."""

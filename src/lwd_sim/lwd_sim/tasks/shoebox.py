@@ -23,8 +23,8 @@ from lwd_sim.tasks.shoebox_moves import (
     things,
 )
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_X,
+    hand_on_table,
     place_furniture,
     table_height,
     table_xml,
@@ -166,10 +166,7 @@ class Shoebox(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def paper_in(self, scene: Scene) -> bool:
         """Whether the paper lies on the shoes, let go."""

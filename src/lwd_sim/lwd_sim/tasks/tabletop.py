@@ -125,3 +125,11 @@ def table_height(rng: np.random.Generator, shift: Shift) -> float:
     return TABLE_TOP_Z + float(
         rng.uniform(-0.03, 0.03) if shift == 'shift' else rng.uniform(-0.012, 0.012)
     )
+
+
+def hand_on_table(scene: Scene, table_z: float, clear_m: float = 0.012) -> bool:
+    """Whether a hand is pressed on the table: its tool centre less than `clear_m` above a top at `table_z`, m."""
+    return any(
+        tcp[0] > TABLE_EDGE_X and tcp[2] < table_z + clear_m
+        for tcp in (scene.tcp('l'), scene.tcp('r'))
+    )

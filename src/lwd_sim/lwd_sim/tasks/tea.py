@@ -26,8 +26,8 @@ from lwd_sim.tasks.pouring import (
 )
 from lwd_sim.tasks.scene import SIDES, Scene
 from lwd_sim.tasks.tabletop import (
-    TABLE_EDGE_X,
     TABLE_X,
+    hand_on_table,
     place_furniture,
     table_height,
     table_xml,
@@ -198,10 +198,7 @@ class Tea(Task):
 
     def danger(self, scene: Scene) -> bool:
         """A hand pressed on the table."""
-        return any(
-            tcp[0] > TABLE_EDGE_X and tcp[2] < self._table_z + 0.012
-            for tcp in (scene.tcp('l'), scene.tcp('r'))
-        )
+        return hand_on_table(scene, self._table_z)
 
     def _use(self, scene: Scene, side: str, vessel: Vessel, aim: Aim) -> Waypoint:
         """What a hand does with the vessel that it holds; one that is not needed now goes back to its place."""
