@@ -64,6 +64,12 @@ def test_three_readers_see_the_same_messages(
     assert sorted(seen) == sorted(bag.written)
 
 
+def test_a_compression_that_no_reader_knows_is_refused(tmp_path: Path, make_bag: Maker) -> None:
+    """Before a byte is written: the messages in such a chunk could never be read."""
+    with pytest.raises(ValueError, match="'lz5' is unknown; one of: none, lz4, zstd"):
+        make_bag(tmp_path / 'ep', default=TopicOptions(compression='lz5'))  # type: ignore[arg-type]
+
+
 def test_decodes_without_our_packages(tmp_path: Path, make_bag: Maker) -> None:
     """The embedded definitions, nested types included, are all that a reader needs."""
     bag = make_bag(tmp_path / 'ep')

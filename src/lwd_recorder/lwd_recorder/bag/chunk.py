@@ -9,7 +9,7 @@ import lz4.frame
 import zstandard
 from mcap.opcode import Opcode
 
-from lwd_recorder.bag.options import Compression
+from lwd_recorder.bag.options import COMPRESSIONS, Compression
 
 _MESSAGE = struct.Struct('<BQHIQQ')
 _MESSAGE_FIELDS = 2 + 4 + 8 + 8
@@ -28,7 +28,14 @@ class ChunkBuilder:
 
         Args:
             compression: none, lz4 or zstd.
+
+        Raises:
+            ValueError: another one, which no reader would know.
         """
+        if compression not in COMPRESSIONS:
+            raise ValueError(
+                f'compression {compression!r} is unknown; one of: {", ".join(COMPRESSIONS)}'
+            )
         self.compression = compression
         self.name = '' if compression == 'none' else compression
         """As MCAP writes it."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from lwd_recorder.bag.metadata import OfferedQos
 
 Compression = Literal['none', 'lz4', 'zstd']
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
 
 @dataclass(frozen=True, slots=True)
