@@ -90,7 +90,7 @@ def test_a_node_that_answers_oddly_is_one_without_an_answer(
     """Fewer values than names, or a value of no type: that node is named, the others' parameters are there."""
     node, executor = asking
     found: list[Any] = []
-    survey = ParameterSurvey(node, '/g1_01', lambda text: found.append(yaml.safe_load(text)))
+    survey = ParameterSurvey(node, lambda text: found.append(yaml.safe_load(text)))
     deadline_s = time.monotonic() + 20
     while not found:
         assert time.monotonic() < deadline_s
@@ -109,7 +109,7 @@ def test_an_answer_that_comes_after_the_end_is_let_go(
     rounds: list[bytes] = []
     for callbacks in range(0, 24, 3):
         monkeypatch.setattr(parameter_survey, '_PATIENCE_S', 60.0)
-        survey = ParameterSurvey(node, '/g1_01', rounds.append)
+        survey = ParameterSurvey(node, rounds.append)
         done = len(rounds)
         for _ in range(callbacks):
             survey.poll('ep')

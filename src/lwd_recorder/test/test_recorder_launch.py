@@ -209,6 +209,25 @@ def test_wrong_configuration_is_said_in_a_line(
     assert 'Traceback' not in text
 
 
+def test_the_robots_nodes_are_those_of_its_namespace(
+    start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
+) -> None:
+    """Whatever robot_id says: its nodes' parameters are in the bag."""
+    driver = make_driver(217)
+    recorder = start('recorder_node', 217, 'robot_id:=lab')
+    driver.wait_for(lambda: driver.backlog != [], 'recorder/backlog')
+    driver.begin('lab-a')
+    driver.wait_for(lambda: driver.recording[-1:] == ['lab-a'], 'acknowledgement')
+    driver.run(120)
+    driver.end()
+    driver.wait_for(lambda: driver.closed == ['lab-a'], 'recorder/closed')
+    stop(recorder, tmp_path)
+    folder = Spool(tmp_path / 'robots' / 'lab' / 'spool').folder('lab-a')
+    with (folder / 'lab-a_0.mcap').open('rb') as file:
+        found = {one.name: one.data for one in make_reader(file).iter_attachments()}
+    assert '/g1_01/robot_driver' in yaml.safe_load(found['parameters.yaml'])
+
+
 def test_a_camera_that_stops_is_named_within_two_seconds(
     start: Start, make_driver: Callable[[int], RobotDriver], tmp_path: Path
 ) -> None:

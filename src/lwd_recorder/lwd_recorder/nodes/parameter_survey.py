@@ -26,16 +26,15 @@ class ParameterSurvey:
     A round lasts until all have answered, and 5 s at most.
     """
 
-    def __init__(self, node: Node, namespace: str, done: Callable[[bytes], None]) -> None:
+    def __init__(self, node: Node, done: Callable[[bytes], None]) -> None:
         """Prepare.
 
         Args:
-            node: asks, and is described, too.
-            namespace: of the robot; nodes elsewhere are not asked.
+            node: asks, and is described, too; nodes outside its namespace, the robot's, are not asked.
             done: called with the parameters of all nodes as YAML, in the layout of `ros2 param dump`.
         """
         self._node = node
-        self._namespace = namespace.rstrip('/')
+        self._namespace = node.get_namespace().rstrip('/')
         self._done = done
         self._clients: list[Client] = []
         self._to_ask: dict[str, tuple[Client, Client]] = {}

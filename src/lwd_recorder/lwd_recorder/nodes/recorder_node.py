@@ -78,7 +78,7 @@ class RecorderNode(Node):
                 Attachment('robot_profile.yaml', 'application/yaml', profile.text)
             )
         self._recorder.attach(Attachment('versions.json', 'application/json', software_versions()))
-        self._survey = ParameterSurvey(self, f'/{robot_id}', self._attach_parameters)
+        self._survey = ParameterSurvey(self, self._attach_parameters)
         self._recording = self.create_publisher(String, 'recorder/recording', qos.LATCHED)
         self._acknowledged: str | None = None
         self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
