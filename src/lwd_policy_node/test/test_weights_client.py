@@ -19,11 +19,10 @@ from lwd_policy_node.nodes.piece_request import POLL_S
 from lwd_policy_node.nodes.threads import FAILED
 from lwd_policy_node.nodes.weights_client import WeightsClient
 from lwd_policy_node.nodes.weights_fetch import WeightsOptions
-from lwd_policy_node.nodes.weights_pull import SERVICE
 from lwd_policy_node.profile import load_profile, policy_facts
 from lwd_policy_node.weights import Manifest, WeightsStore, ensure_key_pair, load_private_key
 from lwd_policy_node.weights.checks import Load, file_sha256
-from lwd_policy_node.weights.wire import manifest_to_message
+from lwd_policy_node.weights.wire import PIECES_SERVICE, manifest_to_message
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from std_srvs.srv import Trigger
@@ -209,7 +208,7 @@ def test_weights_that_go_on_failing_do_not_keep_the_next_ones_away(rig: Rig) -> 
         reply.ok, reply.data = True, path.read_bytes()
         return reply
 
-    for name in (SERVICE, f'{SERVICE}/robot'):
+    for name in (PIECES_SERVICE, f'{PIECES_SERVICE}/robot'):
         rig.node.create_service(GetWeights, name, answer)
     failing = rig.slot.active
     assert failing is not None

@@ -14,13 +14,13 @@ import re
 import time
 from typing import Any
 
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.weights.wire import PIECES_SERVICE
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from lwd_learner.publish.archive import Archive
 from lwd_msgs.srv import GetWeights
 
-SERVICE = '/lwd/get_weights'
 PIECE_LIMIT_BYTES = (
     4 << 20
 )  # asked for at most; 1 MiB was fastest here, 1.6 times as fast as 4 MiB
@@ -29,20 +29,9 @@ OWN_IDLE_S = 600.0  # a robot between two versions keeps its own
 ROBOT_NAME = re.compile(r'^[A-Za-z][A-Za-z0-9_]{0,63}$')
 
 
-def _answers(depth: int) -> QoSProfile:
-    """Reliable, volatile: an answer beyond the last `depth` is lost if it has not arrived yet."""
-    return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST,
-        depth=depth,
-        reliability=ReliabilityPolicy.RELIABLE,
-        durability=DurabilityPolicy.VOLATILE,
-    )
-
-
-SHARED_QOS = _answers(
-    OWN_LIMIT
-)  # all robots may ask at once, and mostly for nothing but their own
-OWN_QOS = _answers(4)
+# An answer beyond the last so many is lost if it has not arrived yet.
+SHARED_QOS = qos.reliable(OWN_LIMIT)  # all robots may ask at once, mostly for their own only
+OWN_QOS = qos.reliable(4)
 
 _log = logging.getLogger(__name__)
 
@@ -54,7 +43,7 @@ class PieceService:
         self._node = node
         self._archive = archive
         self._own: dict[str, tuple[Any, float]] = {}  # robot -> (service, monotonic s of last use)
-        node.create_service(GetWeights, SERVICE, self._on_shared, qos_profile=SHARED_QOS)
+        node.create_service(GetWeights, PIECES_SERVICE, self._on_shared, qos_profile=SHARED_QOS)
         node.create_timer(OWN_IDLE_S / 10, self._close_idle)
 
     def _on_shared(self, request: Any, response: Any) -> Any:
@@ -62,11 +51,13 @@ class PieceService:
         if robot and robot not in self._own and ROBOT_NAME.match(robot):
             if len(self._own) < OWN_LIMIT:
                 service = self._node.create_service(
-                    GetWeights, f'{SERVICE}/{robot}', self._on_own, qos_profile=OWN_QOS
+                    GetWeights, f'{PIECES_SERVICE}/{robot}', self._on_own, qos_profile=OWN_QOS
                 )
                 self._own[robot] = service, time.monotonic()
             else:
-                _log.warning('%s shares %s: %d robots have their own', robot, SERVICE, OWN_LIMIT)
+                _log.warning(
+                    '%s shares %s: %d robots have their own', robot, PIECES_SERVICE, OWN_LIMIT
+                )
         return self._answer(request, response)
 
     def _on_own(self, request: Any, response: Any) -> Any:

@@ -24,8 +24,8 @@ from lwd_policy_node.weights.manifest import DELTA_SUFFIX
 from lwd_policy_node.weights.pull import Unanswered, pull_by_service
 from lwd_policy_node.weights.refusal import WeightsRefused
 from lwd_policy_node.weights.uri import NotThere, pull_by_uri
+from lwd_policy_node.weights.wire import PIECES_SERVICE
 
-SERVICE = '/lwd/get_weights'
 OPENING_S = 1.0  # a first answer may be lost, if DDS has matched only one of the two directions
 OWN_SERVICE_S = 3.0  # patience for the learner's service of this robot alone
 
@@ -70,8 +70,8 @@ class WeightsPull:
         self._store = store
         self._pause = pause
         self._say = say
-        self._shared = node.create_client(GetWeights, SERVICE)
-        self._own = node.create_client(GetWeights, f'{SERVICE}/{options.robot_id}')
+        self._shared = node.create_client(GetWeights, PIECES_SERVICE)
+        self._own = node.create_client(GetWeights, f'{PIECES_SERVICE}/{options.robot_id}')
 
     def close(self) -> None:
         """Withdraw the clients."""

@@ -1,4 +1,4 @@
-"""Manifest <-> lwd_msgs/WeightsManifest. Message classes only, no rclpy."""
+"""Manifest <-> lwd_msgs/WeightsManifest, and where its file is asked for. Message classes only, no rclpy."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from lwd_msgs.msg import TensorStatistics as TensorMessage
 from lwd_msgs.msg import WeightsManifest
 from lwd_policy_node.weights.manifest import Manifest
 from lwd_policy_node.weights.statistics import TensorStatistics
+
+PIECES_SERVICE = '/lwd/get_weights'
+"""Serves files in pieces; the learner opens `PIECES_SERVICE/<robot_id>` for one robot alone."""
 
 _NS = 1_000_000_000
 _PLAIN = (
