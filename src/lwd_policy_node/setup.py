@@ -1,5 +1,3 @@
-from pathlib import Path
-
 from setuptools import find_packages, setup
 
 package_name = 'lwd_policy_node'
@@ -11,10 +9,6 @@ setup(
     data_files=[
         ('share/ament_index/resource_index/packages', ['resource/' + package_name]),
         ('share/' + package_name, ['package.xml']),
-        (
-            'share/' + package_name + '/robots',
-            sorted(map(str, Path(package_name, 'profile', 'robots').glob('*.yaml'))),
-        ),
     ],
     package_data={package_name: ['**/*.yaml', '**/*.xml', '**/py.typed', '**/*.safetensors']},
     install_requires=['setuptools'],

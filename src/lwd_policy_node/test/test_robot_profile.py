@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from lwd_policy_node.profile import ProfileError, load_profile
+from lwd_policy_node.profile import ProfileError, load_profile, profile_text
 
 G1 = (resources.files('lwd_policy_node.profile') / 'robots' / 'g1_laptop.yaml').read_text()
 JOINT = 'idx21_arm_l_joint1'
@@ -79,3 +79,17 @@ def test_a_file_that_is_no_mapping_is_refused(text: bytes, tmp_path: Path) -> No
     path.write_bytes(text)
     with pytest.raises(ProfileError, match=r'mine\.yaml'):
         load_profile(path)
+
+
+def test_the_text_of_a_profile_is_that_of_its_file(tmp_path: Path) -> None:
+    """By name or path: bags keep it."""
+    assert profile_text('g1_laptop').decode() == G1
+    path = tmp_path / 'mine.yaml'
+    path.write_bytes(b'name: [g1\n')
+    assert profile_text(path) == b'name: [g1\n'
+    for name, words in (
+        (str(tmp_path / 'other.yaml'), 'other.yaml: No such file'),
+        ('g2', "'g2'; known: g1, g1_laptop"),
+    ):
+        with pytest.raises(ProfileError, match=words):
+            profile_text(name)

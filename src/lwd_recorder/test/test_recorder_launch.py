@@ -197,6 +197,7 @@ def test_killed_recorder_comes_back(
     [
         ('uploader_node', 'store:=ftp://somewhere', 'is not a store'),
         ('recorder_node', 'spool:=/proc/nothing', '/proc/nothing'),
+        ('recorder_node', 'profile:=g2', 'known: g1, g1_laptop'),
     ],
 )
 def test_wrong_configuration_is_said_in_a_line(

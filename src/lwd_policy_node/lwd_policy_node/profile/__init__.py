@@ -7,6 +7,15 @@ from lwd_policy_node.profile.robot_profile import (
     ProfileError,
     RobotProfile,
     load_profile,
+    profile_text,
 )
 
-__all__ = ['Camera', 'Joint', 'ProfileError', 'RobotProfile', 'load_profile', 'policy_facts']
+__all__ = [
+    'Camera',
+    'Joint',
+    'ProfileError',
+    'RobotProfile',
+    'load_profile',
+    'policy_facts',
+    'profile_text',
+]

@@ -117,7 +117,8 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
     Raises:
         ProfileError: no such profile, not YAML, or a field is missing, unknown, of the wrong type or impossible.
     """
-    text, origin = _read(str(name_or_path))
+    origin = f'robot profile {name_or_path}'
+    text = profile_text(name_or_path)
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -132,20 +133,26 @@ def load_profile(name_or_path: str | Path) -> RobotProfile:
         ) from error
 
 
-def _read(name_or_path: str) -> tuple[bytes, str]:
+def profile_text(name_or_path: str | Path) -> bytes:
+    """Return the YAML of a profile by name (``g1``, ``g1_laptop``) or by path, as it is on the disk.
+
+    Raises:
+        ProfileError: no such profile, or it cannot be read.
+    """
     path = Path(name_or_path)
     if path.suffix in ('.yaml', '.yml'):
-        if not path.is_file():
-            raise ProfileError(f'no robot profile at {path}')
-        return path.read_bytes(), str(path)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise ProfileError(f'no robot profile at {path}: {error.strerror or error}') from error
     robots = resources.files('lwd_policy_node.profile') / 'robots'
     entry = robots / f'{name_or_path}.yaml'
     if not entry.is_file():
         known = sorted(item.name[:-5] for item in robots.iterdir() if item.name.endswith('.yaml'))
         raise ProfileError(
-            f'no robot profile {name_or_path!r}; known: {", ".join(known)}, or give a path to a .yaml'
+            f'no robot profile {str(name_or_path)!r}; known: {", ".join(known)}, or give a path to a .yaml'
         )
-    return entry.read_bytes(), f'{name_or_path}.yaml'
+    return entry.read_bytes()
 
 
 def _parse(raw: dict[str, Any]) -> RobotProfile:

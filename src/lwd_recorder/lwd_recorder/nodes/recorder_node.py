@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
+from lwd_policy_node.profile import ProfileError, load_profile, profile_text
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 from std_msgs.msg import String, UInt32
@@ -43,7 +43,6 @@ from lwd_recorder.recording import (
     robot_topics,
 )
 from lwd_recorder.recording.cdr import CdrError, stamp_ns
-from lwd_recorder.recording.profile_file import ProfileFile, ProfileFileError, read_profile
 from lwd_recorder.recording.topics import EPISODE_TOPIC
 from lwd_recorder.recording.versions import software_versions
 from lwd_recorder.spool import SpoolError
@@ -59,11 +58,11 @@ class RecorderNode(Node):
         values = declare(self, PARAMETERS)
         robot_id = robot_of(self, values['robot_id'])
         spool = Path(values['spool'] or default_spool(robot_id))
-        profile = self._profile(values['profile'], values['cameras'])
+        profile, cameras, text = self._profile(values['profile'], values['cameras'])
         self._topics = [
             # Our name, whatever a driver's topics are called: what reads a bag knows ours.
             RecordedTopic(self.resolve_topic_name(spec.name, only_expand=True), spec)
-            for spec in robot_topics(profile.cameras, values['camera_compression'])
+            for spec in robot_topics(cameras, values['camera_compression'])
         ]
         self._episode_index = next(
             i for i, topic in enumerate(self._topics) if topic.spec.name == EPISODE_TOPIC
@@ -71,12 +70,10 @@ class RecorderNode(Node):
         known = RecorderConfig.__dataclass_fields__
         config = {name: value for name, value in values.items() if name in known}
         self._recorder = Recorder(
-            spool, self._topics, RecorderConfig(**config | {'profile': profile.name})
+            spool, self._topics, RecorderConfig(**config | {'profile': profile})
         )
-        if profile.text:
-            self._recorder.attach(
-                Attachment('robot_profile.yaml', 'application/yaml', profile.text)
-            )
+        if text:
+            self._recorder.attach(Attachment('robot_profile.yaml', 'application/yaml', text))
         self._recorder.attach(Attachment('versions.json', 'application/json', software_versions()))
         self._survey = ParameterSurvey(self, self._attach_parameters)
         self._recording = self.create_publisher(String, 'recorder/recording', qos.LATCHED)
@@ -124,17 +121,17 @@ class RecorderNode(Node):
                 self._publish_backlog()
             self._status.publish_all(recorder_statuses(self._recorder, self._last_backlog))
 
-    def _profile(self, name: str, cameras: list[str]) -> ProfileFile:
-        """Return the robot's profile; the cameras of the parameter, if there are any, in place of its own."""
-        wanted = tuple(camera for camera in cameras if camera)
+    def _profile(self, name: str, cameras: list[str]) -> tuple[str, list[str], bytes]:
+        """Return the robot profile's name, the cameras, its own unless the parameter has any, and its YAML."""
+        wanted = [camera for camera in cameras if camera]
         try:
-            profile = read_profile(name)
-        except ProfileFileError as error:
+            profile, text = load_profile(name), profile_text(name)
+        except ProfileError as error:
             if not wanted:
                 raise
             self.get_logger().warning(f'{error}; it is not attached to bags')
-            return ProfileFile(name, wanted, b'')
-        return replace(profile, cameras=wanted or profile.cameras)
+            return name, wanted, b''
+        return profile.name, wanted or [camera.topic for camera in profile.cameras], text
 
     def _attach_parameters(self, text: bytes) -> None:
         self._recorder.attach(Attachment('parameters.yaml', 'application/yaml', text))
