@@ -15,7 +15,8 @@ from lwd_policy_node.nodes import (
     teleop_node,
     teleop_parameters,
 )
-from lwd_policy_node.nodes.parameters import Parameter, declare
+from lwd_policy_node.nodes.parameters import Parameter, declare, robot_of
+from lwd_policy_node.nodes.process import StartError
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
@@ -44,9 +45,11 @@ def make_node() -> Iterator[Callable[..., Node]]:
     rclpy.init(context=context, domain_id=119)
     nodes = []
 
-    def make(**overrides: Any) -> Node:
+    def make(namespace: str = '', **overrides: Any) -> Node:
         given = [RosParameter(name, value=value) for name, value in overrides.items()]
-        nodes.append(Node('table', context=context, parameter_overrides=given))
+        nodes.append(
+            Node('table', context=context, parameter_overrides=given, namespace=namespace)
+        )
         return nodes[-1]
 
     yield make
@@ -95,6 +98,15 @@ def test_what_does_not_fit_the_table_is_refused(make_node: Callable[..., Node]) 
         declare(make_node(size='big'), rows)
     with pytest.raises(InvalidParameterValueException, match='known values: a, b'):
         declare(make_node(kind='c'), rows)
+
+
+def test_a_robot_is_called_as_it_is_told_or_by_its_namespace(
+    make_node: Callable[..., Node],
+) -> None:
+    assert robot_of(make_node('/g1_01'), '') == 'g1_01'
+    assert robot_of(make_node('/g1_01'), 'lab') == 'lab'
+    with pytest.raises(StartError, match='set robot_id'):
+        robot_of(make_node(), '')
 
 
 @pytest.mark.parametrize('node_name', TABLES)

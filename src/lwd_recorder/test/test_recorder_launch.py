@@ -196,8 +196,13 @@ def test_killed_recorder_comes_back(
     ('name', 'parameter', 'said'),
     [
         ('uploader_node', 'store:=ftp://somewhere', 'is not a store'),
+        ('uploader_node', 'drain_s:=3', "'drain_s'"),
+        ('uploader_node', 'concurrency:=0', 'concurrency'),
         ('recorder_node', 'spool:=/proc/nothing', '/proc/nothing'),
         ('recorder_node', 'profile:=g2', 'known: g1, g1_laptop'),
+        ('recorder_node', 'beat_hz:=25', "'beat_hz'"),
+        ('recorder_node', 'beat_hz:=1.0', 'beat_hz'),
+        ('recorder_node', 'camera_compression:=lz5', 'none, lz4, zstd'),
     ],
 )
 def test_wrong_configuration_is_said_in_a_line(

@@ -38,10 +38,11 @@ from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import declare
 from lwd_policy_node.nodes.policy_probe import PolicyProbe
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import Leaving, StartError, run_node
+from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.realtime import claim_realtime
 from lwd_policy_node.nodes.wire import JointOrder, doubles, seconds, stamp_of
 from lwd_policy_node.profile import load_profile
+from lwd_policy_node.stop_signal import StopSignal
 
 REPORT_PERIOD_S = 1.0
 _ALLOWS = {
@@ -113,11 +114,11 @@ class ArbiterNode(Node):
         ):
             self.get_logger().warning(refused)
 
-    def run(self, executor: Executor, leaving: Leaving) -> None:
+    def run(self, executor: Executor, stopping: StopSignal) -> None:
         """Tick until the process is asked to leave."""
         gc.collect()
         gc.freeze()  # a full collection of all that was imported takes half a period
-        self._loop.run(executor, leaving)
+        self._loop.run(executor, stopping.is_set)
 
     # Inputs -------------------------------------------------------------------------------------
 

@@ -38,12 +38,13 @@ from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.episode_message import episode_message
 from lwd_policy_node.nodes.episode_parameters import PARAMETERS
-from lwd_policy_node.nodes.parameters import declare, on_change
+from lwd_policy_node.nodes.parameters import declare, on_change, robot_of
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import Leaving, StartError, run_node
+from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
 from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset, SceneTick
 from lwd_policy_node.nodes.wire import seconds
+from lwd_policy_node.stop_signal import StopSignal
 
 WALL_TICK_S = 0.05  # how often waits are looked at
 LOOK_FOR_RECORDER_S = 1.0  # how often it is asked whether there is a recorder
@@ -57,9 +58,7 @@ class EpisodeNode(Node):
         """Close what an earlier process left running, then serve, and go on by itself if asked."""
         super().__init__('episode_node')
         self._values = values = declare(self, PARAMETERS)
-        self._robot_id = values['robot_id'] or self.get_namespace().strip('/')
-        if not self._robot_id:
-            raise StartError('robot_id is empty and the node has no namespace: set one of them')
+        self._robot_id = robot_of(self, values['robot_id'])
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
         journal = Path(values['journal'] or home / 'episode.json')
         self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
@@ -107,9 +106,9 @@ class EpisodeNode(Node):
         self._policy_wait_until_s = time.monotonic() + values['wait_for_policy_s']
         self._loop = ControlLoop(self, WALL_TICK_S, self._on_wall_tick, on_wall=True)
 
-    def run(self, executor: Executor, leaving: Leaving) -> None:
+    def run(self, executor: Executor, stopping: StopSignal) -> None:
         """Tick until the process is asked to leave."""
-        self._loop.run(executor, leaving)
+        self._loop.run(executor, stopping.is_set)
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values

@@ -21,6 +21,8 @@ from rclpy.exceptions import InvalidParameterValueException
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
 
+from lwd_policy_node.nodes.process import StartError
+
 _ROS_TYPES: dict[Any, RosParameter.Type] = {
     bool: RosParameter.Type.BOOL,
     int: RosParameter.Type.INTEGER,
@@ -112,6 +114,20 @@ def _declare_empty(node: Node, row: Parameter) -> Any:
         node.set_parameters([RosParameter(row.name, kind, [])])
     node.set_descriptor(row.name, row.descriptor())
     return node.get_parameter(row.name).value
+
+
+def robot_of(node: Node, robot_id: str) -> str:
+    """Return the robot's id: the parameter, or else the node's namespace.
+
+    Raises:
+        StartError: neither is given.
+    """
+    found = robot_id or node.get_namespace().strip('/')
+    if not found:
+        raise StartError(
+            'no robot_id: start the node in the namespace /<robot_id>, or set robot_id'
+        )
+    return found
 
 
 def on_change(

@@ -20,10 +20,11 @@ from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.parameters import declare
+from lwd_policy_node.nodes.parameters import declare, robot_of
 from lwd_policy_node.nodes.policy_parameters import PARAMETERS
 from lwd_policy_node.nodes.policy_runtime import PolicyRuntime
 from lwd_policy_node.nodes.process import Leaving, StartError, run_node, spin
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights.checks import Load
 
 DIAGNOSTICS_PERIOD_S = 1.0
@@ -46,7 +47,7 @@ class PolicyNode(LifecycleNode):
         super().__init__('policy_node')
         self._loader = loader
         self._values = declare(self, PARAMETERS)
-        self._robot_id: str = self._values['robot_id'] or self.get_namespace().strip('/')
+        self._robot_id = robot_of(self, self._values['robot_id'])
         self._runtime: PolicyRuntime | None = None
         self._leaving: Leaving = lambda: False
         self._state = 'unconfigured'
@@ -70,20 +71,20 @@ class PolicyNode(LifecycleNode):
 
         self._service_change_state.callback = change_state
 
-    def run(self, executor: Executor, leaving: Leaving) -> None:
+    def run(self, executor: Executor, stopping: StopSignal) -> None:
         """Work until the process is asked to leave.
 
         Raises:
             StartError: the node was to start by itself, and its configuration does not permit it.
         """
-        self._leaving = leaving
+        self._leaving = stopping.is_set
         if self._values['autostart']:
             for trigger in (self.trigger_configure, self.trigger_activate):
                 if trigger() != Result.SUCCESS:
-                    if leaving():
+                    if stopping.is_set():
                         return
                     raise StartError(self._fault)
-        spin(self, executor, leaving)
+        spin(self, executor, stopping)
 
     def destroy_node(self) -> None:
         """Stop the threads, then the node."""

@@ -54,8 +54,6 @@ class PolicyRuntime:
         Raises:
             StartError: a value cannot be used; it is named.
         """
-        if not robot_id:
-            raise StartError('robot_id is empty: set it, or start the node in a namespace')
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd'))
         folder = Path(values['weights_dir'] or home / 'robots' / robot_id / 'weights')
         try:

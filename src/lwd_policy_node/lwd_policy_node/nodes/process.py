@@ -36,16 +36,16 @@ class StartError(RuntimeError):
 NodeT = TypeVar('NodeT', bound=Node)
 
 
-def spin(node: Node, executor: Executor, leaving: Leaving) -> None:
+def spin(node: Node, executor: Executor, stopping: StopSignal) -> None:
     """Run callbacks as they come."""
-    while not leaving():
+    while not stopping.is_set():
         executor.spin_once(timeout_sec=_LOOK_S)
 
 
 def run_node(
     factory: Callable[[], NodeT],
     args: Sequence[str] | None = None,
-    run: Callable[[NodeT, Executor, Leaving], None] = spin,
+    run: Callable[[NodeT, Executor, StopSignal], None] = spin,
 ) -> int:
     """Build the node, run it until a signal, destroy it.
 
@@ -53,7 +53,7 @@ def run_node(
         The exit code: 0 after a signal, 2 when the configuration is wrong (said on stderr,
         without a traceback).
     """
-    asked = StopSignal()
+    stopping = StopSignal()
     rclpy.init(
         args=None if args is None else list(args), signal_handler_options=SignalHandlerOptions.NO
     )
@@ -62,7 +62,7 @@ def run_node(
     try:
         node = factory()
         executor.add_node(node)
-        run(node, executor, asked.is_set)
+        run(node, executor, stopping)
     except ExternalShutdownException:
         pass  # whoever embeds the node has shut the context down
     except (

@@ -16,9 +16,10 @@ from lwd_msgs.msg import TeleopCommand
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.control_loop import ControlLoop
 from lwd_policy_node.nodes.parameters import Parameter, declare
-from lwd_policy_node.nodes.process import Leaving, StartError, run_node
+from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.wire import doubles
 from lwd_policy_node.profile import load_profile
+from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.teleop import SourceError, load_source
 
 PARAMETERS = (
@@ -55,9 +56,9 @@ class TeleopNode(Node):
         )
         self._loop = ControlLoop(self, profile.control_period_s, self._on_tick)
 
-    def run(self, executor: Executor, leaving: Leaving) -> None:
+    def run(self, executor: Executor, stopping: StopSignal) -> None:
         """Tick until the process is asked to leave."""
-        self._loop.run(executor, leaving)
+        self._loop.run(executor, stopping.is_set)
 
     def _on_tick(self) -> None:
         now = self.get_clock().now()

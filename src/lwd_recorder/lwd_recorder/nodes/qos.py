@@ -1,26 +1,10 @@
-"""QoS profiles of this package's nodes, spelled out."""
+"""What the recorder asks for of the topics that it records; the rest is in `lwd_policy_node.nodes.qos`."""
 
 from __future__ import annotations
 
 from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSProfile, QoSReliabilityPolicy
 
 from lwd_recorder.recording import TopicSpec
-
-LATCHED = QoSProfile(
-    history=QoSHistoryPolicy.KEEP_LAST,
-    depth=1,
-    reliability=QoSReliabilityPolicy.RELIABLE,
-    durability=QoSDurabilityPolicy.TRANSIENT_LOCAL,
-)
-"""recorder/recording, recorder/closed, recorder/backlog: late readers get the last one."""
-
-DIAGNOSTICS = QoSProfile(
-    history=QoSHistoryPolicy.KEEP_LAST,
-    depth=10,
-    reliability=QoSReliabilityPolicy.RELIABLE,
-    durability=QoSDurabilityPolicy.VOLATILE,
-)
-"""/diagnostics."""
 
 
 def recording(spec: TopicSpec) -> QoSProfile:

@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
+from lwd_policy_node.nodes.polling import NotWoken
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.subscription import Subscription
@@ -19,19 +19,6 @@ from rosgraph_msgs.msg import Clock
 
 from lwd_recorder.nodes import qos
 from lwd_recorder.recording import RecordedTopic
-
-
-class _Undriven(CallbackGroup):
-    """A callback group that no executor ever runs."""
-
-    def can_execute(self, entity: Any) -> bool:
-        return False
-
-    def beginning_execution(self, entity: Any) -> bool:
-        return False
-
-    def ending_execution(self, entity: Any) -> None:
-        return None
 
 
 class RawSubscriptions:
@@ -45,7 +32,7 @@ class RawSubscriptions:
             topics: what to subscribe to.
             first: index of the topic that is taken before all others: what it says decides where they go.
         """
-        group = _Undriven()
+        group = NotWoken()
         self._subscriptions: list[Subscription] = [
             node.create_subscription(
                 message_class(topic.spec.type_name),
@@ -103,7 +90,7 @@ class PolledClock:
             one for one in node.subscriptions if one.msg_type is Clock and not one.raw
         ]
         for subscription in self._subscriptions:
-            subscription.callback_group = _Undriven()
+            subscription.callback_group = NotWoken()
 
     def poll(self) -> None:
         """Set the node's clock to the newest message, if there is one."""

@@ -14,6 +14,9 @@ import sys
 import time
 from pathlib import Path
 
+from lwd_policy_node.nodes import qos
+from lwd_policy_node.nodes.parameters import declare, robot_of
+from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.profile import ProfileError, load_profile, profile_text
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
@@ -23,10 +26,8 @@ from lwd_msgs.msg import Episode
 from lwd_msgs.srv import EndEpisode
 from lwd_recorder.bag import SchemaError
 from lwd_recorder.manifest import OUTCOMES
-from lwd_recorder.nodes import qos
+from lwd_recorder.nodes.beating import beat_until_stopped
 from lwd_recorder.nodes.parameter_survey import ParameterSurvey
-from lwd_recorder.nodes.parameters import declare, robot_of
-from lwd_recorder.nodes.process import run
 from lwd_recorder.nodes.raw_subscriptions import PolledClock, RawSubscriptions
 from lwd_recorder.nodes.recorder_parameters import PARAMETERS
 from lwd_recorder.nodes.recorder_status import recorder_statuses
@@ -76,10 +77,10 @@ class RecorderNode(Node):
             self._recorder.attach(Attachment('robot_profile.yaml', 'application/yaml', text))
         self._recorder.attach(Attachment('versions.json', 'application/json', software_versions()))
         self._survey = ParameterSurvey(self, self._attach_parameters)
-        self._recording = self.create_publisher(String, 'recorder/recording', qos.LATCHED)
+        self._recording = self.create_publisher(String, 'recorder/recording', qos.RECORDER_STATE)
         self._acknowledged: str | None = None
-        self._closed = self.create_publisher(String, 'recorder/closed', qos.LATCHED)
-        self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.LATCHED)
+        self._closed = self.create_publisher(String, 'recorder/closed', qos.RECORDER_STATE)
+        self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.RECORDER_STATE)
         self._end_episode = self.create_client(EndEpisode, 'episode/end')
         self._missed = ''
         self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
@@ -212,9 +213,21 @@ class RecorderNode(Node):
             self._backlog.publish(UInt32(data=backlog))
 
 
+def _start() -> RecorderNode:
+    """Return the node.
+
+    Raises:
+        StartError: its spool cannot be used, or the definition of a recorded type is not found.
+    """
+    try:
+        return RecorderNode()
+    except (SpoolError, SchemaError, OSError, ValueError) as error:
+        raise StartError(str(error)) from error
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; an episode under way is then closed as aborted."""
-    return run('recorder_node', RecorderNode, (SpoolError, SchemaError, OSError, ValueError), args)
+    return run_node(_start, args, run=beat_until_stopped)
 
 
 if __name__ == '__main__':

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from lwd_policy_node.nodes import qos
 from rclpy.node import Node
-
-from lwd_recorder.nodes import qos
 
 
 class Level(Enum):

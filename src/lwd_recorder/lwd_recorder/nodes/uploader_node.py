@@ -7,11 +7,12 @@ import threading
 import time
 from pathlib import Path
 
+from lwd_policy_node.nodes.parameters import Parameter, declare, robot_of
+from lwd_policy_node.nodes.process import StartError, run_node
 from rclpy.node import Node
 
 from lwd_recorder.delivery import Uploader, UploaderConfig
-from lwd_recorder.nodes.parameters import Parameter, declare, robot_of
-from lwd_recorder.nodes.process import run
+from lwd_recorder.nodes.beating import beat_until_stopped
 from lwd_recorder.nodes.raw_subscriptions import PolledClock
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
 from lwd_recorder.paths import default_spool, default_store
@@ -25,61 +26,93 @@ _LEAVE_S = 10.0
 _DRAIN_POLL_S = 0.05
 
 PARAMETERS = (
-    Parameter('robot_id', '', 'robot; empty = the namespace of the node'),
-    Parameter('spool', '', 'spool folder; empty = $LWD_HOME/robots/<robot_id>/spool'),
+    Parameter('robot_id', str, '', 'Robot; empty: the namespace of the node.'),
+    Parameter('spool', str, '', 'Spool folder; empty: $LWD_HOME/robots/<robot_id>/spool.'),
     Parameter(
-        'store', '', 'folder or s3://bucket/prefix; empty = $LWD_STORE, or else $LWD_HOME/store'
+        'store',
+        str,
+        '',
+        'Folder or s3://bucket/prefix; empty: $LWD_STORE, or else $LWD_HOME/store.',
     ),
     Parameter(
         'keep_committed',
+        int,
         _DEFAULT.keep_committed,
-        'newest delivered episodes whose local copy stays while there is room',
+        'Newest delivered episodes whose local copy stays while there is room.',
         0,
         1_000_000,
     ),
     Parameter(
         'warn_free_bytes',
+        int,
         _DEFAULT.warn_free_bytes,
-        'below this free space the local copies of all delivered episodes go, oldest first, bytes',
+        'Below this free space the local copies of all delivered episodes go, oldest first, bytes.',
         0,
         1 << 44,
     ),
     Parameter(
         'min_free_bytes',
+        int,
         _DEFAULT.min_free_bytes,
-        'below this free space the recorder begins no episode; as its own min_free_bytes, bytes',
+        'Below this free space the recorder begins no episode; as its own min_free_bytes, bytes.',
         0,
         1 << 44,
     ),
     Parameter(
         'part_bytes',
+        int,
         _STORE.part_bytes,
-        'files above this size are sent in parts of it; S3 takes no less than 5 MiB, bytes',
+        'Files above this size are sent in parts of it; S3 takes no less than 5 MiB, bytes.',
         5 << 20,
         1 << 30,
     ),
     Parameter(
-        'max_bytes_per_s', 0.0, 'most bytes that leave in a second; 0 = no cap, 1/s', 0.0, 1e10
+        'max_bytes_per_s',
+        float,
+        0.0,
+        'Most bytes that leave in a second; 0 = no cap, 1/s.',
+        0.0,
+        1e10,
     ),
     Parameter(
-        'connect_timeout_s', _STORE.connect_timeout_s, 'for a connection to S3, s', 0.1, 600.0
+        'connect_timeout_s',
+        float,
+        _STORE.connect_timeout_s,
+        'For a connection to S3, s.',
+        0.1,
+        600.0,
     ),
     Parameter(
         'read_timeout_s',
+        float,
         _STORE.read_timeout_s,
-        'silence of S3 that counts as failed, s',
+        'Silence of S3 that counts as failed, s.',
         0.1,
         3600.0,
     ),
-    Parameter('poll_s', _DEFAULT.poll_s, 'interval of looking into the spool, s', 0.01, 60.0),
     Parameter(
-        'backoff_min_s', _DEFAULT.backoff_min_s, 'first pause after a failure, s', 0.0, 60.0
+        'poll_s', float, _DEFAULT.poll_s, 'Interval of looking into the spool, s.', 0.01, 60.0
     ),
-    Parameter('backoff_max_s', _DEFAULT.backoff_max_s, 'longest pause, s', 0.1, 3600.0),
     Parameter(
-        'drain_s', 3.0, 'time to deliver the last episodes after the signal to stop, s', 0.0, 600.0
+        'backoff_min_s',
+        float,
+        _DEFAULT.backoff_min_s,
+        'First pause after a failure, s.',
+        0.0,
+        60.0,
     ),
-    Parameter('concurrency', _DEFAULT.concurrency, 'episodes under way at the same time', 1, 16),
+    Parameter('backoff_max_s', float, _DEFAULT.backoff_max_s, 'Longest pause, s.', 0.1, 3600.0),
+    Parameter(
+        'drain_s',
+        float,
+        3.0,
+        'Time to deliver the last episodes after the signal to stop, s.',
+        0.0,
+        600.0,
+    ),
+    Parameter(
+        'concurrency', int, _DEFAULT.concurrency, 'Episodes under way at the same time.', 1, 16
+    ),
 )
 
 
@@ -164,9 +197,21 @@ class UploaderNode(Node):
         )
 
 
+def _start() -> UploaderNode:
+    """Return the node.
+
+    Raises:
+        StartError: its spool or store cannot be used.
+    """
+    try:
+        return UploaderNode()
+    except (SpoolError, StoreError, OSError, ValueError) as error:
+        raise StartError(str(error)) from error
+
+
 def main(args: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; the last episodes are delivered first."""
-    return run('uploader_node', UploaderNode, (SpoolError, StoreError, OSError, ValueError), args)
+    return run_node(_start, args, run=beat_until_stopped)
 
 
 if __name__ == '__main__':

@@ -17,9 +17,10 @@ import numpy.typing as npt
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import declare, on_change
 from lwd_policy_node.nodes.polling import PolledInputs
-from lwd_policy_node.nodes.process import Leaving, StartError, run_node
+from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.wire import JointOrder
 from lwd_policy_node.profile import load_profile
+from lwd_policy_node.stop_signal import StopSignal
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.parameter import Parameter as RosParameter
@@ -120,16 +121,16 @@ class SimNode(Node):
     def _order_names(self) -> tuple[str, ...]:
         return self._world.profile.joint_names
 
-    def run(self, executor: Executor, leaving: Leaving) -> None:
+    def run(self, executor: Executor, stopping: StopSignal) -> None:
         """Tick until the process is asked to leave, then free the OpenGL context."""
         try:
-            self._work(executor, leaving)
+            self._work(executor, stopping)
         finally:
             self._world.close()
 
-    def _work(self, executor: Executor, leaving: Leaving) -> None:
+    def _work(self, executor: Executor, stopping: StopSignal) -> None:
         served_s = 0.0
-        while not leaving():
+        while not stopping.is_set():
             self.publish()
             now_s = time.monotonic()
             if now_s - served_s >= self.values['service_period_s']:
