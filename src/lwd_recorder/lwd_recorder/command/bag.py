@@ -1,6 +1,7 @@
 """`ros2 run lwd_recorder bag ls|show|verify|repair|label|upload PATH`: episodes on a disk.
 
-The exit code is 0 when it was done and all is well, 1 when not, 2 for a command line that is not understood.
+The exit code is 0 when it was done, 1 when not, or when `verify` finds damage; 2 for a command line that is not
+understood.
 """
 
 from __future__ import annotations

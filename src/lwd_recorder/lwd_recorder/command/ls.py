@@ -26,7 +26,7 @@ class Ls:
     """Print JSON instead of a table."""
 
     def run(self) -> int:
-        """Print the list; the exit code is 1 if there is no such folder."""
+        """Print the list; the exit code is 1 if there is no such folder, not for what is damaged in it."""
         if not self.path.is_dir():
             return refuse(self.path, f'{self.path}: no such folder', as_json=self.json)
         states: dict[Path, dict[str, str]] = {}

@@ -30,7 +30,7 @@ class Upload:
     path: tyro.conf.Positional[Path]
     """A spool's folder, or the folder of one episode. The local copy of what is in a spool goes once it is verified."""
     store: str = field(default_factory=default_store)
-    """Folder or s3://bucket/prefix."""
+    """Folder or s3://bucket/prefix; else $LWD_STORE, or $LWD_HOME/store, whatever a launch's `store:=` was."""
     keep_committed: int = 0
     """Newest delivered episodes of the spool whose local copy stays while there is room."""
     options: tyro.conf.OmitArgPrefixes[StoreOptions] = field(default_factory=StoreOptions)
