@@ -43,7 +43,7 @@ def test_a_wrong_profile_is_one_clear_line(
     bench = make_bench(125, 'g1_01')
     assert bench.start(program, profile=broken).wait(timeout=20) == 2
     said = capfd.readouterr().err
-    assert f'ProfileError: {broken} is not YAML' in said and 'Traceback' not in said
+    assert f'ProfileError: robot profile {broken} is not YAML' in said and 'Traceback' not in said
 
 
 @pytest.mark.launch
