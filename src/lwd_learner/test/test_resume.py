@@ -27,7 +27,7 @@ SFT_STEPS, HEAD_STEPS, OFFLINE_STEPS = 6, 30, 40
 ARGUMENTS = (
     '--no-publish --eval-episodes 0 --online-minutes 0 --metrics-seconds 0 --checkpoint-seconds 0.2 --threads 1 '
     f'--sft.vision train --sft.batch-size 8 --sft.steps {SFT_STEPS} --sft.head-steps {HEAD_STEPS} '
-    f'--sft.seconds 0 --sft.head-seconds 0 --offline.seconds 0 --offline.steps {OFFLINE_STEPS} '
+    f'--offline.steps {OFFLINE_STEPS} '
     '--rl.batch-size 32 --rl.actor-batch-size 8 --rl.schedule cosine'
 ).split()
 

@@ -31,6 +31,8 @@ RESTARTS = 5  # of one command, before the demo gives up
 DRAIN_S = 60.0  # for the last episodes to end, upload and become sampleable
 LAST_EPISODES_S = 10.0  # before the learner's time is up no episode begins any more
 TIME_LIMIT_S = 12.0  # of a deployed episode: a rescue that begins late needs time to succeed
+STAGE_LIMITS = ('--sft.seconds', '95', '--sft.head-seconds', '80', '--offline.seconds', '55')
+# of the wall's time: a quarter of an hour in all, on a slow machine too; `train` by itself leaves it to the steps
 FLEET_SEED = 1_000_000  # scenes of the fleet; demonstrations count from 0, evaluation has its own
 
 
@@ -140,7 +142,7 @@ class Story:
             '--run-dir', str(self._home.learner), '--store', str(self._home.store), '--profile', options.profile,
             '--tasks', options.task, '--online-minutes', str(options.online_minutes),
             '--eval-episodes', str(options.eval_episodes), '--seed', str(options.seed),
-            *shlex.split(options.train_args),
+            *STAGE_LIMITS, *shlex.split(options.train_args),
         ]  # fmt: skip
 
     def _deploy(self, learner: Callable[[], Process]) -> None:

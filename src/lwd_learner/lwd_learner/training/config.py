@@ -33,8 +33,8 @@ class SftConfig:
     """The pre-trained vision tower of the package, frozen, where there is one; or train it on the demonstrations."""
     steps: int = 1100
     """Steps that train encoder and expert together on images, at most; none with a shipped vision tower."""
-    seconds: float = 95.0
-    """Wall time of those steps, at most; 0: bounded by steps alone, and so the same after any interruption."""
+    seconds: float = 0.0
+    """Wall time of those steps, at most; 0: bounded by steps alone, and so the same on a busy machine or after a kill."""
     batch_size: int = 96
     """Observations of a step."""
     draws: int = 4
@@ -51,7 +51,7 @@ class SftConfig:
     """Noise added to normalised states in training."""
     head_steps: int = 2000
     """Steps that train the expert alone on the frozen encoder's features, at most."""
-    head_seconds: float = 80.0
+    head_seconds: float = 0.0
     """Wall time of those, at most; 0: bounded by steps alone."""
 
 
@@ -105,7 +105,7 @@ class OfflineConfig:
 
     steps: int = 500
     """Updates, at most."""
-    seconds: float = 55.0
+    seconds: float = 0.0
     """Wall time, at most; 0: bounded by steps alone."""
     n_step: int = 3
     """Chunks of a backup: n = 10 was best early in an episode and on long tasks, n = 1 late."""
