@@ -224,9 +224,10 @@ class ArbiterNode(Node):
             )
         stamp = stamp_of(now_ns)
         position = doubles(output.position)
-        self._command.header.stamp = stamp
-        self._command.points[0].positions = position
-        self._command_out.publish(self._command)
+        if output.sent:
+            self._command.header.stamp = stamp
+            self._command.points[0].positions = position
+            self._command_out.publish(self._command)
         if output.live:
             self._publish_executed(output, stamp, position)
         if output.changed:
