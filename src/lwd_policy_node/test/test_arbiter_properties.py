@@ -83,7 +83,9 @@ class Storm:
             episode_id=name,
             chunk_id=self.chunk_id,
             policy_version=int(rng.integers(1, 9)),
-            step_s=DT if rng.random() < 0.95 else float(rng.choice([0.0, -1.0, math.nan])),
+            step_s=DT
+            if rng.random() < 0.95
+            else float(rng.choice([0.0, -1.0, math.nan, 1e-12, 5e-324])),
             actions=self.wishes(16),
         )
         self.sent[self.chunk_id] = chunk

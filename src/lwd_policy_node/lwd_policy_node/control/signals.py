@@ -45,7 +45,7 @@ class Chunk:
         episode_id: the episode it belongs to.
         chunk_id: counts up since policy_node was configured.
         policy_version: weights that made it.
-        step_s: spacing of the steps, s.
+        step_s: spacing of the steps, s; 1 ms at least.
         actions: absolute joint targets, shape (H, A), rad and gripper fractions.
     """
 
