@@ -238,6 +238,18 @@ def test_silent_human_hands_back() -> None:
     assert bench.ticks(4).source is Source.HOLD
 
 
+def test_late_command_is_refused_by_name() -> None:
+    """As old at arrival as a silent human: it gives no control, and is counted. A release is no takeover."""
+    bench = Bench(teleop_timeout_s=0.1)
+    bench.tick()
+    assert bench.teleop(stamp_s=bench.now - 0.5, deadman=False) == ''
+    assert bench.teleop(stamp_s=bench.now - 0.11) == 'teleop_stale'
+    assert bench.arbiter.rejected['teleop_stale'] == 1
+    assert bench.tick().source is Source.HOLD
+    assert bench.teleop(stamp_s=bench.now - 0.05) == ''
+    assert bench.tick().source is Source.HUMAN
+
+
 def test_human_with_a_bad_command_keeps_control() -> None:
     """Deadman held and wrong size: the policy does not creep back in; joints are held."""
     bench = Bench()

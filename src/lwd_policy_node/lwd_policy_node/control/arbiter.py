@@ -102,6 +102,8 @@ class Arbiter:
             return self._refuse('teleop_future_stamp')
         if self._teleop is not None and command.stamp_s < self._teleop.stamp_s:
             return self._refuse('teleop_out_of_order')
+        if command.deadman and command.stamp_s < now_s - self.config.teleop_timeout_s:
+            return self._refuse('teleop_stale')
         self._teleop = command
         return ''
 

@@ -45,7 +45,8 @@ PARAMETERS = (
         'teleop_timeout_s',
         float,
         _DEFAULTS.teleop_timeout_s,
-        'A teleop command older than this (robot clock, s) hands back.',
+        'A teleop command older than this (robot clock, s) hands back; one that is so old already when it arrives is '
+        'refused.',
         0.001,
         10.0,
     ),
