@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lwd_policy_node.nodes import qos
-from lwd_policy_node.nodes.wire import seconds
+from lwd_policy_node.nodes.wire import seconds, stamp_of
 from lwd_policy_node.profile import load_profile
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Empty
@@ -167,6 +167,36 @@ def test_silent_policy_and_silent_robot_are_held(robot: Robot) -> None:
     robot.robot.send_signal(signal.SIGCONT)
     robot.wait_source(POLICY)
     robot.assert_stream_is_sound()
+
+
+@pytest.mark.parametrize(
+    ('off_s', 'why'),
+    [
+        (-1.0, ('teleop_stale', 'behind', 'teleop_timeout_s is 0.25')),
+        (2.0, ('teleop_future_stamp', 'ahead', 'future_tolerance_s is 0.5')),
+    ],
+)
+def test_operator_whose_clock_is_off_is_told(
+    robot: Robot, off_s: float, why: tuple[str, ...]
+) -> None:
+    """The takeover does nothing, and /diagnostics says why."""
+    robot.wait_source(POLICY)
+
+    def told() -> bool:
+        command = TeleopCommand(deadman=True, joint_names=NAMES, position=PROFILE.home.tolist())
+        now_ns = robot.bench.node.get_clock().now().nanoseconds
+        command.header.stamp = stamp_of(now_ns + round(off_s * 1e9))
+        robot.teleop_out.publish(command)
+        return any(
+            s.level == DiagnosticStatus.WARN and all(part in s.message for part in why)
+            for d in robot.diagnostics
+            for s in d.status
+        )
+
+    robot.bench.wait(f'a report of {why[0]}', told)
+    counted = {v.key: v.value for s in robot.diagnostics[-1].status for v in s.values}
+    assert int(counted[f'rejected/{why[0]}']) > 0
+    assert HUMAN not in {e.source for e in robot.executed}
 
 
 def test_estop_mode_second_writer_and_clean_exit(robot: Robot) -> None:

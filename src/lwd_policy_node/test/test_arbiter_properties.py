@@ -19,7 +19,7 @@ from lwd_policy_node.control import (
     Source,
     Teleop,
 )
-from lwd_policy_node.control.motion import EARLY
+from lwd_policy_node.control.motion import EARLY, STANDSTILL
 from lwd_policy_node.profile import load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -27,6 +27,7 @@ DT = PROFILE.control_period_s
 LOWER, UPPER = PROFILE.limits('lower'), PROFILE.limits('upper')
 VELOCITY, ACCELERATION = PROFILE.limits('velocity'), PROFILE.limits('acceleration')
 A = len(LOWER)
+GRIPPER = np.array([name.startswith('gripper') for name in PROFILE.joint_names])
 
 
 class Storm:
@@ -46,6 +47,8 @@ class Storm:
         self.policy_lives = True
         self.measured = self.rng.uniform(LOWER, UPPER)
         self.seen = self.measured
+        self.seen_s = -math.inf
+        self.unseen = False  # at the last output
         self.episode = EpisodeState('', False, self.now)
         self.estop = False
         self.allowed = Source.POLICY
@@ -80,7 +83,9 @@ class Storm:
             episode_id=name,
             chunk_id=self.chunk_id,
             policy_version=int(rng.integers(1, 9)),
-            step_s=DT if rng.random() < 0.95 else float(rng.choice([0.0, -1.0, math.nan])),
+            step_s=DT
+            if rng.random() < 0.95
+            else float(rng.choice([0.0, -1.0, math.nan, 1e-12, 5e-324])),
             actions=self.wishes(16),
         )
         self.sent[self.chunk_id] = chunk
@@ -121,18 +126,27 @@ class Storm:
         elif choice < 0.85:
             self.policy_lives = not self.policy_lives  # killed, and started again
         elif choice < 0.9:
+            self.notice_clock()
             self.arbiter.on_joint_state(self.now, np.full(A, math.nan), self.now)
         else:
+            self.notice_clock()
             self.arbiter.on_joint_state(self.now, np.zeros(3), self.now)
+
+    def notice_clock(self) -> None:
+        """Once the clock has stepped back, the robot was not seen until it is seen on the new one."""
+        if self.last is not None and self.now < self.last.stamp_s - DT:
+            self.seen_s, self.unseen = -math.inf, True
 
     def tick(self) -> None:
         lasts_s = DT * float(self.rng.choice([1.0, 1.0, 1.0, 0.3, 1.7, 0.05]))
         self.now += lasts_s
         self.steady += lasts_s
         self.beat()
+        self.notice_clock()
         if self.rng.random() < 0.9:
             refused = self.arbiter.on_joint_state(self.now, self.measured.copy(), self.now)
             self.seen = self.seen if refused else self.measured
+            self.seen_s = self.seen_s if refused else self.now
         urgent = self.arbiter.urgent(self.now, self.steady)
         output = self.arbiter.tick(self.now, self.steady)
         if output is not None:
@@ -154,6 +168,7 @@ class Storm:
 
     def check(self, output: Output, urgent: bool) -> None:
         self.outputs += 1
+        resting = bool(np.abs(self.velocity).max() < STANDSTILL)
         position = output.position
         assert np.isfinite(position).all()
         assert (position >= LOWER).all() and (position <= UPPER).all()
@@ -167,16 +182,37 @@ class Storm:
             assert (jump <= limit + 1e-6).all()
             self.velocity = velocity
         else:
-            assert self.last is None or self.last.source is not Source.ESTOP or not self.estop
-            # the first command after a seed starts from rest at the measured position
-            moved = (position - self.seen) / DT
+            assert (
+                self.last is None
+                or not (self.last.source is Source.ESTOP and self.estop)
+                or self.unseen
+            )
+            # the first command after a seed starts from rest at the measured position, but for a grip kept
+            start = self.seen.copy()
+            if self.last is not None and self.unseen:
+                near = (
+                    np.abs(start - self.last.position)[~GRIPPER].max()
+                    <= self.config.reseed_error_rad
+                )
+                start[GRIPPER] = self.last.position[GRIPPER] if near else start[GRIPPER]
+            moved = (position - start) / DT
             assert (
                 np.abs(moved) <= ACCELERATION * self.config.acceleration_scale * DT + 1e-6
             ).all()
             self.velocity = moved
         self.check_provenance(output)
         self.check_heartbeat(output, urgent)
+        self.check_seen(output, resting)
         self.last = output
+
+    def check_seen(self, output: Output, resting: bool) -> None:
+        """Nobody moves a robot that is not seen; it is sent nothing once its target rests."""
+        stale = self.now - self.seen_s > self.config.joint_state_timeout_s
+        assert output.sent == (not stale or not resting)
+        if stale:
+            assert output.source in (Source.HOLD, Source.ESTOP)
+            assert not output.reseeded
+        self.unseen = stale or (self.unseen and not resting)
 
     def check_heartbeat(self, output: Output, urgent: bool) -> None:
         """A silent policy never moves the robot, and only a silent one is held for it."""

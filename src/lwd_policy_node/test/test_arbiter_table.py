@@ -157,6 +157,9 @@ def test_chunk_that_runs_out_is_held() -> None:
         ({'stamp_s': math.nan}, 'chunk_non_finite'),
         ({'step_s': 0.0}, 'chunk_bad_step'),
         ({'step_s': math.inf}, 'chunk_bad_step'),
+        ({'step_s': 5e-324}, 'chunk_bad_step'),
+        ({'step_s': 1e-12}, 'chunk_bad_step'),
+        ({'step_s': 0.0009}, 'chunk_bad_step'),
         ({'stamp_s': 100.0}, 'chunk_before_start'),
         ({'stamp_s': 105.0}, 'chunk_future_stamp'),
     ],
@@ -233,6 +236,18 @@ def test_silent_human_hands_back() -> None:
     bench.teleop()
     assert bench.tick().source is Source.HUMAN
     assert bench.ticks(4).source is Source.HOLD
+
+
+def test_late_command_is_refused_by_name() -> None:
+    """As old at arrival as a silent human: it gives no control, and is counted. A release is no takeover."""
+    bench = Bench(teleop_timeout_s=0.1)
+    bench.tick()
+    assert bench.teleop(stamp_s=bench.now - 0.5, deadman=False) == ''
+    assert bench.teleop(stamp_s=bench.now - 0.11) == 'teleop_stale'
+    assert bench.arbiter.rejected['teleop_stale'] == 1
+    assert bench.tick().source is Source.HOLD
+    assert bench.teleop(stamp_s=bench.now - 0.05) == ''
+    assert bench.tick().source is Source.HUMAN
 
 
 def test_human_with_a_bad_command_keeps_control() -> None:
@@ -377,3 +392,128 @@ def test_two_ticks_at_once_send_one_command() -> None:
     bench = Bench()
     bench.tick()
     assert bench.arbiter.tick(bench.now + 0.1 * DT, bench.steady) is None
+
+
+def test_robot_that_was_not_seen_is_met_where_it_is_then() -> None:
+    """Within an episode too: a driver that comes back with the arms elsewhere is not commanded from where they were."""
+    bench = Bench()
+    bench.episode()
+    bench.ticks(3)
+    bench.state_alive = False
+    assert bench.ticks(10).reason == 'stale_state'
+    bench.measured = HOME + 0.1
+    bench.measured[-2:] = 0.0
+    bench.state_alive = True
+    bench.chunk()
+    output = bench.tick()
+    assert output.reseeded and output.source is Source.POLICY
+    moved = np.abs(output.position - (HOME + 0.1))[:-2] / DT
+    assert (moved <= PROFILE.limits('acceleration')[:-2] * DT + 1e-9).all()
+    assert not bench.tick().reseeded
+
+
+def test_robot_that_was_not_seen_is_met_under_the_estop() -> None:
+    """Switched off, pushed by hand and switched on again: a latched e-stop does not pull it back."""
+    bench = Bench()
+    bench.ticks(3)
+    bench.arbiter.estop('pressed')
+    bench.tick()
+    bench.state_alive = False
+    bench.ticks(10)
+    bench.measured = HOME * 0.5
+    bench.state_alive = True
+    output = bench.tick()
+    assert output.source is Source.ESTOP and output.reseeded
+    np.testing.assert_array_equal(output.position, HOME * 0.5)
+
+
+def test_gripper_keeps_its_grip_when_the_robot_was_not_seen_for_a_moment() -> None:
+    """It rests far from its target around what it holds; only a robot that was moved is met anew altogether."""
+    bench = Bench()
+    bench.measured[-1] = 1.0
+    bench.tick()
+    for moved, gripper in ((0.1, 1.0), (0.5, 0.4)):
+        bench.state_alive = False
+        bench.ticks(10)
+        bench.measured = bench.measured + moved
+        bench.measured[-1] = 0.4
+        bench.state_alive = True
+        assert bench.tick().position[-1] == gripper
+
+
+def test_arm_that_is_still_braking_comes_to_rest_before_the_robot_is_met() -> None:
+    """Seen again in mid-brake: nobody moves the robot until it rests and its pose is taken."""
+    bench = Bench()
+    bench.episode()
+    bench.tick()
+    for step in range(15):
+        bench.teleop(0.05 * step)
+        last = bench.tick()
+    velocity = np.full_like(HOME, 0.0)
+    bench.state_alive = False
+    bench.now += 0.1
+    bench.teleop(0.05 * 15)
+    before, last = last, bench.tick()
+    assert (last.source, last.reason) == (Source.HOLD, 'stale_state')
+    bench.state_alive = True
+    braked = 0
+    for step in range(60):
+        bench.measured = last.position - 0.3
+        bench.teleop(0.05 * (16 + step))
+        before, last = last, bench.tick()
+        if last.reseeded:
+            break
+        velocity = (last.position - before.position) / DT
+        braked += 1
+        assert (last.source, last.reason) == (Source.HOLD, 'stale_state')
+    assert braked >= 2 and last.reseeded and last.source is Source.HUMAN
+    np.testing.assert_allclose(velocity, 0.0, atol=1e-3)
+
+
+def test_nothing_is_sent_to_a_robot_that_is_not_seen_once_it_rests() -> None:
+    """A target for a robot nobody knows the pose of is a jump in waiting; what moves is braked first."""
+    bench = Bench()
+    bench.tick()
+    for step in range(15):
+        bench.teleop(0.05 * step)
+        assert bench.tick().sent
+    bench.state_alive = False
+    bench.now += 0.1
+    outputs = [bench.tick() for _ in range(40)]
+    sent = [output.sent for output in outputs]
+    rest = sent.index(False)
+    assert rest >= 2 and not any(sent[rest:])
+    np.testing.assert_array_equal(outputs[-1].position, outputs[rest - 1].position)
+    bench.arbiter.estop('pressed')
+    assert not bench.tick().sent
+    bench.state_alive = True
+    assert bench.tick().sent
+
+
+def test_plan_made_before_the_robot_was_moved_unseen_is_void() -> None:
+    """It would bring the arms back to where they were; only what was seen since they are back counts."""
+    bench = Bench()
+    bench.episode()
+    bench.tick()
+    bench.chunk(actions=np.tile(HOME, (30, 1)))
+    assert bench.tick().source is Source.POLICY
+    bench.state_alive = False
+    bench.ticks(10)
+    bench.measured = HOME * 0.5
+    bench.state_alive = True
+    output = bench.tick()
+    assert (output.source, output.reason, output.reseeded) == (Source.HOLD, 'no_policy', True)
+    np.testing.assert_array_equal(output.position, HOME * 0.5)
+    assert bench.chunk(chunk_id=2) == ''
+    assert bench.tick().source is Source.POLICY
+
+
+def test_robot_seen_on_a_clock_that_stepped_back_is_met_at_once() -> None:
+    """A simulator in lock-step waits for the command of its first tick, too."""
+    bench = Bench()
+    bench.ticks(3)
+    bench.now = 1.0
+    bench.measured = HOME + 0.05
+    output = bench.tick()
+    assert output.sent and output.reseeded and output.reason == 'no_episode'
+    assert not bench.arbiter.rejected

@@ -115,6 +115,16 @@ def test_until_the_arbiter_lets_it_it_follows_the_targets_in_force() -> None:
             RobotView(PROFILE.home, False, None),
             'joint_states without idx01_body_joint1',
         ),
+        (
+            JogWish(),
+            RobotView(PROFILE.home, True, np.array([0.42, np.nan])),
+            'joint_states gives nan for idx02_body_joint2',
+        ),
+        (
+            JogWish(),
+            RobotView(PROFILE.home, True, np.array([-np.inf, 0.87])),
+            'joint_states gives -inf for idx01_body_joint1',
+        ),
     ],
 )
 def test_when_the_human_is_not_in_control(wish: JogWish | None, view: RobotView, why: str) -> None:

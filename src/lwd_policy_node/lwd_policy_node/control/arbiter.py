@@ -55,6 +55,9 @@ class Arbiter:
         """Of these, how often it was heard again in time to go on with its plan."""
         self._tick = 0
         self._seeded = False
+        self._unseen = (
+            True  # since the target was last taken from, or followed by, a robot that was seen
+        )
         self._check_seed_at_s = math.inf
         self._last_tick_s = -math.inf
         self._measured = Measured(
@@ -76,6 +79,7 @@ class Arbiter:
 
     def on_joint_state(self, stamp_s: float, position: Vector, now_s: float) -> str:
         """Take measured positions, shape (A,); returns why they were refused, or nothing."""
+        self._look_at_clock(now_s)
         reason = self._measured.offer(stamp_s, position, now_s)
         return self._refuse(f'state_{reason}') if reason else ''
 
@@ -98,6 +102,8 @@ class Arbiter:
             return self._refuse('teleop_future_stamp')
         if self._teleop is not None and command.stamp_s < self._teleop.stamp_s:
             return self._refuse('teleop_out_of_order')
+        if command.deadman and command.stamp_s < now_s - self.config.teleop_timeout_s:
+            return self._refuse('teleop_stale')
         self._teleop = command
         return ''
 
@@ -155,7 +161,8 @@ class Arbiter:
         """
         if self._source is Source.HUMAN or not self._seeded:
             return False
-        source, reason, _ = self._decide(now_s, steady_s, self._measured.fresh(now_s))
+        met = self._measured.fresh(now_s) and (not self._unseen or self._motion.at_rest)
+        source, reason, _ = self._decide(now_s, steady_s, met)
         lost = self._source is Source.POLICY and reason == SILENT_POLICY
         return source is Source.HUMAN or lost
 
@@ -167,11 +174,10 @@ class Arbiter:
             steady_s: the clock of `heartbeat`.
 
         Returns:
-            What to send; None before the first joint state, and for a tick that comes less than a
+            What to send, if `Output.sent`; None before the first joint state, and for a tick that comes less than a
             quarter period after the last one (sending it would double the speed).
         """
-        if now_s < self._last_tick_s - self._period_s:
-            self._clock_stepped_back(now_s)
+        self._look_at_clock(now_s)
         if now_s - self._last_tick_s < 0.25 * self._period_s:
             return None
         self._motion.lasts((now_s - self._last_tick_s) / self._period_s)
@@ -181,7 +187,8 @@ class Arbiter:
         if not self._seeded:
             return None
 
-        source, reason, due = self._decide(now_s, steady_s, fresh)
+        sent = fresh or not self._motion.at_rest
+        source, reason, due = self._decide(now_s, steady_s, not self._unseen)
         changed = source is not self._source or reason != self._reason
         if source is not self._source:
             self._switch(source, reason, now_s)
@@ -217,6 +224,7 @@ class Arbiter:
             takeovers=self._takeovers,
             live=running or source is Source.HUMAN,
             reseeded=reseeded,
+            sent=sent,
         )
 
     # Rules --------------------------------------------------------------------------------------
@@ -263,11 +271,15 @@ class Arbiter:
     def _seed_if_needed(self, fresh: bool) -> bool:
         """Take the target from the measured position where the robot was moved without us."""
         if not fresh:
+            self._unseen = True
             return False
         if not self._seeded:
             self._motion.seed(self._measured.position)
             self._seeded = True
+            self._unseen = False
             return True
+        if self._unseen:  # what was moving stops by the limits first
+            return self._motion.at_rest and self._meet_again()
         if self._estop:
             return False
         idle = self._source is Source.HOLD and not self._episode.running
@@ -280,14 +292,38 @@ class Arbiter:
                 self._check_seed_at_s = math.inf
             return False
         self._check_seed_at_s = math.inf
-        error = np.abs(self._measured.position - self._motion.position)[self._arm]
-        if error.size == 0 or error.max() <= self.config.reseed_error_rad:
+        if not self._was_moved():
             return False
         self._motion.seed(self._measured.position)
         return True
 
-    def _clock_stepped_back(self, now_s: float) -> None:
-        """Nothing stamped on the old clock is of use on the new one."""
+    def _meet_again(self) -> bool:
+        """Take the target from where a robot is that was not seen, e-stop or not; whether that changed it.
+
+        Any difference would be a jump of the robot, but a gripper's, unless the robot was moved, is its grip.
+        """
+        self._unseen = False
+        position = self._measured.position
+        if self._was_moved():
+            self._chunks.clear()  # made for a robot that was elsewhere
+            self._not_before_s = max(self._not_before_s, self._measured.stamp_s)
+        else:
+            position = np.where(self._arm, position, self._motion.position)
+        if np.array_equal(position, self._motion.position):
+            return False
+        self._motion.seed(position)
+        return True
+
+    def _was_moved(self) -> bool:
+        """Whether an arm joint is too far from its target to have been sent there."""
+        error = np.abs(self._measured.position - self._motion.position)[self._arm]
+        return bool(error.max(initial=0.0) > self.config.reseed_error_rad)
+
+    def _look_at_clock(self, now_s: float) -> None:
+        """Once it has stepped back, nothing stamped on the old clock is of use on the new one."""
+        if now_s >= self._last_tick_s - self._period_s:
+            return
+        self._unseen = True
         self._chunks.clear()
         self._teleop = None
         self._measured.forget(now_s)

@@ -31,7 +31,7 @@ class ArbiterConfig:
     velocity_scale: float = 1.0
     """Multiplies the velocity limits of the profile."""
     reseed_error_rad: float = 0.2
-    """Between episodes and at their start: an arm joint further from its target than this means
-    that the robot was moved, and the target is taken from the measured position."""
+    """Between episodes, at their start, and when joint_states come back: an arm joint further from its target than
+    this means that the robot was moved, and the target is taken from the measured position."""
     workspace: Mapping[str, Box] = field(default_factory=dict)
     """Box of a gripper's tool centre by side, ``l`` or ``r``; see `Workspace`. None: no box."""

@@ -14,6 +14,9 @@ import numpy as np
 from lwd_policy_node.control.signals import Chunk, Vector
 
 _STEP_TOLERANCE = 0.01  # of a step: a tick this close before a step's time counts as on time
+_SHORTEST_STEP_S = (
+    1e-3  # no robot is commanded faster, and what is due by a far shorter step overflows
+)
 _STAMP_TOLERANCE_S = 1e-6  # two clocks' readings of one tick may differ in the last bit
 
 
@@ -65,7 +68,7 @@ class ChunkClock:
             return 'wrong_size'
         if len(chunk.actions) == 0:
             return 'wrong_size'
-        if not (math.isfinite(chunk.step_s) and chunk.step_s > 0.0):
+        if not (math.isfinite(chunk.step_s) and chunk.step_s >= _SHORTEST_STEP_S):
             return 'bad_step'
         if not (math.isfinite(chunk.stamp_s) and np.isfinite(chunk.actions).all()):
             return 'non_finite'

@@ -14,7 +14,8 @@ class Situation:
 
     Attributes:
         estop: the e-stop is latched.
-        state_fresh: the newest joint state is younger than its time-out.
+        state_fresh: the newest joint state is younger than its time-out, and the target was taken from one since
+            none was.
         human: a human holds the deadman, and the command is younger than its time-out.
         allowed: who may move the robot: HOLD nobody, HUMAN a human only, POLICY both.
         episode: an episode runs.

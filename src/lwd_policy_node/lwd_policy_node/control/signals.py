@@ -45,7 +45,7 @@ class Chunk:
         episode_id: the episode it belongs to.
         chunk_id: counts up since policy_node was configured.
         policy_version: weights that made it.
-        step_s: spacing of the steps, s.
+        step_s: spacing of the steps, s; 1 ms at least.
         actions: absolute joint targets, shape (H, A), rad and gripper fractions.
     """
 
@@ -96,6 +96,7 @@ class Output:
         takeovers: HUMAN spells since the episode began.
         live: an episode runs or a human commands, so the tick is worth recording.
         reseeded: the target was taken from the measured position before this tick.
+        sent: the target is to be sent; False while the robot is not seen and the target stands still.
     """
 
     stamp_s: float
@@ -115,3 +116,4 @@ class Output:
     takeovers: int
     live: bool
     reseeded: bool
+    sent: bool

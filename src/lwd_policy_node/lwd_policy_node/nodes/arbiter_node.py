@@ -73,6 +73,7 @@ class ArbiterNode(Node):
         self._teleop_order = JointOrder(names)
         self._wrong = np.zeros(0)
         self._last: Output | None = None
+        self._teleop_off = ''  # since the last report: how far a human's clock is off
 
         rate_hz = values['control_rate_hz'] or self._profile.control_rate_hz
         period_ns = round(1e9 / rate_hz)
@@ -157,14 +158,28 @@ class ArbiterNode(Node):
         position = None
         if message.deadman:
             position = self._teleop_order.pick(message.joint_names, message.position)
-        self._arbiter.on_teleop(
-            Teleop(
-                stamp_s=seconds(message.header.stamp),
-                deadman=message.deadman,
-                position=self._wrong if position is None else position,
-                reason=message.reason,
-            ),
-            self._now_s(),
+        now_s = self._now_s()
+        command = Teleop(
+            stamp_s=seconds(message.header.stamp),
+            deadman=message.deadman,
+            position=self._wrong if position is None else position,
+            reason=message.reason,
+        )
+        refused = self._arbiter.on_teleop(command, now_s)
+        if refused in ('teleop_stale', 'teleop_future_stamp'):
+            self._teleop_off = self._off(refused, command.stamp_s - now_s)
+
+    def _off(self, refused: str, ahead_s: float) -> str:
+        """One sentence about a human's command whose stamp is `ahead_s` ahead of the robot's clock."""
+        config = self._arbiter.config
+        side, limit = (
+            ('ahead of', f'future_tolerance_s is {config.future_tolerance_s:g}')
+            if ahead_s > 0.0
+            else ('behind', f'teleop_timeout_s is {config.teleop_timeout_s:g}')
+        )
+        return (
+            f"{refused}: a teleop/command is stamped {abs(ahead_s):.2f} s {side} the robot's clock, {limit}: "
+            'keep the clock of the computer with teleop_node with this one'
         )
 
     def _on_episode(self, message: Episode) -> None:
@@ -224,9 +239,10 @@ class ArbiterNode(Node):
             )
         stamp = stamp_of(now_ns)
         position = doubles(output.position)
-        self._command.header.stamp = stamp
-        self._command.points[0].positions = position
-        self._command_out.publish(self._command)
+        if output.sent:
+            self._command.header.stamp = stamp
+            self._command.points[0].positions = position
+            self._command_out.publish(self._command)
         if output.live:
             self._publish_executed(output, stamp, position)
         if output.changed:
@@ -284,9 +300,14 @@ class ArbiterNode(Node):
         elif self._last.source is Source.ESTOP or self._last.reason == 'stale_state':
             status.level = DiagnosticStatus.WARN
             status.message = self._last.reason
+        elif self._teleop_off:
+            status.level = DiagnosticStatus.WARN
+            status.message = self._teleop_off
+            self.get_logger().warning(status.message, throttle_duration_sec=10.0)
         else:
             status.level = DiagnosticStatus.OK
             status.message = self._last.source.name.lower()
+        self._teleop_off = ''
         status.values = [
             KeyValue(key=f'rejected/{reason}', value=str(count))
             for reason, count in sorted(self._arbiter.rejected.items())

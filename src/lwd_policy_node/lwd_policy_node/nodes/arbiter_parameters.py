@@ -37,7 +37,7 @@ PARAMETERS = (
         'joint_state_timeout_s',
         float,
         _DEFAULTS.joint_state_timeout_s,
-        'joint_states older than this (robot clock, s): hold.',
+        'joint_states older than this (robot clock, s): come to rest, then send no joint_command until they are back.',
         0.001,
         10.0,
     ),
@@ -45,7 +45,8 @@ PARAMETERS = (
         'teleop_timeout_s',
         float,
         _DEFAULTS.teleop_timeout_s,
-        'A teleop command older than this (robot clock, s) hands back.',
+        'A teleop command older than this (robot clock, s) hands back; one that is so old already when it arrives is '
+        'refused.',
         0.001,
         10.0,
     ),
@@ -131,8 +132,8 @@ PARAMETERS = (
         'reseed_error_rad',
         float,
         _DEFAULTS.reseed_error_rad,
-        'Between episodes and at their start: a joint further from its target than this (rad) '
-        'means the robot was moved; its target is taken from the measured position.',
+        'Between episodes, at their start, and when joint_states come back: a joint further from its target than this '
+        '(rad) means the robot was moved; its target is taken from the measured position.',
         0.001,
         10.0,
     ),

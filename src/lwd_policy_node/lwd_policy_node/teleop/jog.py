@@ -102,14 +102,9 @@ class Jog:
         Returns:
             Joint targets (A,); None when the human is not in control.
         """
-        self.refusal = ''
-        if robot.target is None:
-            self.refusal = NO_TARGET
-        elif robot.waist is None:
-            self.refusal = (
-                f'joint_states without {", ".join(WAIST.joint_names)}: jogging needs them'
-            )
-        if wish is None or robot.target is None or robot.waist is None:
+        waist = robot.waist
+        self.refusal = NO_TARGET if robot.target is None else _amiss(waist)
+        if wish is None or robot.target is None or waist is None or self.refusal:
             self._target = None
             self._in_force.clear()
             return None
@@ -118,7 +113,7 @@ class Jog:
             self._start(robot.target)
         assert self._target is not None
         if robot.human:
-            turn = WAIST.pose(robot.waist).rotation.T
+            turn = WAIST.pose(waist).rotation.T
             low, high = self._stops()
             for side, arm in self._arms.items():
                 ours = wish if side in wish.sides else JogWish()
@@ -216,6 +211,16 @@ class _Arm:
             step *= self._speeds.joint_rad_s * dt / fastest
         target[self.columns] = q + step
         self._goal = _leashed(goal, self._chain.pose(q + step))
+
+
+def _amiss(waist: Vector | None) -> str:
+    """Why the hands' directions are not known; else empty."""
+    if waist is None:
+        return f'joint_states without {", ".join(WAIST.joint_names)}: jogging needs them'
+    for name, value in zip(WAIST.joint_names, waist, strict=True):
+        if not np.isfinite(value):
+            return f'joint_states gives {value} for {name}: jogging needs it, look at the driver'
+    return ''
 
 
 def _leashed(goal: Pose, hand: Pose) -> Pose:
