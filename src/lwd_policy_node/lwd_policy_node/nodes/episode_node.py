@@ -1,6 +1,6 @@
 """Start and end episodes: by service, simulator, time limit; or one after another by itself.
 
-Writes episode and /lwd/robot_status; serves episode/start and episode/end. In a simulation it calls
+Writes episode, episode/alive and /lwd/robot_status; serves episode/start and episode/end. In a simulation it calls
 sim/reset first; an episode begins at the first sim/state of the new scene, so that nothing observed
 in the old one belongs to it.
 """
@@ -18,7 +18,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import Executor
 from rclpy.node import Node
 from rclpy.task import Future
-from std_msgs.msg import String
+from std_msgs.msg import Empty, String
 
 from lwd_msgs.msg import Episode, SimState
 from lwd_msgs.srv import EndEpisode, StartEpisode
@@ -47,6 +47,7 @@ from lwd_policy_node.nodes.wire import seconds
 from lwd_policy_node.stop_signal import StopSignal
 
 WALL_TICK_S = 0.05  # how often waits are looked at
+BEAT_S = 0.5  # between two signs of life
 LOOK_FOR_RECORDER_S = 1.0  # how often it is asked whether there is a recorder
 DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
 
@@ -67,6 +68,8 @@ class EpisodeNode(Node):
         self._in_sim = False
 
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
+        self._alive_out = self.create_publisher(Empty, 'episode/alive', qos.HEARTBEAT)
+        self._beat_at_s = -math.inf
         self._swap = WeightsSwap(values['swap_timeout_s'])
         spool = Path(values['spool'] or home / 'spool')
         self._recording = RecordingWatch(
@@ -272,6 +275,7 @@ class EpisodeNode(Node):
     def _on_wall_tick(self) -> None:
         self._inputs.poll()
         wall_s = time.monotonic()
+        self._beat(wall_s)
         self._watch_recording(wall_s)
         if self._scene.pending is not None:
             if self._scene.is_overdue():
@@ -290,6 +294,12 @@ class EpisodeNode(Node):
             return
         if (scene := self._sequence.due(wall_s)) is not None:
             self._begin(scene.task, '', self._values['kind'], scene.seed)
+
+    def _beat(self, wall_s: float) -> None:
+        """Tell the arbiter that episodes are looked after, from the very loop that does."""
+        if wall_s - self._beat_at_s >= BEAT_S:
+            self._beat_at_s = wall_s
+            self._alive_out.publish(Empty())
 
     def _watch(self, wall_s: float) -> None:
         now_s = self.get_clock().now().nanoseconds * 1e-9
