@@ -257,6 +257,27 @@ def test_an_episode_whose_node_dies_is_held(make_bench: MakeBench) -> None:
     assert (episodes[-1].outcome, episodes[-1].ended_by) == (Episode.OUTCOME_ABORTED, 'restart')
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_node_that_leaves_ends_its_episode(make_bench: MakeBench, number: int) -> None:
+    """Nobody would do it afterwards; and the next process has nothing left to close."""
+    bench = make_bench(139, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    node = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    reply = bench.call(StartEpisode, 'episode/start', StartEpisode.Request(task='restock'))
+    assert reply.ok
+    bench.wait('the episode', lambda: episodes[-1].state == Episode.RUNNING)
+    node.send_signal(number)
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    last = episodes[-1]
+    assert (last.episode_id, last.outcome) == (reply.episode_id, Episode.OUTCOME_ABORTED)
+    assert last.ended_by == 'shutdown'
+    bench.wait('its exit', lambda: node.poll() is not None)
+    assert node.returncode == 0
+    bench.start('episode_node')
+    bench.wait('the next process', lambda: episodes[-1].state == Episode.IDLE)
+
+
 def test_episode_by_service(make_bench: MakeBench) -> None:
     """start and end by call, with refusals that say why; a dead simulator aborts."""
     bench = make_bench(124, 'g1_01')

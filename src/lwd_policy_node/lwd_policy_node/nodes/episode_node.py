@@ -12,10 +12,13 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.duration import Duration
 from rclpy.executors import Executor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.task import Future
 from std_msgs.msg import Empty, String
@@ -49,6 +52,7 @@ from lwd_policy_node.stop_signal import StopSignal
 WALL_TICK_S = 0.05  # how often waits are looked at
 BEAT_S = 0.5  # between two signs of life
 LOOK_FOR_RECORDER_S = 1.0  # how often it is asked whether there is a recorder
+FAREWELL_S = 1.0  # longest that a leaving node waits for all to hear how its episode ended
 DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
 
 
@@ -110,8 +114,13 @@ class EpisodeNode(Node):
         self._loop = ControlLoop(self, WALL_TICK_S, self._on_wall_tick, on_wall=True)
 
     def run(self, executor: Executor, stopping: StopSignal) -> None:
-        """Tick until the process is asked to leave."""
+        """Tick until the process is asked to leave; an episode under way ends with it."""
         self._loop.run(executor, stopping.is_set)
+        if self._machine.running is not None:
+            now_s = self.get_clock().now().nanoseconds * 1e-9
+            self._finish(self._machine.end(Outcome.ABORTED, 'shutdown', now_s))
+            with suppress(rclpy_implementation.RCLError):  # a middleware that does not tell
+                self._out.wait_for_all_acked(Duration(seconds=FAREWELL_S))
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values
