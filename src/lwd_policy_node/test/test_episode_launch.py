@@ -278,6 +278,27 @@ def test_a_node_that_leaves_ends_its_episode(make_bench: MakeBench, number: int)
     bench.wait('the next process', lambda: episodes[-1].state == Episode.IDLE)
 
 
+def test_a_second_node_of_the_same_robot_is_refused(
+    make_bench: MakeBench, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It would take the episode under way for a lost one, and end it."""
+    bench = make_bench(138, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    first = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    assert bench.call(StartEpisode, 'episode/start', StartEpisode.Request(task='restock')).ok
+    second = bench.start('episode_node')
+    bench.wait('the refusal', lambda: second.poll() is not None)
+    assert second.returncode == 2
+    said = capfd.readouterr().err
+    assert 'Traceback' not in said
+    assert f'another episode_node keeps {tmp_path}/robots/g1_01/episode.json; stop it' in said
+    assert [e.state for e in episodes] == [Episode.IDLE, Episode.RUNNING]
+    bench.stop(first, signal.SIGKILL)
+    bench.start('episode_node')
+    bench.wait('the end', lambda: episodes[-1].state == Episode.ENDED)
+
+
 def test_episode_by_service(make_bench: MakeBench) -> None:
     """start and end by call, with refusals that say why; a dead simulator aborts."""
     bench = make_bench(124, 'g1_01')

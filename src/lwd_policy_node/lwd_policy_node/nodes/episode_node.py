@@ -31,6 +31,7 @@ from lwd_policy_node.episode import (
     EpisodeMachine,
     EpisodeRecord,
     JournalEntry,
+    JournalLock,
     Outcome,
     RecordingWatch,
     SceneSequence,
@@ -65,7 +66,11 @@ class EpisodeNode(Node):
         self._values = values = declare(self, PARAMETERS)
         self._robot_id = robot_of(self, values['robot_id'])
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
-        journal = Path(values['journal'] or home / 'episode.json')
+        self._journal = EpisodeJournal(Path(values['journal'] or home / 'episode.json'))
+        try:
+            self._lock = JournalLock(self._journal.path)
+        except EpisodeError as error:
+            raise StartError(str(error)) from error
         self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
         self._sim_seen_s = 0.0
         self._sim_at: SceneTick | None = None
@@ -84,7 +89,6 @@ class EpisodeNode(Node):
         self._status = RobotStatusReporter(
             self, self._inputs, self._robot_id, self._machine, self._swap, spool
         )
-        self._journal = EpisodeJournal(journal)
         entry, wrong = self._journal.read()
         if wrong:
             self.get_logger().warning(wrong)
@@ -121,6 +125,11 @@ class EpisodeNode(Node):
             self._finish(self._machine.end(Outcome.ABORTED, 'shutdown', now_s))
             with suppress(rclpy_implementation.RCLError):  # a middleware that does not tell
                 self._out.wait_for_all_acked(Duration(seconds=FAREWELL_S))
+
+    def destroy_node(self) -> None:
+        """Leave the journal to the next process as well."""
+        super().destroy_node()
+        self._lock.close()
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values
