@@ -27,8 +27,8 @@ TIMEOUT_S = ArbiterConfig().policy_timeout_s
 class Bench:
     """An arbiter that executes a plan of a whole second, looked at twice a period."""
 
-    def __init__(self) -> None:
-        self.arbiter = Arbiter(PROFILE, ArbiterConfig(max_observation_age_s=10.0))
+    def __init__(self, **config: float) -> None:
+        self.arbiter = Arbiter(PROFILE, ArbiterConfig(max_observation_age_s=10.0, **config))
         self.now, self.steady = 100.0, 7.0
         self.chunk_id = 0
         self.tick(DT)
@@ -47,8 +47,10 @@ class Bench:
         self.steady += after_s
         self.arbiter.on_joint_state(self.now, HOME, self.now)
 
-    def tick(self, after_s: float, *, beat: bool = True) -> Output:
+    def tick(self, after_s: float, *, beat: bool = True, watched: bool = True) -> Output:
         self.wait(after_s)
+        if watched:
+            self.arbiter.episode_heartbeat.beat(self.steady)
         if beat:
             self.arbiter.heartbeat.beat(self.steady)
         output = self.arbiter.tick(self.now, self.steady)
@@ -106,6 +108,33 @@ def test_a_silent_policy_stays_silent_when_its_plan_ends_and_needs_a_new_one() -
     assert bench.tick(DT).reason == 'stale_chunk'
     assert bench.plan() == ''
     assert bench.tick(DT).source is Source.POLICY
+
+
+def test_an_episode_that_nobody_watches_is_no_leave_to_drive() -> None:
+    """Its process could not end it: the policy is held until it is heard again, a human is obeyed all the while."""
+    bench = Bench()
+    bench.tick(DT)
+    heard_s = bench.steady
+    while (output := bench.tick(DT, watched=False)).source is Source.POLICY:
+        assert bench.plan() == ''
+    assert (output.source, output.reason) == (Source.HOLD, 'no_episode_node')
+    timeout_s = bench.arbiter.config.episode_timeout_s
+    assert timeout_s < bench.steady - heard_s < timeout_s + 2 * DT
+    bench.arbiter.on_teleop(Teleop(bench.now, True, HOME, 'stall'), bench.now)
+    assert bench.tick(DT, watched=False).source is Source.HUMAN
+    bench.arbiter.on_teleop(Teleop(bench.now, False, HOME, ''), bench.now)
+    assert bench.tick(DT, watched=False).reason == 'no_episode_node'
+    bench.tick(DT)
+    assert bench.plan() == ''
+    assert bench.tick(DT).source is Source.POLICY
+    assert bench.arbiter.silences == 0
+
+
+def test_an_arbiter_may_be_told_not_to_wait_for_an_episode_node() -> None:
+    bench = Bench(episode_timeout_s=0.0)
+    for _ in range(200):
+        assert bench.tick(DT, watched=False).source is Source.POLICY
+        assert bench.plan() == ''
 
 
 def test_the_robots_clock_has_no_say() -> None:

@@ -49,7 +49,9 @@ class Robot:
         self.alive_out = node.create_publisher(Empty, 'policy/alive', qos.HEARTBEAT)
         node.create_timer(DT / 3, self.beat)
         # The bench beats in its only thread, between all that it reads.
-        self.process = bench.start('arbiter_node', profile='g1_laptop', policy_timeout_s=1.0)
+        self.process = bench.start(
+            'arbiter_node', profile='g1_laptop', policy_timeout_s=1.0, episode_timeout_s=0.0
+        )
         self.robot = bench.start('echo_robot')
         bench.wait('the arbiter', lambda: any(m.reason == 'no_episode' for m in self.modes))
         started = bench.node.get_clock().now().to_msg()

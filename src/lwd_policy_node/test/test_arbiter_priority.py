@@ -23,6 +23,7 @@ QUIET = Situation(
     step_due=False,
     chunk=False,
     alive=True,
+    watched=True,
     handed_back=False,
 )
 NAMES = tuple(field.name for field in fields(Situation))
@@ -51,6 +52,9 @@ def changed(**values: object) -> Situation:
         (changed(chunk=True, alive=False), Source.HOLD, 'silent_policy'),
         (changed(alive=False), Source.HOLD, 'no_policy'),
         (changed(alive=False, human=True), Source.HUMAN, 'operator'),
+        (changed(chunk=True, step_due=True, watched=False), Source.HOLD, 'no_episode_node'),
+        (changed(watched=False, human=True), Source.HUMAN, 'operator'),
+        (changed(watched=False, episode=False), Source.HOLD, 'no_episode'),
         (changed(chunk=True, step_due=True, letting_go=True), Source.HOLD, 'handback'),
         (changed(chunk=True, step_due=True, allowed=Source.HUMAN), Source.HOLD, 'mode_human'),
         (changed(chunk=True, step_due=True, episode=False), Source.HOLD, 'no_episode'),
@@ -69,13 +73,14 @@ def test_the_table(now: Situation, source: Source, reason: str) -> None:
 
 
 def test_every_situation_has_the_owner_that_priority_gives_it() -> None:
-    """All 1152 of them: ESTOP > HUMAN > POLICY > HOLD, each only where it may."""
+    """All 2304 of them: ESTOP > HUMAN > POLICY > HOLD, each only where it may."""
     for now in every_situation():
         source = decide(now).source
         human_may = now.human and now.state_fresh and now.allowed is not Source.HOLD
         policy_may = (
             now.step_due
             and now.alive
+            and now.watched
             and now.state_fresh
             and now.episode
             and not now.letting_go
@@ -108,6 +113,7 @@ def test_a_mode_is_obeyed_and_voids_what_was_planned_before_it() -> None:
         now += DT
         arbiter.on_joint_state(now, PROFILE.home, now)
         arbiter.heartbeat.beat(now)
+        arbiter.episode_heartbeat.beat(now)
         output = arbiter.tick(now, now)
         assert output is not None
         return output.source, output.reason

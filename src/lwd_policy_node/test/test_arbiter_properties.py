@@ -38,6 +38,7 @@ class Storm:
         self.config = ArbiterConfig(
             acceleration_scale=float(self.rng.choice([1.0, 12.0])),
             blend_s=float(self.rng.choice([0.0, 0.15])),
+            episode_timeout_s=float(self.rng.choice([0.0, 0.2, 2.0])),
         )
         self.arbiter = Arbiter(PROFILE, self.config)
         self.now = float(self.rng.uniform(1.0, 1e6))
@@ -45,6 +46,7 @@ class Storm:
         self.beat_s = -math.inf  # the newest sign of life of the policy
         self.answer_s = -math.inf  # the newest question that its middleware answered
         self.policy_lives = True
+        self.watch_s = -math.inf  # the newest sign of life of who ends the episode
         self.measured = self.rng.uniform(LOWER, UPPER)
         self.seen = self.measured
         self.seen_s = -math.inf
@@ -154,6 +156,9 @@ class Storm:
 
     def beat(self) -> None:
         """A sign of life: in time, late, repeated out of order, or none."""
+        if self.rng.random() < 0.15:
+            self.watch_s = self.steady
+            self.arbiter.episode_heartbeat.beat(self.watch_s)
         if not self.policy_lives or self.rng.random() < 0.2:
             return
         at_s = self.steady - DT * float(self.rng.choice([0.0, 0.1, 0.3, 1.3, 1.5, 30.0]))
@@ -221,6 +226,10 @@ class Storm:
         bridged = answer_age_s <= timeout_s and beat_age_s <= self.config.policy_busy_s
         alive = beat_age_s <= timeout_s or bridged
         assert alive or output.source is not Source.POLICY
+        watch_s = self.config.episode_timeout_s
+        watched = watch_s == 0.0 or self.steady - self.watch_s <= watch_s
+        assert watched or output.source is not Source.POLICY
+        assert not (watched and output.reason == 'no_episode_node')
         assert not (alive and output.reason == 'silent_policy')
         owner = self.last.source if self.last is not None else Source.HOLD
         taken = output.source is Source.HUMAN and owner is not Source.HUMAN

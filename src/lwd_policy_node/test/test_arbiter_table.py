@@ -42,6 +42,7 @@ class Bench:
             self.arbiter.on_joint_state(self.now, self.measured, self.now)
         if self.policy_alive:
             self.arbiter.heartbeat.beat(self.steady - 0.1 * DT)
+        self.arbiter.episode_heartbeat.beat(self.steady)
         output = self.arbiter.tick(self.now, self.steady)
         assert output is not None
         if self.state_alive:

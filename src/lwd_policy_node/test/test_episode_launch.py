@@ -8,21 +8,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.episode_node import EpisodeNode
+from lwd_policy_node.profile import load_profile
 from rcl_interfaces.srv import SetParameters
 from rclpy.duration import Duration
 from rclpy.parameter import Parameter
-from std_msgs.msg import String, UInt32
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Empty, String, UInt32
 
-from lwd_msgs.msg import ControlMode, Episode, RobotStatus, SimState, WeightsStatus
+from lwd_msgs.msg import ActionChunk, ControlMode, Episode, RobotStatus, SimState, WeightsStatus
 from lwd_msgs.srv import EndEpisode, ResetSim, StartEpisode
 
 pytestmark = pytest.mark.launch
 MakeBench = Callable[..., Any]
+PROFILE = load_profile('g1_laptop')
 
 
 NOT_FOUND = 'the simulator is not found at sim/reset'
@@ -205,6 +209,94 @@ def test_killed_node_closes_its_episode_and_goes_on(make_bench: MakeBench) -> No
     )
     (closed,) = [e for e in ended(episodes) if e.episode_id == lost.episode_id]
     assert (closed.outcome, closed.ended_by) == (Episode.OUTCOME_ABORTED, 'restart')
+
+
+def test_an_episode_whose_node_dies_is_held(make_bench: MakeBench) -> None:
+    """Nobody would end it: the policy is held while the node is away, stopped or killed, and drives on with it."""
+    bench = make_bench(138, 'g1_01')
+    modes = bench.collect(ControlMode, 'control_mode', qos.CONTROL_MODE)
+    alive_out = bench.node.create_publisher(Empty, 'policy/alive', qos.HEARTBEAT)
+    chunk_out = bench.node.create_publisher(ActionChunk, 'action_chunk', qos.ACTION_CHUNK)
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+
+    def plan(state: JointState) -> None:
+        alive_out.publish(Empty())
+        if episodes and episodes[-1].state == Episode.RUNNING:
+            chunk = ActionChunk(
+                header=state.header,
+                episode_id=episodes[-1].episode_id,
+                joint_names=list(PROFILE.joint_names),
+                step_s=PROFILE.control_period_s,
+                steps=16,
+                actions=np.tile(PROFILE.home, 16).tolist(),
+            )
+            chunk_out.publish(chunk)
+
+    bench.node.create_subscription(JointState, 'joint_states', plan, qos.JOINT_STATES)
+    bench.start('arbiter_node', profile='g1_laptop', episode_timeout_s=1.0, policy_timeout_s=10.0)
+    bench.start('echo_robot')
+    node = bench.start('episode_node')
+
+    def wait_mode(mode: int, reason: str) -> None:
+        bench.wait(
+            reason or 'the policy', lambda: (modes[-1].mode, modes[-1].reason) == (mode, reason)
+        )
+
+    bench.wait('the arbiter', lambda: bool(modes))
+    wait_mode(ControlMode.HOLD, 'no_episode')
+    assert bench.call(StartEpisode, 'episode/start', StartEpisode.Request(task='restock')).ok
+    wait_mode(ControlMode.POLICY, '')
+    node.send_signal(signal.SIGSTOP)
+    wait_mode(ControlMode.HOLD, 'no_episode_node')
+    node.send_signal(signal.SIGCONT)
+    wait_mode(ControlMode.POLICY, '')
+    bench.stop(node, signal.SIGKILL)
+    wait_mode(ControlMode.HOLD, 'no_episode_node')
+    bench.start('episode_node')
+    wait_mode(ControlMode.HOLD, 'no_episode')
+    assert (episodes[-1].outcome, episodes[-1].ended_by) == (Episode.OUTCOME_ABORTED, 'restart')
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_a_node_that_leaves_ends_its_episode(make_bench: MakeBench, number: int) -> None:
+    """Nobody would do it afterwards; and the next process has nothing left to close."""
+    bench = make_bench(139, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    node = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    reply = bench.call(StartEpisode, 'episode/start', StartEpisode.Request(task='restock'))
+    assert reply.ok
+    bench.wait('the episode', lambda: episodes[-1].state == Episode.RUNNING)
+    node.send_signal(number)
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    last = episodes[-1]
+    assert (last.episode_id, last.outcome) == (reply.episode_id, Episode.OUTCOME_ABORTED)
+    assert last.ended_by == 'shutdown'
+    bench.wait('its exit', lambda: node.poll() is not None)
+    assert node.returncode == 0
+    bench.start('episode_node')
+    bench.wait('the next process', lambda: episodes[-1].state == Episode.IDLE)
+
+
+def test_a_second_node_of_the_same_robot_is_refused(
+    make_bench: MakeBench, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It would take the episode under way for a lost one, and end it."""
+    bench = make_bench(138, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    first = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    assert bench.call(StartEpisode, 'episode/start', StartEpisode.Request(task='restock')).ok
+    second = bench.start('episode_node')
+    bench.wait('the refusal', lambda: second.poll() is not None)
+    assert second.returncode == 2
+    said = capfd.readouterr().err
+    assert 'Traceback' not in said
+    assert f'another episode_node keeps {tmp_path}/robots/g1_01/episode.json; stop it' in said
+    assert [e.state for e in episodes] == [Episode.IDLE, Episode.RUNNING]
+    bench.stop(first, signal.SIGKILL)
+    bench.start('episode_node')
+    bench.wait('the end', lambda: episodes[-1].state == Episode.ENDED)
 
 
 def test_episode_by_service(make_bench: MakeBench) -> None:

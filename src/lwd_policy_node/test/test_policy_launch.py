@@ -79,7 +79,7 @@ class Rollout:
         self.wishes: list[float] = []  # of the first joint, one for each command of the human
         self.sent_s: list[float] = []  # wall time of each
         node.create_subscription(JointState, 'joint_states', self.on_state, qos.JOINT_STATES)
-        bench.start('arbiter_node', profile='g1_laptop')
+        bench.start('arbiter_node', profile='g1_laptop', episode_timeout_s=0.0)
         bench.start('echo_robot')
         self.policy = self.start_policy()
         bench.wait('the arbiter', lambda: any(m.reason == 'no_episode' for m in self.modes))

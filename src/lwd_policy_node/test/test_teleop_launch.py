@@ -57,7 +57,7 @@ class Stage:
         node.create_subscription(JointState, 'joint_states', self.on_state, qos.JOINT_STATES)
         node.create_timer(0.05, self.on_device)
         node.create_timer(DT / 3, lambda: self.alive_out.publish(Empty()))
-        bench.start('arbiter_node', profile='g1_laptop')
+        bench.start('arbiter_node', profile='g1_laptop', episode_timeout_s=0.0)
         bench.start('echo_robot')
         bench.wait('the arbiter', lambda: any(m.reason == 'no_episode' for m in modes))
         started = node.get_clock().now().to_msg()

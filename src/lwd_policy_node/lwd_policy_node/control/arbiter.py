@@ -45,6 +45,8 @@ class Arbiter:
         )
         self.heartbeat = Heartbeat(self.config.policy_timeout_s, self.config.policy_busy_s)
         """The policy's process: call `beat` at each sign of life."""
+        self.episode_heartbeat = Heartbeat(self.config.episode_timeout_s or math.inf, 0.0)
+        """The process that says when the episode ends: call `beat` at each sign of life."""
         self.rejected: Counter[str] = Counter()
         """How often an input was refused, by reason."""
         self.fault = ''
@@ -171,7 +173,7 @@ class Arbiter:
 
         Args:
             now_s: robot clock.
-            steady_s: the clock of `heartbeat`.
+            steady_s: the clock of `heartbeat` and `episode_heartbeat`.
 
         Returns:
             What to send, if `Output.sent`; None before the first joint state, and for a tick that comes less than a
@@ -247,6 +249,7 @@ class Arbiter:
                 step_due=due is not None,
                 chunk=self._chunks.chunk is not None,
                 alive=self.heartbeat.alive(steady_s),
+                watched=self.episode_heartbeat.alive(steady_s),
                 handed_back=self._handed_back,
             )
         )

@@ -20,6 +20,8 @@ class ArbiterConfig:
     """No sign of life from the policy's process for this long (wall clock): hold."""
     policy_busy_s: float = 0.5
     """A policy whose middleware answers is waited for so long (wall clock) without a sign of life of its own."""
+    episode_timeout_s: float = 2.0
+    """No sign of life from who ends the episode for this long (wall clock): hold; 0 = not waited for."""
     max_observation_age_s: float = 1.0
     """A chunk whose observation is older than this is not executed."""
     future_tolerance_s: float = 0.5

@@ -24,6 +24,7 @@ class Situation:
         step_due: a chunk of this episode has a step for this tick.
         chunk: there is a chunk, due or not.
         alive: the process that made it was heard of late.
+        watched: the process that ends the episode was heard of late.
         handed_back: a human or the e-stop has let go, and no chunk made since has come.
     """
 
@@ -36,6 +37,7 @@ class Situation:
     step_due: bool
     chunk: bool
     alive: bool
+    watched: bool
     handed_back: bool
 
 
@@ -49,12 +51,14 @@ class Rule:
 
 
 SILENT_POLICY = 'silent_policy'
+NO_EPISODE_NODE = 'no_episode_node'
 RULES = (
     Rule(Source.ESTOP, 'estop', lambda now: now.estop),
     Rule(Source.HOLD, 'stale_state', lambda now: not now.state_fresh),
     Rule(Source.HOLD, 'mode_hold', lambda now: now.allowed is Source.HOLD),
     Rule(Source.HUMAN, 'operator', lambda now: now.human),
     Rule(Source.HOLD, 'no_episode', lambda now: not now.episode),
+    Rule(Source.HOLD, NO_EPISODE_NODE, lambda now: not now.watched),
     Rule(Source.HOLD, 'mode_human', lambda now: now.allowed is Source.HUMAN),
     Rule(Source.HOLD, 'handback', lambda now: now.letting_go),
     Rule(Source.HOLD, SILENT_POLICY, lambda now: now.chunk and not now.alive),

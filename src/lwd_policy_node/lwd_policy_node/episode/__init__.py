@@ -1,6 +1,7 @@
 """Episodes: when one begins, when it ends and with which label. No ROS."""
 
 from lwd_policy_node.episode.journal import EpisodeJournal, JournalEntry
+from lwd_policy_node.episode.lock import JournalLock
 from lwd_policy_node.episode.machine import SUCCESS_HOLD_S, EpisodeError, EpisodeMachine
 from lwd_policy_node.episode.record import EpisodeRecord, Outcome, new_episode_id
 from lwd_policy_node.episode.recording_watch import RecordingWatch
@@ -14,6 +15,7 @@ __all__ = [
     'EpisodeMachine',
     'EpisodeRecord',
     'JournalEntry',
+    'JournalLock',
     'Outcome',
     'RecordingWatch',
     'Scene',

@@ -1,7 +1,7 @@
 """The only writer of `joint_command`: feeds the arbiter and publishes what it decides.
 
-Reads joint_states, action_chunk, policy/alive, teleop/command, episode; serves estop, resume and
-set_mode; writes joint_command, executed_action, control_mode and /diagnostics.
+Reads joint_states, action_chunk, policy/alive, teleop/command, episode, episode/alive; serves estop,
+resume and set_mode; writes joint_command, executed_action, control_mode and /diagnostics.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from lwd_policy_node.control import (
     Source,
     Teleop,
 )
+from lwd_policy_node.control.priority import NO_EPISODE_NODE
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
 from lwd_policy_node.nodes.control_loop import ControlLoop
@@ -45,6 +46,7 @@ from lwd_policy_node.profile import load_profile
 from lwd_policy_node.stop_signal import StopSignal
 
 REPORT_PERIOD_S = 1.0
+_TROUBLE = ('stale_state', NO_EPISODE_NODE)  # holds that somebody has to look after
 _ALLOWS = {
     SetMode.Request.HOLD: (Source.HOLD, 'nobody may move the robot'),
     SetMode.Request.POLICY: (Source.POLICY, 'the policy may move the robot, and a human'),
@@ -102,6 +104,9 @@ class ArbiterNode(Node):
         self._inputs.add(ActionChunk, 'action_chunk', self._on_chunk, qos.ACTION_CHUNK)
         self._inputs.add_arrivals(
             Empty, 'policy/alive', self._arbiter.heartbeat.beat, qos.HEARTBEAT
+        )
+        self._inputs.add_arrivals(
+            Empty, 'episode/alive', self._arbiter.episode_heartbeat.beat, qos.HEARTBEAT
         )
         self._probe = PolicyProbe(self, self._arbiter.heartbeat.answer)
         self.create_service(Trigger, 'estop', self._on_estop)
@@ -183,6 +188,9 @@ class ArbiterNode(Node):
         )
 
     def _on_episode(self, message: Episode) -> None:
+        self._arbiter.episode_heartbeat.beat(
+            time.monotonic()
+        )  # kept for us, but by a living writer
         self._arbiter.on_episode(
             EpisodeState(
                 episode_id=message.episode_id,
@@ -297,7 +305,7 @@ class ArbiterNode(Node):
         elif self._last is None:
             status.level = DiagnosticStatus.STALE
             status.message = 'no joint_states yet'
-        elif self._last.source is Source.ESTOP or self._last.reason == 'stale_state':
+        elif self._last.source is Source.ESTOP or self._last.reason in _TROUBLE:
             status.level = DiagnosticStatus.WARN
             status.message = self._last.reason
         elif self._teleop_off:

@@ -69,6 +69,15 @@ PARAMETERS = (
         10.0,
     ),
     Parameter(
+        'episode_timeout_s',
+        float,
+        _DEFAULTS.episode_timeout_s,
+        'No sign of life from episode_node for this long (wall clock, s) while an episode runs: the policy is held; '
+        '0 = it is not waited for.',
+        0.0,
+        60.0,
+    ),
+    Parameter(
         'max_observation_age_s',
         float,
         _DEFAULTS.max_observation_age_s,
@@ -164,6 +173,7 @@ def arbiter_config(
         teleop_timeout_s=config.teleop_timeout_s * slack,
         policy_timeout_s=config.policy_timeout_s * slack,
         policy_busy_s=config.policy_busy_s * slack,
+        episode_timeout_s=config.episode_timeout_s * slack,
     )
 
 

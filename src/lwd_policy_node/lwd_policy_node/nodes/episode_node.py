@@ -1,6 +1,6 @@
 """Start and end episodes: by service, simulator, time limit; or one after another by itself.
 
-Writes episode and /lwd/robot_status; serves episode/start and episode/end. In a simulation it calls
+Writes episode, episode/alive and /lwd/robot_status; serves episode/start and episode/end. In a simulation it calls
 sim/reset first; an episode begins at the first sim/state of the new scene, so that nothing observed
 in the old one belongs to it.
 """
@@ -12,13 +12,16 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.duration import Duration
 from rclpy.executors import Executor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.task import Future
-from std_msgs.msg import String
+from std_msgs.msg import Empty, String
 
 from lwd_msgs.msg import Episode, SimState
 from lwd_msgs.srv import EndEpisode, StartEpisode
@@ -28,6 +31,7 @@ from lwd_policy_node.episode import (
     EpisodeMachine,
     EpisodeRecord,
     JournalEntry,
+    JournalLock,
     Outcome,
     RecordingWatch,
     SceneSequence,
@@ -47,7 +51,9 @@ from lwd_policy_node.nodes.wire import seconds
 from lwd_policy_node.stop_signal import StopSignal
 
 WALL_TICK_S = 0.05  # how often waits are looked at
+BEAT_S = 0.5  # between two signs of life
 LOOK_FOR_RECORDER_S = 1.0  # how often it is asked whether there is a recorder
+FAREWELL_S = 1.0  # longest that a leaving node waits for all to hear how its episode ended
 DISCOVERY_S = 1.0  # after a restart: let readers find us before the lost episode is overtaken
 
 
@@ -60,13 +66,19 @@ class EpisodeNode(Node):
         self._values = values = declare(self, PARAMETERS)
         self._robot_id = robot_of(self, values['robot_id'])
         home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
-        journal = Path(values['journal'] or home / 'episode.json')
+        self._journal = EpisodeJournal(Path(values['journal'] or home / 'episode.json'))
+        try:
+            self._lock = JournalLock(self._journal.path)
+        except EpisodeError as error:
+            raise StartError(str(error)) from error
         self._machine = EpisodeMachine(self._robot_id, success_hold_s=values['success_hold_s'])
         self._sim_seen_s = 0.0
         self._sim_at: SceneTick | None = None
         self._in_sim = False
 
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
+        self._alive_out = self.create_publisher(Empty, 'episode/alive', qos.HEARTBEAT)
+        self._beat_at_s = -math.inf
         self._swap = WeightsSwap(values['swap_timeout_s'])
         spool = Path(values['spool'] or home / 'spool')
         self._recording = RecordingWatch(
@@ -77,7 +89,6 @@ class EpisodeNode(Node):
         self._status = RobotStatusReporter(
             self, self._inputs, self._robot_id, self._machine, self._swap, spool
         )
-        self._journal = EpisodeJournal(journal)
         entry, wrong = self._journal.read()
         if wrong:
             self.get_logger().warning(wrong)
@@ -107,8 +118,18 @@ class EpisodeNode(Node):
         self._loop = ControlLoop(self, WALL_TICK_S, self._on_wall_tick, on_wall=True)
 
     def run(self, executor: Executor, stopping: StopSignal) -> None:
-        """Tick until the process is asked to leave."""
+        """Tick until the process is asked to leave; an episode under way ends with it."""
         self._loop.run(executor, stopping.is_set)
+        if self._machine.running is not None:
+            now_s = self.get_clock().now().nanoseconds * 1e-9
+            self._finish(self._machine.end(Outcome.ABORTED, 'shutdown', now_s))
+            with suppress(rclpy_implementation.RCLError):  # a middleware that does not tell
+                self._out.wait_for_all_acked(Duration(seconds=FAREWELL_S))
+
+    def destroy_node(self) -> None:
+        """Leave the journal to the next process as well."""
+        super().destroy_node()
+        self._lock.close()
 
     def _make_sequence(self, scenes: int) -> SceneSequence:
         values = self._values
@@ -272,6 +293,7 @@ class EpisodeNode(Node):
     def _on_wall_tick(self) -> None:
         self._inputs.poll()
         wall_s = time.monotonic()
+        self._beat(wall_s)
         self._watch_recording(wall_s)
         if self._scene.pending is not None:
             if self._scene.is_overdue():
@@ -290,6 +312,12 @@ class EpisodeNode(Node):
             return
         if (scene := self._sequence.due(wall_s)) is not None:
             self._begin(scene.task, '', self._values['kind'], scene.seed)
+
+    def _beat(self, wall_s: float) -> None:
+        """Tell the arbiter that episodes are looked after, from the very loop that does."""
+        if wall_s - self._beat_at_s >= BEAT_S:
+            self._beat_at_s = wall_s
+            self._alive_out.publish(Empty())
 
     def _watch(self, wall_s: float) -> None:
         now_s = self.get_clock().now().nanoseconds * 1e-9
