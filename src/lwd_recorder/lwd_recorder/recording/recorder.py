@@ -26,11 +26,11 @@ from lwd_recorder.recording.robot_clock import RobotClock, Tick
 from lwd_recorder.recording.session import Session
 from lwd_recorder.recording.topics import EPISODE_TOPIC, RecordedTopic
 from lwd_recorder.recording.watch import Watch
-from lwd_recorder.recording.writer import EpisodeWriter, Notice
-from lwd_recorder.spool import RecorderLock, Spool
+from lwd_recorder.recording.writer import LEFT_OPEN, REPAIR_S, EpisodeWriter, Notice
+from lwd_recorder.spool import RecorderLock, Spool, SpoolError, State
 
 _NS = 1_000_000_000
-_WHOLE = 'it was left open by a recorder that was killed, and is whole again'
+_WHOLE = f'{LEFT_OPEN}, and is whole again'
 
 
 class Recorder:
@@ -98,12 +98,7 @@ class Recorder:
         self._lock = RecorderLock(self.spool.root)
         self._admission = Admission(self.spool, self._config)
         self._watch = Watch(self.audit, self._admission)
-        notices = [
-            Notice(
-                'warn', f'episode {entry.episode_id} is {entry.state}: {entry.reason or _WHOLE}'
-            )
-            for entry in self.spool.recover(self._salvage)
-        ]
+        notices = self._recover()
         self._writer.start()
         return notices
 
@@ -271,6 +266,29 @@ class Recorder:
         """Let go of the spool, after `shutdown`."""
         self.spool.close()
         self._lock.close()
+
+    def _recover(self) -> list[Notice]:
+        """Repair what was left open; what cannot be repaired now is the writer's, and keeps nobody from recording."""
+        try:
+            entries = self.spool.recover(self._salvage)
+        except (SpoolError, OSError) as error:
+            self._writer.repair_later(None)
+            text = (
+                f'episodes that were left open are not repaired yet: {error}. The recorder goes on, and tries '
+                f'again every {REPAIR_S:g} s'
+            )
+            return [Notice('error', text)]
+        self._writer.repair_later([one.episode_id for one in entries if one.state is State.OPEN])
+        notices = []
+        for entry in entries:
+            text = f'episode {entry.episode_id} is {entry.state}: {entry.reason or _WHOLE}'
+            if entry.state is State.OPEN:
+                text = (
+                    f'episode {entry.episode_id} is still open: {entry.reason or LEFT_OPEN}; '
+                    f'it is tried again every {REPAIR_S:g} s'
+                )
+            notices.append(Notice('warn', text))
+        return notices
 
     def _salvage(self, folder: Path, aside: Path, profile: str) -> EpisodeManifest:
         steady = [topic.name for topic in self._topics if topic.spec.periodic]

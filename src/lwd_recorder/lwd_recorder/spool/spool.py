@@ -215,22 +215,30 @@ class Spool:
 
         An episode left open is closed if its manifest and every file that it lists are whole (the crash fell
         between the manifest and the journal). Otherwise `salvage` repairs it; where it cannot, or there is none, the
-        episode is quarantined with the reason. Where the disk refuses, it stays open until the next start.
+        episode is quarantined with the reason. Where the disk refuses, it stays open, to be tried again.
 
         Returns:
             The episodes that were found open, as they are now.
+
+        Raises:
+            SpoolError: the journal refuses.
+            OSError: the disk does not let a quarantined episode's folder be moved.
         """
+        found = self.left_open()
+        for episode_id in found:
+            self.recover_episode(episode_id, salvage)
         for entry in self._journal.entries(State.QUARANTINED):
             if self.folder(entry.episode_id).exists():
                 self._move_to_quarantine(entry.episode_id, entry.reason)
-        found = [
+        return [entry for entry in self._journal.entries() if entry.episode_id in found]
+
+    def left_open(self) -> list[str]:
+        """Return the open episodes that no living repair has; those of a recorder at work are among them."""
+        return [
             entry.episode_id
             for entry in self._journal.entries(State.OPEN)
             if not (entry.claimed_by and is_alive(self.owners, entry.claimed_by))
         ]
-        for episode_id in found:
-            self.recover_episode(episode_id, salvage)
-        return [entry for entry in self._journal.entries() if entry.episode_id in found]
 
     def recover_episode(
         self,
