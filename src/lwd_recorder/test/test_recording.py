@@ -192,14 +192,52 @@ def test_episode_under_way_at_the_start_is_skipped_and_named(make_rig: Any, mess
     rig.run(messages, 10.0, 11.0)
     rig.begin('part', 11.0, started_s=7.0)
     rig.begin('part', 11.1, started_s=7.0)
+    rig.poll(11.1)
+    assert rig.recorder.missed == 'part'
     rig.end('part', 12.0)
     rig.begin('next', 13.0)
     rig.end('next', 14.0)
     rig.poll(15.0, wall_s=2.0)
     assert rig.closed(1, 15.0) == ['next']
     assert rig.errors().count('episode part is not recorded') == 1
-    assert [one.missed for one in rig.notices if one.missed] == ['part']
+    assert rig.recorder.missed == ''
     assert not (rig.root / 'episodes' / 'part').exists()
+
+
+@pytest.mark.parametrize('then', ['the next one began', 'its end', 'idle'])
+def test_an_episode_that_is_over_is_missed_no_more(
+    make_rig: Any, messages: Any, then: str
+) -> None:
+    """All of it heard in one go, after a pause: what is ended on its account would be the next one."""
+    rig = make_rig()
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('part', 11.0, started_s=7.0)
+    if then == 'idle':
+        rig.recorder.on_idle(12 * S)
+    elif then == 'its end':
+        rig.end('part', 12.0)
+    else:
+        rig.begin('next', 12.0)
+    rig.poll(12.0)
+    assert rig.recorder.missed == ''
+    assert 'episode part is not recorded' in rig.errors()
+
+
+def test_an_episode_that_was_recorded_and_is_announced_again_is_no_error(
+    make_rig: Any, messages: Any
+) -> None:
+    """Its clock jumped back, or it was longer than max_episode_s: it ended here, and its RUNNING comes once more."""
+    rig = make_rig(max_episode_s=5.0)
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('long', 11.0)
+    rig.run(messages, 11.0, 12.0)
+    rig.poll(17.0, wall_s=2.0)
+    rig.poll(18.0, wall_s=2.0)
+    assert rig.closed(1, 18.0) == ['long']
+    rig.begin('long', 18.0, started_s=11.0)
+    rig.poll(18.0)
+    assert rig.errors() == ''
+    assert (rig.recorder.missed, rig.recorder.trouble) == ('', '')
 
 
 def test_an_end_that_a_restarted_node_does_not_know_is_now(make_rig: Any, messages: Any) -> None:

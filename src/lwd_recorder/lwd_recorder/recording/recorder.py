@@ -74,12 +74,15 @@ class Recorder:
         self._session: Session | None = None
         self._postroll = PostRoll(self._config)
         self._refused = ''
+        self._recorded = ('', 0)  # id and start of the last one: its RUNNING may come again
         self._early_start: EpisodeStart | None = None
         self._clock = RobotClock()
         self.dropped = 0
         """Messages that found the queue full; read-only for others."""
         self.trouble = ''
         """Why the last episode was refused; empty when all is well; read-only for others."""
+        self.missed = ''
+        """The episode under way, if it began before the recorder did; else empty; read-only for others."""
 
     def start(self) -> list[Notice]:
         """Recover the spool and start the writer.
@@ -169,15 +172,19 @@ class Recorder:
             self._end(EpisodeEnd(start.started_ns, 'aborted', 'recorder', note))
         if start.episode_id == self._refused:
             return
+        if (start.episode_id, start.started_ns) == self._recorded:  # it ended here already
+            return
         late = self._clock.lateness(start)
         reason = late or self._admission.reason_to_refuse(start)
         self.trouble = reason
         if reason:
             self._refused = start.episode_id
-            missed = start.episode_id if late else ''
+            self.missed = start.episode_id if late else ''
             text = f'episode {start.episode_id} is not recorded: {reason}'
-            self._notices.append(Notice('error', text, missed=missed))
+            self._notices.append(Notice('error', text))
             return
+        self.missed = ''
+        self._recorded = start.episode_id, start.started_ns
         if self.warning:
             self._notices.append(Notice('warn', self.warning))
         self._session = Session(
@@ -195,6 +202,8 @@ class Recorder:
         self._follow_clock(now_ns)
         if self._early_start is not None and self._early_start.episode_id == episode_id:
             self._early_start = None
+        if self.missed == episode_id:
+            self.missed = ''
         if self._session is not None and self._session.episode_id == episode_id:
             self._put(self._session, Sample(self._episode_index, data, now_ns, end.ended_ns))
             if end.ended_ns <= self._session.start.started_ns:
@@ -206,6 +215,7 @@ class Recorder:
         """Take an Episode message that says IDLE: an episode still under way has lost its node."""
         self._follow_clock(now_ns)
         self._early_start = None
+        self.missed = ''
         if self._session is not None:
             note = 'the episode node went idle without announcing an end'
             self._end(EpisodeEnd(max(now_ns, self._clock.last_ns), 'aborted', 'recorder', note))

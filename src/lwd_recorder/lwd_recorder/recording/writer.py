@@ -33,8 +33,6 @@ class Notice(NamedTuple):
     """What happened, for the log."""
     closed: str = ''
     """Id of the episode that was just closed; empty for any other notice."""
-    missed: str = ''
-    """Id of an episode under way that began before the recorder; empty for any other notice."""
 
 
 class _Open(NamedTuple):
