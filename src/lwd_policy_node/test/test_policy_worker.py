@@ -81,7 +81,7 @@ class Running:
             self.log.append(event)
             self.changed.notify_all()
 
-    def await_(self, kind: str, version: int) -> None:
+    def await_(self, kind: str, version: int | str) -> None:
         with self.changed:
             found = self.changed.wait_for(
                 lambda: any(e[:2] == (kind, version) for e in self.log), PATIENCE_S
@@ -174,6 +174,32 @@ def _plans_again(running: Running, unknown: Exception) -> list[Any]:
     running.see(300)
     running.await_('plan', 1)
     return running.log
+
+
+class Stumbling(Counting):
+    """Warms up, then fails once."""
+
+    def act(self, obs: Any, seed: int, frozen: Any = None) -> Any:
+        action = super().act(obs, seed, frozen)
+        if sum(event[:2] == (self.name, 'inference') for event in self.log) == 2:
+            raise RuntimeError('once')
+        return action
+
+
+def test_new_weights_do_not_inherit_the_failures_of_the_old(running: Running) -> None:
+    """Two in a row are too many: one of version 1 and one of version 2 are not two of version 2."""
+    running.worker.plan(True)
+    for version in (1, 2):
+        running.slot.offer(weights(version, Stumbling(running.log, f'number {version}')))
+        running.worker.change_episode(EpisodeFacts('', False, 'rollout', '', 0))
+        running.await_('active', version)
+        assert running.worker.trouble == ''
+        running.worker.change_episode(EpisodeFacts(f'e{version}', True, 'rollout', 'known', 0))
+        running.see(30 * version)
+        running.await_('rejected', f'version {version}: inference failed: RuntimeError: once')
+    running.see(90)
+    running.await_('plan', 2)
+    assert not [event for event in running.log if event[0] == 'failed']
 
 
 def test_what_the_computer_lacks_is_not_the_weights_fault(running: Running) -> None:

@@ -6,6 +6,7 @@ a manifest that does not parse is refused with the field's name, never guessed a
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import re
@@ -26,11 +27,16 @@ OUTCOMES = ('unknown', 'success', 'failure', 'aborted')
 KINDS = ('demonstration', 'rollout', 'play')
 
 _IDENTIFIER = re.compile(r'^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$')
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG})
 _SHA256 = re.compile(r'^[0-9a-f]{64}$')
 
 
 class ManifestError(Exception):
     """A manifest is not valid; the message names the field, the value and what was expected."""
+
+
+class ManifestUnreadableError(ManifestError):
+    """The system does not read a manifest at the moment, which says nothing of the episode: try again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,13 +231,19 @@ class EpisodeManifest:
         """Read manifest.json, or the one in a folder.
 
         Raises:
+            ManifestUnreadableError: the system refuses (no memory, no file descriptor, no permission, a disk error).
             ManifestError: it is missing or not valid; the message names the file.
         """
-        path = path / MANIFEST_NAME if path.is_dir() else path
         try:
+            path = path / MANIFEST_NAME if path.is_dir() else path
             return cls.from_json(path.read_bytes())
         except OSError as error:
-            raise ManifestError(f'{path}: cannot be read: {error.strerror or error}') from error
+            why = error.strerror or str(error)
+            if error.errno in _ABSENT:
+                raise ManifestError(f'{path}: cannot be read: {why}') from error
+            raise ManifestUnreadableError(
+                f'{path}: cannot be read now: {why}; try again later, or see to its owner and disk'
+            ) from error
         except ManifestError as error:
             raise ManifestError(f'{path}: {error}') from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import signal
@@ -182,6 +183,30 @@ def test_conflict_is_quarantined_and_the_rest_goes_on(tmp_path: Path, make_episo
     assert 'other files or hashes' in states['a'].reason
     assert states['b'].state is State.DELETED
     assert uploader.totals.quarantined == 1
+    spool.close()
+
+
+def test_a_manifest_that_cannot_be_read_now_is_tried_later(
+    tmp_path: Path, make_episode: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file descriptor left, a disk that stumbles: that says nothing of the episode."""
+    store = FolderStore(tmp_path / 'store')
+    spool = spool_with(tmp_path, make_episode, 'a')
+    uploader = Uploader(spool.root, store)
+
+    def refuse(path: Path) -> bytes:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, 'read_bytes', refuse)
+        uploader.run_once()
+    [entry] = spool.entries()
+    assert entry.state is State.UPLOADING
+    assert 'Too many open files' in entry.reason
+    assert (uploader.totals.failures, uploader.totals.quarantined) == (1, 0)
+    assert not spool.quarantine_folder('a').exists()
+    uploader.run_once()
+    assert delivered(store) == ['a']
     spool.close()
 
 

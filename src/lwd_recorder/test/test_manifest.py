@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lwd_recorder.bag import FileRecord, TopicRecord
-from lwd_recorder.manifest import EpisodeManifest, LossRecord, ManifestError
+from lwd_recorder.manifest import (
+    EpisodeManifest,
+    LossRecord,
+    ManifestError,
+    ManifestUnreadableError,
+)
 
 Maker = Callable[..., EpisodeManifest]
 DIGEST = '0' * 64
@@ -159,6 +166,19 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         EpisodeManifest.load(tmp_path)
     with pytest.raises(ManifestError, match='missing'):
         EpisodeManifest.load(tmp_path / 'missing')
+
+
+@pytest.mark.parametrize('number', [errno.EIO, errno.EMFILE, errno.EACCES, errno.ENOMEM])
+def test_what_cannot_be_read_now_is_not_called_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(path: Path) -> bytes:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, 'read_bytes', refuse)
+    with pytest.raises(ManifestUnreadableError, match=r'manifest\.json.*try again') as caught:
+        EpisodeManifest.load(tmp_path)
+    assert os.strerror(number) in str(caught.value)
 
 
 def test_of_a_real_bag(tmp_path: Path, make_episode: Maker) -> None:

@@ -22,10 +22,14 @@ from lwd_recorder.recording import (
     RecordedTopic,
     Recorder,
     RecorderConfig,
+    recorder,
     robot_topics,
+    writer,
 )
 from lwd_recorder.recording.preroll import PreRoll, Sample
-from lwd_recorder.spool import Spool, State
+from lwd_recorder.recording.recovery import recover_bag
+from lwd_recorder.spool import Entry, Spool, SpoolError, State
+from lwd_recorder.spool.journal import Journal
 from mcap.reader import make_reader
 
 S = 1_000_000_000
@@ -188,14 +192,52 @@ def test_episode_under_way_at_the_start_is_skipped_and_named(make_rig: Any, mess
     rig.run(messages, 10.0, 11.0)
     rig.begin('part', 11.0, started_s=7.0)
     rig.begin('part', 11.1, started_s=7.0)
+    rig.poll(11.1)
+    assert rig.recorder.missed == 'part'
     rig.end('part', 12.0)
     rig.begin('next', 13.0)
     rig.end('next', 14.0)
     rig.poll(15.0, wall_s=2.0)
     assert rig.closed(1, 15.0) == ['next']
     assert rig.errors().count('episode part is not recorded') == 1
-    assert [one.missed for one in rig.notices if one.missed] == ['part']
+    assert rig.recorder.missed == ''
     assert not (rig.root / 'episodes' / 'part').exists()
+
+
+@pytest.mark.parametrize('then', ['the next one began', 'its end', 'idle'])
+def test_an_episode_that_is_over_is_missed_no_more(
+    make_rig: Any, messages: Any, then: str
+) -> None:
+    """All of it heard in one go, after a pause: what is ended on its account would be the next one."""
+    rig = make_rig()
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('part', 11.0, started_s=7.0)
+    if then == 'idle':
+        rig.recorder.on_idle(12 * S)
+    elif then == 'its end':
+        rig.end('part', 12.0)
+    else:
+        rig.begin('next', 12.0)
+    rig.poll(12.0)
+    assert rig.recorder.missed == ''
+    assert 'episode part is not recorded' in rig.errors()
+
+
+def test_an_episode_that_was_recorded_and_is_announced_again_is_no_error(
+    make_rig: Any, messages: Any
+) -> None:
+    """Its clock jumped back, or it was longer than max_episode_s: it ended here, and its RUNNING comes once more."""
+    rig = make_rig(max_episode_s=5.0)
+    rig.run(messages, 10.0, 11.0)
+    rig.begin('long', 11.0)
+    rig.run(messages, 11.0, 12.0)
+    rig.poll(17.0, wall_s=2.0)
+    rig.poll(18.0, wall_s=2.0)
+    assert rig.closed(1, 18.0) == ['long']
+    rig.begin('long', 18.0, started_s=11.0)
+    rig.poll(18.0)
+    assert rig.errors() == ''
+    assert (rig.recorder.missed, rig.recorder.trouble) == ('', '')
 
 
 def test_an_end_that_a_restarted_node_does_not_know_is_now(make_rig: Any, messages: Any) -> None:
@@ -487,6 +529,109 @@ def test_restart_sets_the_open_episode_aside(make_rig: Any, messages: Any, tmp_p
     rig.begin('killed', 11.0, started_s=11.0)
     rig.poll(11.0)
     assert 'killed is not recorded: it is in the spool already (quarantined)' in rig.errors()
+
+
+class _FullDisk:
+    """A salvage that the disk refuses until there is room."""
+
+    def __init__(self) -> None:
+        self.tried, self.room = threading.Event(), threading.Event()
+        self.tries = 0
+
+    def __call__(self, folder: Path, aside: Path, profile: str, **more: Any) -> EpisodeManifest:
+        self.tries += 1
+        self.tried.set()
+        if not self.room.is_set():
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        return recover_bag(folder, aside, profile, **more)
+
+
+def left_open(root: Path, messages: Any, *episode_ids: str) -> None:
+    """Leave what a killed recorder leaves."""
+    spool = Spool(root)
+    for episode_id in episode_ids:
+        bag = BagWriter(spool.open_episode(episode_id, 'g1_laptop'))
+        data = messages.episode(episode_id, S)
+        bag.write('/g1_01/episode', 'lwd_msgs/msg/Episode', data, S, S)
+        bag.flush()
+        bag.abandon()
+    spool.close()
+
+
+def test_what_was_left_open_is_tried_again_while_the_recorder_runs(
+    make_rig: Any, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the start; there is room later, and nobody starts the recorder again."""
+    left_open(tmp_path / 'spool', messages, 'killed')
+    disk = _FullDisk()
+    monkeypatch.setattr(recorder, 'recover_bag', disk)
+    monkeypatch.setattr(writer, 'REPAIR_S', 0.02)
+    rig = make_rig(sync_s=0.01)
+    assert 'episode killed is still open' in rig.notices[0].text
+    assert 'No space left' in rig.notices[0].text
+    assert 'again' in rig.notices[0].text
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('next', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    rig.end('next', 3.0)
+    rig.poll(4.0, wall_s=2.0)
+    assert rig.closed(1, 4.0) == ['next']
+    disk.tried.clear()
+    assert disk.tried.wait(20)
+    disk.room.set()
+    assert rig.closed(2, 4.0) == ['next', 'killed']
+    assert rig.manifest('killed').recovered
+
+
+def test_a_journal_that_refuses_at_the_start_ends_no_recorder(
+    make_rig: Any, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It says so, records, and repairs what was left open when the journal answers; never what it records itself."""
+    left_open(tmp_path / 'spool', messages, 'killed')
+    entries, refuse = Journal.entries, threading.Event()
+
+    def asked(self: Journal, *states: State) -> list[Entry]:
+        if refuse.is_set():
+            raise SpoolError('journal.sqlite: database is locked')
+        return entries(self, *states)
+
+    refuse.set()
+    monkeypatch.setattr(Journal, 'entries', asked)
+    monkeypatch.setattr(writer, 'REPAIR_S', 0.02)
+    rig = make_rig(sync_s=0.01)
+    assert 'database is locked' in rig.errors()
+    rig.run(messages, 1.0, 2.0)
+    rig.begin('next', 2.0)
+    rig.run(messages, 2.0, 3.0)
+    rig.poll(3.0)
+    refuse.clear()
+    assert rig.closed(1, 3.0) == ['killed']
+    assert rig.recorder.episode_id == 'next'
+    rig.end('next', 3.0)
+    rig.poll(4.0, wall_s=2.0)
+    assert rig.closed(2, 4.0) == ['killed', 'next']
+    assert not rig.manifest('next').recovered
+
+
+def test_what_is_repaired_already_is_not_tried_for_ever(
+    make_rig: Any, messages: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The repair got through and the answer was lost: the next try finds that there is nothing to do, and says so."""
+    left_open(tmp_path / 'spool', messages, 'killed')
+    disk = _FullDisk()
+    monkeypatch.setattr(recorder, 'recover_bag', disk)
+    monkeypatch.setattr(writer, 'REPAIR_S', 0.02)
+    rig = make_rig(sync_s=0.01)
+    recover = Spool.recover_episode
+
+    def answer_lost(self: Spool, *arguments: Any) -> None:
+        recover(self, *arguments)
+        if disk.room.is_set():
+            raise SpoolError('journal.sqlite: disk I/O error')
+
+    monkeypatch.setattr(Spool, 'recover_episode', answer_lost)
+    disk.room.set()
+    assert rig.closed(1, 4.0) == ['killed']
 
 
 def test_preroll_is_bounded_in_bytes_and_time() -> None:

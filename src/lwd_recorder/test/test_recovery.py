@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,36 @@ def test_quarantined_episode_is_repaired_on_demand(spool: Spool, messages: Any) 
     assert entry.state is State.CLOSED
     assert len(joints(folder)) > 100
     assert not (folder / 'reason.txt').exists()
+
+
+@pytest.mark.parametrize('at', ['the look', 'the repair'])
+def test_a_manifest_that_cannot_be_read_now_waits_and_keeps_its_label(
+    spool: Spool, messages: Any, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """Left open with a manifest, and the disk stumbles: nothing is moved, and nothing written over the label."""
+    folder, _ = leave_open(spool, messages)
+    spool.recover_episode('ep', recover_bag)
+    replace(EpisodeManifest.load(folder), outcome='success').save(folder)
+    spool.quarantine('ep', 'opened again by this test')
+    spool.take_back('ep')
+    before = (folder / 'manifest.json').read_bytes()
+    read, left = Path.read_bytes, [0 if at == 'the look' else 1]
+    if at == 'the repair':  # a file that is not what the manifest says: it is to be repaired
+        with (folder / 'ep_0.mcap').open('ab') as file:
+            file.write(b'junk')
+
+    def refuse(path: Path) -> bytes:
+        if path.name != 'manifest.json' or left[0] > 0:
+            left[0] -= path.name == 'manifest.json'
+            return read(path)
+        raise OSError(errno.EIO, 'Input/output error', str(path))
+
+    with monkeypatch.context() as context:
+        context.setattr(Path, 'read_bytes', refuse)
+        [entry] = spool.recover(recover_bag)
+    assert entry.state is State.OPEN
+    assert 'Input/output error' in entry.reason
+    assert (folder / 'manifest.json').read_bytes() == before
+    [entry] = spool.recover(recover_bag)
+    assert entry.state is State.CLOSED
+    assert EpisodeManifest.load(folder).outcome == 'success'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -344,3 +345,22 @@ def test_journal_of_a_later_version_is_refused(tmp_path: Path) -> None:
     database.close()
     with pytest.raises(SpoolError, match='later version'):
         Spool(tmp_path)
+
+
+def test_the_journals_room_is_taken_again_when_there_is_room_again(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given up on a full disk, it is there for the next full disk, too, with no start in between."""
+    path, usage = spool.root / 'reserve', shutil.disk_usage(spool.root)
+    assert path.stat().st_size == 4 << 20
+    free = {'bytes': 1000}
+    monkeypatch.setattr(shutil, 'disk_usage', lambda folder: usage._replace(free=free['bytes']))
+    spool.open_episode('a')
+    assert not path.exists()
+    free['bytes'] = 5 << 20  # little more than it was: it would be given up at once
+    spool.open_episode('b')
+    assert not path.exists()
+    path.touch()  # a disk that refused in the middle
+    free['bytes'] = 64 << 20
+    spool.open_episode('c')
+    assert path.stat().st_size == 4 << 20

@@ -221,6 +221,8 @@ class Worker:
     def _warm_up(self, weights: LoadedWeights, told: Told) -> None:
         version = weights.manifest.version
         shape = (self._profile.horizon, len(self._profile.joints))
+        self._failures = 0  # those of the weights before are not theirs
+        self.trouble = ''
         try:
             known = weights.instruction
             check_policy(weights.policy, version, self.sample(known), shape, known)

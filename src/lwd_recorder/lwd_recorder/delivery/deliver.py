@@ -53,6 +53,7 @@ def deliver(
         on_bytes: told of the bytes that are in the store; what it raises interrupts, and the next call goes on.
 
     Raises:
+        ManifestUnreadableError: the system does not read the local manifest at the moment; try again later.
         ManifestError: the local manifest is missing or not valid.
         IntegrityError: a local file is not what the manifest says.
         ConflictError: the store has this episode with other bytes.

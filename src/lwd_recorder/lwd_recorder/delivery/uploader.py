@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lwd_recorder.delivery.deliver import ConflictError, deliver
-from lwd_recorder.manifest import ManifestError
+from lwd_recorder.manifest import ManifestError, ManifestUnreadableError
 from lwd_recorder.spool import (
     Entry,
     Owner,
@@ -192,6 +192,8 @@ class Uploader:
             self._failures.pop(episode_id, None)
         except _Stopped:
             pass
+        except ManifestUnreadableError as error:
+            self._try_later(spool, episode_id, str(error))
         except (ManifestError, IntegrityError, ConflictError) as error:
             self._set_aside(spool, episode_id, str(error))
         except (StoreError, SpoolError, OSError) as error:

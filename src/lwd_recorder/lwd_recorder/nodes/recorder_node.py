@@ -82,7 +82,7 @@ class RecorderNode(Node):
         self._closed = self.create_publisher(String, 'recorder/closed', qos.RECORDER_STATE)
         self._backlog = self.create_publisher(UInt32, 'recorder/backlog', qos.RECORDER_STATE)
         self._end_episode = self.create_client(EndEpisode, 'episode/end')
-        self._missed = ''
+        self._asked = ''
         self._status = StatusPublisher(self, f'{robot_id}: recorder', str(spool))
         for notice in self._recorder.start():
             self._announce(notice)
@@ -155,8 +155,6 @@ class RecorderNode(Node):
 
     def _take_episode(self, data: bytes) -> None:
         message = deserialize_message(data, Episode)
-        if message.state != Episode.RUNNING or message.episode_id != self._missed:
-            self._missed = ''
         if message.state == Episode.RUNNING:
             start = EpisodeStart(
                 episode_id=message.episode_id,
@@ -183,7 +181,6 @@ class RecorderNode(Node):
 
     def _announce(self, notice: Notice) -> None:
         say(self, notice.level, notice.text)
-        self._missed = notice.missed or self._missed
         if notice.closed:
             self._publish_backlog()
             self._closed.publish(String(data=notice.closed))
@@ -195,9 +192,10 @@ class RecorderNode(Node):
             self._recording.publish(String(data=self._acknowledged))
 
     def _abort_missed(self) -> None:
-        """Ask once, as soon as the episode node is there to hear it."""
-        if self._missed and self._end_episode.service_is_ready():
-            self._missed = ''
+        """Ask once an episode, while it is under way, as soon as the episode node is there to hear it."""
+        missed = self._recorder.missed
+        if missed and missed != self._asked and self._end_episode.service_is_ready():
+            self._asked = missed
             self._end_episode.call_async(
                 EndEpisode.Request(outcome=Episode.OUTCOME_ABORTED, ended_by='recorder')
             )

@@ -26,11 +26,11 @@ from lwd_recorder.recording.robot_clock import RobotClock, Tick
 from lwd_recorder.recording.session import Session
 from lwd_recorder.recording.topics import EPISODE_TOPIC, RecordedTopic
 from lwd_recorder.recording.watch import Watch
-from lwd_recorder.recording.writer import EpisodeWriter, Notice
-from lwd_recorder.spool import RecorderLock, Spool
+from lwd_recorder.recording.writer import LEFT_OPEN, REPAIR_S, EpisodeWriter, Notice
+from lwd_recorder.spool import RecorderLock, Spool, SpoolError, State
 
 _NS = 1_000_000_000
-_WHOLE = 'it was left open by a recorder that was killed, and is whole again'
+_WHOLE = f'{LEFT_OPEN}, and is whole again'
 
 
 class Recorder:
@@ -74,12 +74,15 @@ class Recorder:
         self._session: Session | None = None
         self._postroll = PostRoll(self._config)
         self._refused = ''
+        self._recorded = ('', 0)  # id and start of the last one: its RUNNING may come again
         self._early_start: EpisodeStart | None = None
         self._clock = RobotClock()
         self.dropped = 0
         """Messages that found the queue full; read-only for others."""
         self.trouble = ''
         """Why the last episode was refused; empty when all is well; read-only for others."""
+        self.missed = ''
+        """The episode under way, if it began before the recorder did; else empty; read-only for others."""
 
     def start(self) -> list[Notice]:
         """Recover the spool and start the writer.
@@ -98,12 +101,7 @@ class Recorder:
         self._lock = RecorderLock(self.spool.root)
         self._admission = Admission(self.spool, self._config)
         self._watch = Watch(self.audit, self._admission)
-        notices = [
-            Notice(
-                'warn', f'episode {entry.episode_id} is {entry.state}: {entry.reason or _WHOLE}'
-            )
-            for entry in self.spool.recover(self._salvage)
-        ]
+        notices = self._recover()
         self._writer.start()
         return notices
 
@@ -174,15 +172,19 @@ class Recorder:
             self._end(EpisodeEnd(start.started_ns, 'aborted', 'recorder', note))
         if start.episode_id == self._refused:
             return
+        if (start.episode_id, start.started_ns) == self._recorded:  # it ended here already
+            return
         late = self._clock.lateness(start)
         reason = late or self._admission.reason_to_refuse(start)
         self.trouble = reason
         if reason:
             self._refused = start.episode_id
-            missed = start.episode_id if late else ''
+            self.missed = start.episode_id if late else ''
             text = f'episode {start.episode_id} is not recorded: {reason}'
-            self._notices.append(Notice('error', text, missed=missed))
+            self._notices.append(Notice('error', text))
             return
+        self.missed = ''
+        self._recorded = start.episode_id, start.started_ns
         if self.warning:
             self._notices.append(Notice('warn', self.warning))
         self._session = Session(
@@ -200,6 +202,8 @@ class Recorder:
         self._follow_clock(now_ns)
         if self._early_start is not None and self._early_start.episode_id == episode_id:
             self._early_start = None
+        if self.missed == episode_id:
+            self.missed = ''
         if self._session is not None and self._session.episode_id == episode_id:
             self._put(self._session, Sample(self._episode_index, data, now_ns, end.ended_ns))
             if end.ended_ns <= self._session.start.started_ns:
@@ -211,6 +215,7 @@ class Recorder:
         """Take an Episode message that says IDLE: an episode still under way has lost its node."""
         self._follow_clock(now_ns)
         self._early_start = None
+        self.missed = ''
         if self._session is not None:
             note = 'the episode node went idle without announcing an end'
             self._end(EpisodeEnd(max(now_ns, self._clock.last_ns), 'aborted', 'recorder', note))
@@ -271,6 +276,29 @@ class Recorder:
         """Let go of the spool, after `shutdown`."""
         self.spool.close()
         self._lock.close()
+
+    def _recover(self) -> list[Notice]:
+        """Repair what was left open; what cannot be repaired now is the writer's, and keeps nobody from recording."""
+        try:
+            entries = self.spool.recover(self._salvage)
+        except (SpoolError, OSError) as error:
+            self._writer.repair_later(None)
+            text = (
+                f'episodes that were left open are not repaired yet: {error}. The recorder goes on, and tries '
+                f'again every {REPAIR_S:g} s'
+            )
+            return [Notice('error', text)]
+        self._writer.repair_later([one.episode_id for one in entries if one.state is State.OPEN])
+        notices = []
+        for entry in entries:
+            text = f'episode {entry.episode_id} is {entry.state}: {entry.reason or _WHOLE}'
+            if entry.state is State.OPEN:
+                text = (
+                    f'episode {entry.episode_id} is still open: {entry.reason or LEFT_OPEN}; '
+                    f'it is tried again every {REPAIR_S:g} s'
+                )
+            notices.append(Notice('warn', text))
+        return notices
 
     def _salvage(self, folder: Path, aside: Path, profile: str) -> EpisodeManifest:
         steady = [topic.name for topic in self._topics if topic.spec.periodic]

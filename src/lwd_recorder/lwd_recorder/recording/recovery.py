@@ -31,7 +31,13 @@ from lwd_recorder.bag.schema import SchemaError, type_hash
 from lwd_recorder.bag.verified import MAGIC
 from lwd_recorder.bag.writer import METADATA_NAME
 from lwd_recorder.durable import fsync_folder, write_atomically
-from lwd_recorder.manifest import EpisodeManifest, LossRecord, ManifestError, file_record
+from lwd_recorder.manifest import (
+    EpisodeManifest,
+    LossRecord,
+    ManifestError,
+    ManifestUnreadableError,
+    file_record,
+)
 from lwd_recorder.recording.told import ENDED_BY, LABEL_FIELDS, Told
 from lwd_recorder.spool import UnrecoverableError
 
@@ -59,6 +65,7 @@ def recover_bag(
     Raises:
         UnrecoverableError: nothing can be verified, or no Episode message says what it is.
         OSError: the disk does not give or take the bytes; run it again.
+        ManifestUnreadableError: nor an earlier manifest, which has the label; run it again.
         ManifestError: what the Episode message said does not make a manifest.
     """
     for leftover in folder.glob('.*.part'):  # copies of an interrupted repair
@@ -103,6 +110,8 @@ def _label_of(folder: Path) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return label and notes of an earlier manifest of the same folder: it was closed, and damaged later."""
     try:
         known = EpisodeManifest.load(folder)
+    except ManifestUnreadableError:
+        raise
     except ManifestError:
         return None, ()
     return {name: getattr(known, name) for name in LABEL_FIELDS}, known.notes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -19,7 +19,9 @@ from lwd_recorder.recording.session import Session
 from lwd_recorder.spool import Salvage, Spool, SpoolError, State
 
 _WAKE_S = 0.05
-_REPAIR_S = 30.0
+REPAIR_S = 30.0
+"""Pause between two tries to repair what a disk error or a killed recorder left, s."""
+LEFT_OPEN = 'it was left open by a recorder that was killed'
 
 
 class Notice(NamedTuple):
@@ -31,8 +33,6 @@ class Notice(NamedTuple):
     """What happened, for the log."""
     closed: str = ''
     """Id of the episode that was just closed; empty for any other notice."""
-    missed: str = ''
-    """Id of an episode under way that began before the recorder; empty for any other notice."""
 
 
 class _Open(NamedTuple):
@@ -92,8 +92,20 @@ class EpisodeWriter:
         self._repairing: Future[None] | None = None
         self._failed: dict[
             str, str
-        ] = {}  # reasons by episode: the finisher adds, the repairer removes
+        ] = {}  # reasons by episode: the finisher adds, the repairer adds and removes
+        self._begun: set[str] = set()  # what is open because of us
+        self._search = False
         self._repair_at_s = 0.0
+
+    def repair_later(self, episode_ids: Iterable[str] | None) -> None:
+        """Try again to repair what an earlier recorder left open, until it works; before `start`.
+
+        Args:
+            episode_ids: what is still open; None if the journal does not say.
+        """
+        self._search = episode_ids is None
+        self._failed.update(dict.fromkeys(episode_ids or (), LEFT_OPEN))
+        self._repair_at_s = time.monotonic() + REPAIR_S
 
     def start(self) -> None:
         """Start the threads."""
@@ -174,6 +186,7 @@ class EpisodeWriter:
             samples: Sequence[Sample] = ()
             if isinstance(item, _Open):
                 samples = item.samples
+                self._begun.add(session.episode_id)
                 self._open.append(session)
                 self._guarded(session, partial(session.open, spool, self._finisher))
             elif isinstance(item, _Write):
@@ -219,7 +232,7 @@ class EpisodeWriter:
     def _sync(self, sessions: Sequence[Session]) -> None:
         for session in sessions:
             self._guarded(session, session.sync)
-        if self._failed and time.monotonic() >= self._repair_at_s:
+        if (self._failed or self._search) and time.monotonic() >= self._repair_at_s:
             self._begin_repair()
 
     def _close(self, session: Session) -> None:
@@ -248,7 +261,7 @@ class EpisodeWriter:
     def _begin_repair(self) -> None:
         """Let the repairer see to what failed; again in a while, or right after the repair that is under way."""
         if self._repairing is None or self._repairing.done():
-            self._repair_at_s = time.monotonic() + _REPAIR_S
+            self._repair_at_s = time.monotonic() + REPAIR_S
             self._repairing = self._repairer.submit(self._repair_failed)
         else:
             self._repair_at_s = 0.0
@@ -256,16 +269,25 @@ class EpisodeWriter:
     def _repair_failed(self) -> None:
         """Repair what failed; on a disk that still refuses, again later."""
         spool = self._repairer_spool
+        if self._search:
+            try:
+                left = [one for one in spool.left_open() if one not in self._begun]
+            except (SpoolError, OSError):
+                return
+            self._failed.update(dict.fromkeys(left, LEFT_OPEN))
+            self._search = False
         for episode_id, reason in list(self._failed.items()):
             try:
-                spool.recover_episode(episode_id, self._salvage, reason)
                 entry = spool.find(episode_id)
+                if entry is not None and entry.state is State.OPEN:
+                    spool.recover_episode(episode_id, self._salvage, reason)
+                    entry = spool.find(episode_id)
             except (SpoolError, OSError):
                 continue
             if entry is None or entry.state is not State.OPEN:
                 del self._failed[episode_id]
                 state = 'unknown' if entry is None else str(entry.state)
-                closed = episode_id if state == State.CLOSED else ''
+                closed = '' if state in ('unknown', State.QUARANTINED) else episode_id
                 self._notify(
                     Notice('warn', f'episode {episode_id} is now {state}: {reason}', closed)
                 )

@@ -111,14 +111,13 @@ class Journal:
         """
         self.path = path
         self._reserve = Reserve(path.parent)
-        self._reserve.give_up_if_short()
+        self._reserve.keep()
         try:
             self._database = _open(path)
             self._database.execute('PRAGMA synchronous=FULL')
             self._migrate()
         except sqlite3.Error as error:
             raise SpoolError(f'{path}: the journal cannot be opened: {error}') from error
-        self._reserve.hold()
 
     def close(self) -> None:
         """Let go of the file."""
@@ -289,7 +288,7 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        self._reserve.give_up_if_short()
+        self._reserve.keep()
         with self._errors():
             self._database.execute('BEGIN IMMEDIATE')
             try:

@@ -19,25 +19,30 @@ class Reserve:
         self._folder = folder
         self._path = folder / 'reserve'
 
-    def hold(self) -> None:
-        """Take the room while there is plenty; a disk that refuses is left alone."""
-        if self._path.exists() or self._free_bytes() < 2 * _SIZE_BYTES:
-            return
-        with suppress(OSError):
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            try:
-                os.posix_fallocate(descriptor, 0, _SIZE_BYTES)
-            finally:
-                os.close(descriptor)
-
-    def give_up_if_short(self) -> None:
-        """Let the room go if the disk is full."""
-        if self._free_bytes() < _SHORT_BYTES:
-            with suppress(OSError):  # also when another process has just done it
+    def keep(self) -> None:
+        """Let the room go if the disk is full; take it, or take it again, while there is plenty."""
+        free_bytes = self._free_bytes()
+        with suppress(OSError):  # whoever writes next meets the same error, and names it
+            if free_bytes < _SHORT_BYTES:  # another process may have just done it
                 self._path.unlink(missing_ok=True)
+            elif free_bytes >= 2 * _SIZE_BYTES and not self._is_held():
+                self._take()
+
+    def _is_held(self) -> bool:
+        try:
+            return self._path.stat().st_size >= _SIZE_BYTES
+        except FileNotFoundError:
+            return False
+
+    def _take(self) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.posix_fallocate(descriptor, 0, _SIZE_BYTES)
+        finally:
+            os.close(descriptor)
 
     def _free_bytes(self) -> int:
         try:
             return shutil.disk_usage(self._folder).free
-        except OSError:  # whoever writes next meets the same error, and names it
+        except OSError:
             return _SHORT_BYTES

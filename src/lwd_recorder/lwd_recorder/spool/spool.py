@@ -19,7 +19,13 @@ from pathlib import Path
 
 from lwd_recorder.bag.errors import BagError
 from lwd_recorder.durable import fsync_folder, sha256_of, write_atomically
-from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest, ManifestError, is_identifier
+from lwd_recorder.manifest import (
+    MANIFEST_NAME,
+    EpisodeManifest,
+    ManifestError,
+    ManifestUnreadableError,
+    is_identifier,
+)
 from lwd_recorder.spool.journal import Entry, Journal, SpoolError, State
 from lwd_recorder.spool.owner import Owner, is_alive
 from lwd_recorder.spool.relabel import relabel
@@ -209,22 +215,30 @@ class Spool:
 
         An episode left open is closed if its manifest and every file that it lists are whole (the crash fell
         between the manifest and the journal). Otherwise `salvage` repairs it; where it cannot, or there is none, the
-        episode is quarantined with the reason. Where the disk refuses, it stays open until the next start.
+        episode is quarantined with the reason. Where the disk refuses, it stays open, to be tried again.
 
         Returns:
             The episodes that were found open, as they are now.
+
+        Raises:
+            SpoolError: the journal refuses.
+            OSError: the disk does not let a quarantined episode's folder be moved.
         """
+        found = self.left_open()
+        for episode_id in found:
+            self.recover_episode(episode_id, salvage)
         for entry in self._journal.entries(State.QUARANTINED):
             if self.folder(entry.episode_id).exists():
                 self._move_to_quarantine(entry.episode_id, entry.reason)
-        found = [
+        return [entry for entry in self._journal.entries() if entry.episode_id in found]
+
+    def left_open(self) -> list[str]:
+        """Return the open episodes that no living repair has; those of a recorder at work are among them."""
+        return [
             entry.episode_id
             for entry in self._journal.entries(State.OPEN)
             if not (entry.claimed_by and is_alive(self.owners, entry.claimed_by))
         ]
-        for episode_id in found:
-            self.recover_episode(episode_id, salvage)
-        return [entry for entry in self._journal.entries() if entry.episode_id in found]
 
     def recover_episode(
         self,
@@ -240,8 +254,8 @@ class Spool:
         entry = self._journal.find(episode_id)
         if entry is None or entry.state is not State.OPEN:
             raise SpoolError(f'episode {episode_id} is not open; there is nothing to recover')
-        damage = self._damage(episode_id)
         try:
+            damage = self._damage(episode_id)
             if damage is not None and salvage is not None:
                 salvage(self.folder(episode_id), self.originals(episode_id), entry.profile)
                 damage = self._damage(episode_id)
@@ -249,13 +263,13 @@ class Spool:
                 self.close_episode(episode_id)
             else:
                 self.quarantine(episode_id, f'{why}: {damage}')
-        except (UnrecoverableError, ManifestError, BagError) as error:
-            self.quarantine(episode_id, f'{why}: {error}')
-        except OSError as error:
+        except (OSError, ManifestUnreadableError) as error:
             with suppress(
                 SpoolError
             ):  # the same disk, most likely: it is tried again all the same
                 self.note_failure(episode_id, f'{why}, and not repaired yet: {error}')
+        except (UnrecoverableError, ManifestError, BagError) as error:
+            self.quarantine(episode_id, f'{why}: {error}')
 
     def take_back(self, episode_id: str) -> None:
         """Put a quarantined episode back among the open ones, to be repaired by `recover_episode`.
@@ -287,7 +301,11 @@ class Spool:
         return manifest.kind == 'rollout' and worth
 
     def _damage(self, episode_id: str) -> str | None:
-        """Return what is missing from an episode's folder, or None when it is whole."""
+        """Return what is missing from an episode's folder, or None when it is whole.
+
+        Raises:
+            OSError, ManifestUnreadableError: the system does not say at the moment.
+        """
         folder = self.folder(episode_id)
         if not (folder / MANIFEST_NAME).is_file():
             return 'no manifest'
@@ -296,9 +314,11 @@ class Spool:
             for file in manifest.files:
                 if sha256_of(folder / file.name) != file.sha256:
                     return f'{file.name} does not have the sha256 of the manifest'
+        except ManifestUnreadableError:
+            raise
         except ManifestError as error:
             return str(error)
-        except OSError as error:
+        except FileNotFoundError as error:
             return f'{error.filename}: {error.strerror}'
         return None
 
