@@ -16,11 +16,11 @@ from lwd_bringup.demo.domain import DomainInUseError, choose_domain, is_free
 from lwd_bringup.demo.fleet import EpisodeView, Fleet
 from lwd_bringup.demo.home import HomeError, open_home
 from lwd_bringup.demo.options import DemoOptions
-from lwd_bringup.demo.processes import MARK, Process, end_marked, marked_processes
 from lwd_bringup.demo.records import JsonLines, Records, percentile
 from lwd_bringup.demo.report import make_report, verdict
 from lwd_bringup.demo.story import Story
 from lwd_bringup.demo.view import render
+from lwd_learner.child_process import MARK, Process, end_marked, marked_processes
 from rich.console import Console
 
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from lwd_bringup.demo.processes import MARK
+from lwd_learner.child_process import MARK
 
 pytestmark = [pytest.mark.long, pytest.mark.launch]
 VICTIMS = (

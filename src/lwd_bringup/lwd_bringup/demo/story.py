@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from lwd_learner.child_process import MARK, Process, end_marked
 from rich.console import Console
 from rich.live import Live
 
@@ -19,7 +20,6 @@ from lwd_bringup.demo.fleet import Fleet
 from lwd_bringup.demo.home import Home
 from lwd_bringup.demo.options import DemoOptions
 from lwd_bringup.demo.page import write_page
-from lwd_bringup.demo.processes import MARK, Process, end_marked
 from lwd_bringup.demo.records import Records, read_status
 from lwd_bringup.demo.report import make_report
 from lwd_bringup.demo.view import one_line, render

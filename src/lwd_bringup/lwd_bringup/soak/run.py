@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lwd_learner.child_process import Process
 from lwd_learner.replay import Replay, ReplayConfig
 from lwd_policy_node.weights import ensure_key_pair
 from lwd_recorder.store.loopback import LoopbackS3
 
 from lwd_bringup.demo.home import Home
-from lwd_bringup.demo.processes import Process
 from lwd_bringup.soak.account import Account, settle
 from lwd_bringup.soak.faults import Fault, PlannedFault, schedule
 from lwd_bringup.soak.options import BUCKET, SoakOptions

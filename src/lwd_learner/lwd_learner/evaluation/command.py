@@ -18,6 +18,8 @@ from lwd_learner.evaluation.acting import refuse_untrained
 from lwd_learner.evaluation.evaluate import EvaluationError, Result, evaluate
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0
 
+INTERRUPTED = 130
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluateConfig:
@@ -54,7 +56,7 @@ class EvaluateConfig:
 
 
 def main() -> None:
-    """Evaluate; exit 1 on a named error."""
+    """Evaluate; exit 1 on a named error, 130 on Ctrl-C."""
     config = tyro.cli(EvaluateConfig, prog='evaluate', description=__doc__)
     console = Console(stderr=True)
     began = time.monotonic()
@@ -75,6 +77,9 @@ def main() -> None:
     except (EvaluationError, PolicyError, ValueError) as error:
         console.print(f'evaluate: {error}', style='red', markup=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        console.print('evaluate: interrupted', style='red')
+        sys.exit(INTERRUPTED)
     wall_s = round(time.monotonic() - began, 2)
     if config.json:
         episodes = [asdict(episode) for episode in result.episodes]

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 
+from lwd_learner.child_process import GRACE_S, MARK, Process, end_marked
 from lwd_learner.evaluation.evaluate import EvaluationError, Result
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0, EpisodeResult
 from lwd_msgs.msg import Episode, RobotStatus, SimState
@@ -38,8 +39,6 @@ ANSWER_S = 30.0
 """Wall time for a scene to be built."""
 SLOWEST = 10.0
 """An episode may take so many times its simulated length of wall time before the robot counts as stuck."""
-GRACE_S = 15.0
-LOG_LINES = 15
 
 
 class SimulatedRobot:
@@ -54,9 +53,11 @@ class SimulatedRobot:
             PolicyError: `policy` is no policy.
         """
         self.robot_id = f'evaluation_{os.getpid()}'
-        self._home = Path(tempfile.mkdtemp(prefix='lwd_evaluation_'))
+        self._folder = tempfile.TemporaryDirectory(
+            prefix='lwd_evaluation_', ignore_cleanup_errors=True
+        )
+        self._home = Path(self._folder.name)
         _keep(policy, self._home, self.robot_id)
-        self._log = self._home / 'launch.log'
         arguments = {
             **{'robot_id': self.robot_id, 'hardware': 'sim', 'profile': profile, 'shift': shift},
             **{'auto': 'false', 'teleop': 'none', 'record': 'false', 'upload': 'false'},
@@ -65,10 +66,11 @@ class SimulatedRobot:
         }
         self._command = ['ros2', 'launch', 'lwd_bringup', 'robot.launch.py']
         self._command += [f'{name}:={value}' for name, value in arguments.items()]
+        self._mark = uuid.uuid4().hex
         self._environment = {
             **os.environ,
             **{'ROS_DOMAIN_ID': str(domain_id), 'LWD_HOME': str(self._home)},
-            'OMP_NUM_THREADS': '1',
+            **{'OMP_NUM_THREADS': '1', MARK: self._mark},
         }
         self._context = Context()
         self._domain_id = domain_id
@@ -78,15 +80,31 @@ class SimulatedRobot:
         self._progress = 0.0
 
     def __enter__(self) -> SimulatedRobot:
-        with self._log.open('wb') as log:
-            self._process = subprocess.Popen(
-                self._command,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self._process = Process(
+            'robot',
+            self._command,
+            self._home / 'launch.log',
+            self._environment,
+            orphaned=signal.SIGINT,
+        )
+        try:
+            self._listen()
+        except BaseException:  # Ctrl-C too: `with` ends only what it has begun
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._executor.shutdown()
+        self._node.destroy_node()
+        self._end()
+
+    def _listen(self) -> None:
         rclpy.init(
             context=self._context,
             domain_id=self._domain_id,
@@ -102,25 +120,12 @@ class SimulatedRobot:
         subscribe(SimState, 'sim/state', self._on_sim_state, qos.SIM_STATE)
         subscribe(RobotStatus, '/lwd/robot_status', self._on_status, qos.ROBOT_STATUS)
         self._start = self._node.create_client(StartEpisode, 'episode/start')
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            if self._process.poll() is None:
-                os.killpg(self._process.pid, number)
-                try:
-                    self._process.wait(GRACE_S)
-                except subprocess.TimeoutExpired:
-                    continue
-        self._executor.shutdown()
-        self._node.destroy_node()
-        rclpy.shutdown(context=self._context)
-        shutil.rmtree(self._home, ignore_errors=True)
+    def _end(self) -> None:
+        self._process.stop()
+        end_marked(self._mark, GRACE_S)  # what a launch that was killed has left
+        self._context.try_shutdown()
+        self._folder.cleanup()
 
     def await_policy(self) -> None:
         """Wait until the robot can act.
@@ -170,8 +175,7 @@ class SimulatedRobot:
             self._executor.spin_once(timeout_sec=0.1)
 
     def _said(self) -> str:
-        lines = self._log.read_text(errors='replace').splitlines()
-        return '\n'.join(lines[-LOG_LINES:])
+        return self._process.last_lines()
 
     def _on_episode(self, message: Episode) -> None:
         if message.state == Episode.ENDED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import logging
 import os
@@ -18,6 +17,7 @@ import torch.distributed as dist
 import tyro
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
+from lwd_learner.child_process import end_with_parent
 from lwd_learner.training.checkpoint import load_learner
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.learner import Learner
@@ -30,7 +30,6 @@ START = timedelta(minutes=5)
 WAIT = timedelta(days=30)
 """How long members may wait for the next order: robots may be switched off for a while."""
 RANK, COUNT, PORT = 'LWD_TRAIN_RANK', 'LWD_TRAIN_COUNT', 'LWD_TRAIN_PORT'
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 log = logging.getLogger('train')
 
@@ -116,7 +115,7 @@ class Team(Ranks):
             [sys.executable, '-m', 'lwd_learner.training.team', *arguments(config)],
             env=os.environ | environment,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent(),
         )
 
 
@@ -159,10 +158,6 @@ def arguments(config: Any, prefix: str = '') -> list[str]:
             values = value if isinstance(value, tuple) else (value,)
             out += [f'--{name}', *map(str, values)]
     return out
-
-
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def member(config: TrainConfig, rank: int, count: int, port: int) -> Learner | None:

@@ -1,4 +1,8 @@
-"""Start commands in process groups of their own, log them, and leave none of them running."""
+"""Child processes: each in a group of its own with a log, ended with its parent, and none of them left running.
+
+The demo, the soak and evaluation through ROS start theirs as `Process`; training's workers, which are to print where
+their leader prints, are only bound to it by `end_with_parent`.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,10 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-MARK = 'LWD_DEMO_RUN'  # in the environment of everything the demo starts
+MARK = 'LWD_RUN'  # in the environment of everything that a run starts, however deep below it
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # SIGINT to SIGTERM, then to SIGKILL: `ros2 launch` may itself take 15 s to end what it started.
 GRACE_S = 17.0
@@ -20,9 +24,23 @@ class Process:
     """One command: its own process group, stdout and stderr in one log file."""
 
     def __init__(
-        self, name: str, command: list[str], log: Path, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: list[str],
+        log: Path,
+        environment: Mapping[str, str],
+        *,
+        orphaned: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start it at once."""
+        """Start it at once.
+
+        Args:
+            name: what messages call it.
+            command: words of the command.
+            log: file that its output is added to.
+            environment: all of its environment.
+            orphaned: what it is sent if this process dies; SIGINT for `ros2 launch`, which by SIGTERM may leave nodes.
+        """
         self.name = name
         self.log = log
         with log.open('ab') as output:
@@ -33,7 +51,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=dict(environment),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=end_with_parent(orphaned),
             )
 
     @property
@@ -74,8 +92,19 @@ class Process:
         return '\n'.join(self.log.read_text(errors='replace').splitlines()[-count:])
 
 
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
+    """What a child runs before its command (`preexec_fn`), to be sent a signal when its parent dies, even by SIGKILL.
+
+    The kernel takes the thread that started the child for its parent: start it in the main one.
+    """
+    parent, prctl = os.getpid(), ctypes.CDLL(None).prctl
+
+    def bind() -> None:
+        prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before it was asked for
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return bind
 
 
 def marked_processes(mark: str) -> list[int]:
