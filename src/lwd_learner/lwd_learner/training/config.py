@@ -34,7 +34,7 @@ class SftConfig:
     steps: int = 1100
     """Steps that train encoder and expert together on images, at most; none with a shipped vision tower."""
     seconds: float = 0.0
-    """Wall time of those steps, at most; 0: bounded by steps alone, and so the same on a busy machine or after a kill."""
+    """Wall time of those steps, at most; 0: bounded by steps alone, and so the same on any machine and after a kill."""
     batch_size: int = 96
     """Observations of a step."""
     draws: int = 4
