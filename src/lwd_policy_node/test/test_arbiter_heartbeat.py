@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import numpy as np
 from lwd_policy_node.control import (
@@ -16,6 +17,7 @@ from lwd_policy_node.control import (
 )
 from lwd_policy_node.control.heartbeat import Heartbeat
 from lwd_policy_node.nodes.arbiter_parameters import PARAMETERS, arbiter_config
+from lwd_policy_node.nodes.polling import arrival_s
 from lwd_policy_node.profile import load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -191,3 +193,17 @@ def test_the_time_out_follows_the_control_rate_and_the_simulation() -> None:
     assert timeout_s(0.02, simulated=True) == 0.084
     assert timeout_s(0.02, policy_timeout_s=0.2) == 0.2
     assert timeout_s(0.02, policy_timeout_s=0.2, simulation_slack=2.0, simulated=True) == 0.4
+
+
+def test_sign_of_life_of_a_middleware_that_does_not_say_when_it_came_counts_from_now() -> None:
+    """Not from 1970, which no policy would survive; one that says so is believed, but for a time to come."""
+    before_s = time.monotonic()
+    unknown_s = arrival_s(0)
+    ahead_s = arrival_s(time.time_ns() + 5_000_000_000)
+    late_s = arrival_s(time.time_ns() - 60_000_000_000)
+    after_s = time.monotonic()
+    assert before_s <= unknown_s <= ahead_s <= after_s
+    assert before_s - 61.0 < late_s < after_s - 59.0
+    heartbeat = Heartbeat(TIMEOUT_S, 0.5)
+    heartbeat.beat(unknown_s)
+    assert heartbeat.alive(unknown_s + 0.5 * TIMEOUT_S)

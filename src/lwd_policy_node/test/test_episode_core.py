@@ -256,6 +256,22 @@ def test_weights_are_being_swapped_from_the_boundary_until_they_are_in_use() -> 
     assert (swap.under_way(60.1), swap.active, swap.standby) == (0, 2, 0)
 
 
+def test_weights_that_never_come_into_use_are_waited_for_once() -> None:
+    """Not after every episode; once they are in use after all, or others are loaded, the next are waited for."""
+    swap = WeightsSwap(timeout_s=5.0)
+    swap.loaded(2, 10.0)
+    swap.episode_ended(60.0)
+    assert (swap.under_way(64.9), swap.given_up) == (2, 0)
+    assert (swap.under_way(65.0), swap.given_up) == (0, 2)
+    swap.episode_ended(90.0)
+    assert (swap.under_way(90.1), swap.given_up, swap.standby) == (0, 2, 2)
+    swap.loaded(3, 100.0)
+    assert (swap.under_way(100.1), swap.given_up) == (3, 0)
+    assert (swap.under_way(105.0), swap.given_up) == (0, 3)
+    swap.in_use(3)
+    assert (swap.given_up, swap.standby, swap.active) == (0, 0, 3)
+
+
 def test_an_episode_that_the_recorder_does_not_acknowledge_is_named() -> None:
     watch = RecordingWatch(timeout_s=3.0)
     assert watch.trouble('', 0.0) == ''

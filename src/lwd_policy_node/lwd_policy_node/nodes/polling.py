@@ -56,11 +56,9 @@ class PolledInputs:
         Arrival is when the middleware's own thread had the message, however late it is read.
         """
 
-        def arrived(_: Any, info: Any) -> None:
-            age_s = (time.time_ns() - info['received_timestamp']) * 1e-9
-            callback(time.monotonic() - max(age_s, 0.0))
-
-        self._add(kind, topic, arrived, profile)
+        self._add(
+            kind, topic, lambda _, info: callback(arrival_s(info['received_timestamp'])), profile
+        )
 
     def _add(
         self, kind: type, topic: str, callback: Callable[[Any, Any], None], profile: QoSProfile
@@ -98,6 +96,15 @@ class PolledInputs:
         for subscription, _, profile in self._inputs:
             found += incompatible_writers(self._node, subscription.topic_name, profile)
         return found
+
+
+def arrival_s(received_ns: int) -> float:
+    """When a message came, s of `time.monotonic`, that the middleware received at `received_ns` of the wall clock.
+
+    Some middlewares (rmw_cyclonedds) leave it at 0, which means unknown: the message came as it is read.
+    """
+    age_s = (time.time_ns() - received_ns) * 1e-9 if received_ns else 0.0
+    return time.monotonic() - max(age_s, 0.0)
 
 
 def incompatible_writers(node: Node, topic: str, profile: QoSProfile) -> list[str]:

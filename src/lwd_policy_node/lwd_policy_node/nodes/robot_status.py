@@ -48,6 +48,8 @@ class RobotStatusReporter:
         )
         self._diagnostics = node.create_publisher(DiagnosticArray, '/diagnostics', qos.DIAGNOSTICS)
         self._clock = node.get_clock()
+        self._log = node.get_logger()
+        self._told_given_up = 0
         self._mode: ControlMode | None = None  # the last that was heard
         self._mode_heard_s = time.monotonic()
         self.recording_trouble = ''
@@ -92,6 +94,7 @@ class RobotStatusReporter:
 
     def _report(self) -> None:
         status = self._status
+        self._tell_given_up()
         if time.monotonic() - self._mode_heard_s > SILENT_AFTER_S:
             status.mode = RobotStatus.MODE_SILENT
         record = self._machine.record
@@ -114,6 +117,15 @@ class RobotStatusReporter:
         status.unrecorded = bool(self.recording_trouble)
         self._out.publish(status)
         self._diagnose()
+
+    def _tell_given_up(self) -> None:
+        version, told = self._swap.given_up, self._told_given_up
+        self._told_given_up = version
+        if version and version != told:
+            self._log.warning(
+                f'weights version {version} are loaded but did not come into use within swap_timeout_s: episodes go on '
+                f'with version {self._swap.active} and wait for them no more; look at policy_node'
+            )
 
     def _diagnose(self) -> None:
         trouble = self.recording_trouble
