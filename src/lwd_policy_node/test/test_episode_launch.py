@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -352,6 +353,31 @@ def test_an_episode_ends_although_the_disk_takes_nothing(
     assert bench.call(EndEpisode, 'episode/end', request).ok
     bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
     assert node.poll() is None
+
+
+def test_a_disk_that_hangs_keeps_no_end_back(make_bench: MakeBench, tmp_path: Path) -> None:
+    """The end is told before it is written; a process that dies in the write tells it twice."""
+    bench = make_bench(139, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    node = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    name = bench.call(
+        StartEpisode, 'episode/start', StartEpisode.Request(task='restock')
+    ).episode_id
+    draft = tmp_path / 'robots' / 'g1_01' / 'episode.tmp'
+    os.mkfifo(draft)  # a write waits for a reader, for ever
+    client = bench.node.create_client(EndEpisode, 'episode/end')
+    bench.wait('the service', client.service_is_ready)
+    client.call_async(EndEpisode.Request(outcome=Episode.OUTCOME_SUCCESS))
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    bench.stop(node, signal.SIGKILL)
+    draft.unlink()
+    bench.start('episode_node')
+    bench.wait('the end again', lambda: len(ended(episodes)) == 2)
+    assert [(e.episode_id, e.outcome, e.ended_by) for e in ended(episodes)] == [
+        (name, Episode.OUTCOME_SUCCESS, 'service'),
+        (name, Episode.OUTCOME_ABORTED, 'restart'),
+    ]
 
 
 def test_an_episode_that_is_not_recorded_is_reported(make_bench: MakeBench) -> None:

@@ -359,16 +359,24 @@ class EpisodeNode(Node):
         return False
 
     def _publish(self, record: EpisodeRecord) -> None:
-        """Say what became of an episode, on disk first; a disk that refuses does not keep an episode from ending."""
+        """Say what became of an episode, and keep it on disk: a start before it is said, an end after.
+
+        Whenever the process dies the next one ends what was begun: twice at worst, and never not at all.
+        """
+        if record.running:
+            self._keep(record, JournalEntry(self._sequence.scenes, record))
+        self._out.publish(episode_message(record))
+        if not record.running:
+            self._keep(record, JournalEntry(self._sequence.scenes))
+
+    def _keep(self, record: EpisodeRecord, entry: JournalEntry) -> None:
+        """Write the journal; a disk that refuses is said, and stops nothing."""
         try:
-            self._journal.write(
-                JournalEntry(self._sequence.scenes, record if record.running else None)
-            )
+            self._journal.write(entry)
         except OSError as error:
             self.get_logger().error(
                 f'{record.episode_id}: what became of it is not on disk ({error}); make room'
             )
-        self._out.publish(episode_message(record))
 
 
 def main(args: Sequence[str] | None = None) -> int:
