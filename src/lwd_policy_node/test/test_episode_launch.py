@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -162,6 +163,30 @@ def test_a_human_is_known_of_before_the_success(
             while machine.running is not None and time.monotonic() < end_s:
                 node._on_wall_tick()
             assert (machine.successes, machine.unaided) == (1 + helped, 1)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def test_a_robots_clock_that_is_set_ends_no_episode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """NTP sets it an hour ahead: the limit of ten minutes is still to come."""
+    monkeypatch.setenv('LWD_HOME', str(tmp_path))
+    arguments = ['--ros-args', '-r', '__ns:=/g1_01', '-p', 'time_limit_s:=600.0']
+    rclpy.init(args=arguments, domain_id=138)
+    node = EpisodeNode()
+    try:
+        begun = node._begin('restock', '', 'rollout', 0).result()
+        ahead = node.get_clock().now() + Duration(seconds=3600)
+        monkeypatch.setattr(node, 'get_clock', lambda: SimpleNamespace(now=lambda: ahead))
+        node._on_wall_tick()
+        assert node._machine.running == begun
+        real_s = time.monotonic()
+        monkeypatch.setattr(time, 'monotonic', lambda: real_s + 600.0)
+        node._on_wall_tick()
+        assert node._machine.running is None and node._machine.record is not None
+        assert node._machine.record.ended_by == 'timeout'
     finally:
         node.destroy_node()
         rclpy.shutdown()
