@@ -17,7 +17,7 @@ FORWARDED = (  # as robot.launch.py has them: a robot is given none that the fle
     ('profile', 'g1_laptop', 'Robot profile of every robot: a known name or a path to a YAML.', None),
     ('tasks', "['restock']", 'Tasks that every robot runs in turn, as a YAML list.', None),
     ('max_episodes', '0', 'Each robot stops after so many episodes; 0: never.', None),
-    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
+    ('time_limit_s', '0.0', "Longest episode, s of simulated time; 0: the task's own limit.", None),
     ('shift', 'trained', 'Randomisation of the simulated scenes.', ['trained', 'shift']),
     ('real_time_factor', '1.0', 'Speed of simulated time; 0: as fast as possible.', None),
     ('teleop', 'scripted', 'Who may take over: scripted, none, or another teleop source.', None),

@@ -30,7 +30,7 @@ ARGUMENTS = (
     ('tasks', "['restock']", 'Tasks that episode_node runs in turn, as a YAML list.', None),
     ('auto', 'true', 'Start the next episode by itself (simulation only; never on a real robot).', YES_NO),
     ('max_episodes', '0', 'Stop after so many episodes; 0: never.', None),
-    ('time_limit_s', '0.0', "Longest episode, s of the robot's clock; 0: the task's own limit.", None),
+    ('time_limit_s', '0.0', "Longest episode, s, in simulation of its time; 0: the task's own limit.", None),
     ('seed', '0', 'First scene seed of the simulator; 0: made from robot_id.', None),
     ('shift', 'trained', 'Randomisation of the simulated scenes; sim_node and the scripted operator (teleop_node) have '
      'to agree on it, in params_file too.', ['trained', 'shift']),

@@ -29,7 +29,12 @@ from lwd_policy_node.nodes.wire import seconds, stamp_of
 from rclpy.task import Future
 
 
-def start(machine: EpisodeMachine, now_s: float = 10.0, limit_s: float = 5.0) -> EpisodeRecord:
+def start(
+    machine: EpisodeMachine,
+    now_s: float = 10.0,
+    limit_s: float = 5.0,
+    steady_s: float | None = None,
+) -> EpisodeRecord:
     return machine.start(
         task='restock',
         instruction='put the red can on the shelf',
@@ -38,6 +43,7 @@ def start(machine: EpisodeMachine, now_s: float = 10.0, limit_s: float = 5.0) ->
         now_s=now_s,
         wall_s=0.0,
         time_limit_s=limit_s,
+        steady_s=steady_s,
     )
 
 
@@ -118,6 +124,19 @@ def test_time_limit_is_a_failure(machine: EpisodeMachine) -> None:
     ended = machine.observe(15.0, success=False)
     assert ended is not None
     assert (ended.outcome, ended.ended_by) == (Outcome.FAILURE, 'timeout')
+
+
+def test_a_limit_on_a_clock_of_its_own_minds_no_leap_of_the_robots(
+    machine: EpisodeMachine,
+) -> None:
+    """A real robot's clock is set by NTP: an hour ahead is no hour gone by."""
+    for leap_s in (0.0, 3600.0):
+        start(machine, now_s=10.0, limit_s=5.0, steady_s=700.0)
+        assert machine.observe(11.0 + leap_s, success=False, steady_s=704.9) is None
+        ended = machine.observe(15.0 + leap_s, success=False, steady_s=705.0)
+        assert ended is not None
+        assert (ended.outcome, ended.ended_by) == (Outcome.FAILURE, 'timeout')
+        assert ended.ended_s == 15.0 + leap_s
 
 
 def test_no_limit_means_none(machine: EpisodeMachine) -> None:

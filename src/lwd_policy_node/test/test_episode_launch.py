@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -161,6 +163,30 @@ def test_a_human_is_known_of_before_the_success(
             while machine.running is not None and time.monotonic() < end_s:
                 node._on_wall_tick()
             assert (machine.successes, machine.unaided) == (1 + helped, 1)
+    finally:
+        node.destroy_node()
+        rclpy.shutdown()
+
+
+def test_a_robots_clock_that_is_set_ends_no_episode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """NTP sets it an hour ahead: the limit of ten minutes is still to come."""
+    monkeypatch.setenv('LWD_HOME', str(tmp_path))
+    arguments = ['--ros-args', '-r', '__ns:=/g1_01', '-p', 'time_limit_s:=600.0']
+    rclpy.init(args=arguments, domain_id=138)
+    node = EpisodeNode()
+    try:
+        begun = node._begin('restock', '', 'rollout', 0).result()
+        ahead = node.get_clock().now() + Duration(seconds=3600)
+        monkeypatch.setattr(node, 'get_clock', lambda: SimpleNamespace(now=lambda: ahead))
+        node._on_wall_tick()
+        assert node._machine.running == begun
+        real_s = time.monotonic()
+        monkeypatch.setattr(time, 'monotonic', lambda: real_s + 600.0)
+        node._on_wall_tick()
+        assert node._machine.running is None and node._machine.record is not None
+        assert node._machine.record.ended_by == 'timeout'
     finally:
         node.destroy_node()
         rclpy.shutdown()
@@ -352,6 +378,31 @@ def test_an_episode_ends_although_the_disk_takes_nothing(
     assert bench.call(EndEpisode, 'episode/end', request).ok
     bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
     assert node.poll() is None
+
+
+def test_a_disk_that_hangs_keeps_no_end_back(make_bench: MakeBench, tmp_path: Path) -> None:
+    """The end is told before it is written; a process that dies in the write tells it twice."""
+    bench = make_bench(139, 'g1_01')
+    episodes = bench.collect(Episode, 'episode', qos.EPISODE_READER)
+    node = bench.start('episode_node')
+    bench.wait('the node', lambda: bool(episodes))
+    name = bench.call(
+        StartEpisode, 'episode/start', StartEpisode.Request(task='restock')
+    ).episode_id
+    draft = tmp_path / 'robots' / 'g1_01' / 'episode.tmp'
+    os.mkfifo(draft)  # a write waits for a reader, for ever
+    client = bench.node.create_client(EndEpisode, 'episode/end')
+    bench.wait('the service', client.service_is_ready)
+    client.call_async(EndEpisode.Request(outcome=Episode.OUTCOME_SUCCESS))
+    bench.wait('its end', lambda: episodes[-1].state == Episode.ENDED)
+    bench.stop(node, signal.SIGKILL)
+    draft.unlink()
+    bench.start('episode_node')
+    bench.wait('the end again', lambda: len(ended(episodes)) == 2)
+    assert [(e.episode_id, e.outcome, e.ended_by) for e in ended(episodes)] == [
+        (name, Episode.OUTCOME_SUCCESS, 'service'),
+        (name, Episode.OUTCOME_ABORTED, 'restart'),
+    ]
 
 
 def test_an_episode_that_is_not_recorded_is_reported(make_bench: MakeBench) -> None:

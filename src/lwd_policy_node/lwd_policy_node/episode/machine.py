@@ -60,14 +60,23 @@ class EpisodeMachine:
         now_s: float,
         wall_s: float,
         time_limit_s: float,
+        steady_s: float | None = None,
     ) -> EpisodeRecord:
-        """Begin an episode at `now_s`; `time_limit_s` 0 = no limit.
+        """Begin an episode.
+
+        Args:
+            task, instruction, kind, seed: as in its record.
+            now_s: robot clock.
+            wall_s: time since 1970, for the id.
+            time_limit_s: longest that it may take; 0 = no limit.
+            steady_s: a clock that is never set, for the limit of a robot whose own clock may be; None = the robot's.
 
         Raises:
             EpisodeError: one runs already, or the kind is unknown.
         """
         self.check_startable(kind)
-        self._limit_s = now_s + time_limit_s if time_limit_s > 0.0 else math.inf
+        began_s = now_s if steady_s is None else steady_s
+        self._limit_s = began_s + time_limit_s if time_limit_s > 0.0 else math.inf
         self._success_since_s = None
         self._helped = self._human
         self._record = EpisodeRecord(
@@ -116,8 +125,10 @@ class EpisodeMachine:
         known = self.running is not None and self.running.episode_id == helped
         self._helped = self._helped or human or known
 
-    def observe(self, now_s: float, *, success: bool) -> EpisodeRecord | None:
-        """Take the world's state at `now_s`; the record when that ended the episode."""
+    def observe(
+        self, now_s: float, *, success: bool, steady_s: float | None = None
+    ) -> EpisodeRecord | None:
+        """Take the world's state at `now_s`; the record when that ended the episode. `steady_s` as at its start."""
         running = self.running
         if running is None:
             return None
@@ -132,7 +143,7 @@ class EpisodeMachine:
             and now_s - self._success_since_s >= self._success_hold_s - 1e-6
         ):
             return self.end(Outcome.SUCCESS, 'simulator', now_s)
-        if now_s >= self._limit_s:
+        if (now_s if steady_s is None else steady_s) >= self._limit_s:
             return self.end(Outcome.FAILURE, 'timeout', now_s)
         return None
 

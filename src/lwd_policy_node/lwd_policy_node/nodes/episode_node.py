@@ -75,6 +75,7 @@ class EpisodeNode(Node):
         self._sim_seen_s = 0.0
         self._sim_at: SceneTick | None = None
         self._in_sim = False
+        self._on_sim_time = self.get_parameter('use_sim_time').value
 
         self._out = self.create_publisher(Episode, 'episode', qos.EPISODE)
         self._alive_out = self.create_publisher(Empty, 'episode/alive', qos.HEARTBEAT)
@@ -224,6 +225,7 @@ class EpisodeNode(Node):
             now_s=now_s,
             wall_s=time.time(),
             time_limit_s=pending.time_limit_s,
+            steady_s=self._steady_s(),
         )
         self._publish(record)
         self._sequence.started()
@@ -322,7 +324,7 @@ class EpisodeNode(Node):
     def _watch(self, wall_s: float) -> None:
         now_s = self.get_clock().now().nanoseconds * 1e-9
         if not self._in_sim:
-            ended = self._machine.observe(now_s, success=False)
+            ended = self._machine.observe(now_s, success=False, steady_s=self._steady_s())
         elif wall_s - self._sim_seen_s > self._values['sim_silence_s']:
             self.get_logger().error('sim/state fell silent: the episode is aborted')
             ended = self._machine.end(Outcome.ABORTED, 'simulator', now_s)
@@ -330,6 +332,10 @@ class EpisodeNode(Node):
             ended = None
         if ended is not None:
             self._finish(ended)
+
+    def _steady_s(self) -> float | None:
+        """The clock of time limits where time is not simulated: the robot's may be set in mid-episode."""
+        return None if self._in_sim or self._on_sim_time else time.monotonic()
 
     def _watch_recording(self, wall_s: float) -> None:
         running = self._machine.running
@@ -359,16 +365,24 @@ class EpisodeNode(Node):
         return False
 
     def _publish(self, record: EpisodeRecord) -> None:
-        """Say what became of an episode, on disk first; a disk that refuses does not keep an episode from ending."""
+        """Say what became of an episode, and keep it on disk: a start before it is said, an end after.
+
+        Whenever the process dies the next one ends what was begun: twice at worst, and never not at all.
+        """
+        if record.running:
+            self._keep(record, JournalEntry(self._sequence.scenes, record))
+        self._out.publish(episode_message(record))
+        if not record.running:
+            self._keep(record, JournalEntry(self._sequence.scenes))
+
+    def _keep(self, record: EpisodeRecord, entry: JournalEntry) -> None:
+        """Write the journal; a disk that refuses is said, and stops nothing."""
         try:
-            self._journal.write(
-                JournalEntry(self._sequence.scenes, record if record.running else None)
-            )
+            self._journal.write(entry)
         except OSError as error:
             self.get_logger().error(
                 f'{record.episode_id}: what became of it is not on disk ({error}); make room'
             )
-        self._out.publish(episode_message(record))
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -45,8 +45,8 @@ PARAMETERS = (
         'time_limit_s',
         float,
         0.0,
-        "An episode longer than this (robot clock, s) is a failure by timeout; 0: the simulator's "
-        'own limit, none on a real robot.',
+        'An episode longer than this (s; simulated time, or on a real robot a clock that is never set) is a failure by '
+        "timeout; 0: the simulator's own limit, none on a real robot.",
         0.0,
         86400.0,
     ),
