@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import subprocess
 import sys
 import threading
@@ -240,6 +241,70 @@ def test_code_that_cannot_be_loaded_is_said(rig: Rig) -> None:
 
     client = rig.start(loader)
     assert 'libcudart.so.12' in client.broken
+
+
+DEADLY = """
+import os, rclpy, runpy, signal, sys
+from pathlib import Path
+test = runpy.run_path(sys.argv[1])
+rig = test["Rig"](Path(sys.argv[2]), "uri")
+class Deadly(test["StandinPolicy"]):
+    @classmethod
+    def load(cls, path):
+        policy = super().load(path)
+        if abs(policy.bias[0] - float(sys.argv[3])) < 1e-6:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return policy
+client = rig.start(lambda: Deadly.load)
+refused = []
+client._refuse = lambda manifest, error: refused.append(str(error))
+rig.announce(rig.publish(3)[0])
+rig.await_("answer", lambda: refused or rig.in_use() == 3)
+print(rig.in_use(), rig.store.active(), refused)
+rig.close()
+"""
+
+
+@pytest.mark.parametrize(('deadly', 'in_use'), [(2, 3), (3, 2)])
+def test_weights_that_kill_the_process_are_gone_back_from(
+    tmp_path: Path, deadly: int, in_use: int
+) -> None:
+    """Launch starts it again each time: three deaths, then the version before, or none newer; said, and reversible."""
+    script = tmp_path / 'deadly.py'
+    script.write_text(DEADLY)
+    command = [sys.executable, str(script), __file__, str(tmp_path), str(deadly / 10)]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    codes = [run().returncode for _ in range(3)]
+    assert codes == [-signal.SIGSEGV] * 3
+    fourth = run()
+    assert fourth.returncode == 0, fourth.stderr
+    assert fourth.stdout.startswith(f'{in_use} ')
+    said = fourth.stdout if deadly == 3 else fourth.stderr
+    assert f'died 3 times in a row as it loaded version {deadly}' in said
+    assert str(tmp_path / 'weights' / 'deaths') in said
+    store = WeightsStore(tmp_path / 'weights')
+    assert store.deaths() == {deadly: 3}
+    if deadly == 2:
+        assert store.holds(store.manifest(2))
+
+
+def test_weights_that_have_run_once_are_alive(rig: Rig) -> None:
+    client = rig.start()
+    assert rig.store.deaths() == {2: 1}
+    active = rig.slot.active
+    assert active is not None
+    client.activated(active)
+    rig.await_('end of the trial', lambda: rig.store.deaths() == {})
+
+
+def test_leaving_before_the_warm_up_is_no_death(rig: Rig) -> None:
+    client = rig.start()
+    client.close()
+    rig.client = None
+    assert rig.store.deaths() == {}
 
 
 def test_a_thread_that_fails_ends_the_process(tmp_path: Path) -> None:

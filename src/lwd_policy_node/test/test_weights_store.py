@@ -77,6 +77,26 @@ def test_a_version_gone_back_from_is_remembered(tmp_path: Path) -> None:
     assert again.failed() == {2} and again.versions() == [1]
 
 
+def test_a_trial_that_nobody_ended_was_a_death(tmp_path: Path) -> None:
+    """Counted over restarts; what runs clears what is older, but for versions that are deadly."""
+    for count in (1, 2, 3):
+        WeightsStore(tmp_path).begin_trial(2)
+        assert WeightsStore(tmp_path).deaths() == {2: count}
+    WeightsStore(tmp_path).begin_trial(1)
+    store = WeightsStore(tmp_path)
+    for version in (3, 4, 4):  # 3 had loaded when 4 began: a death now is that of 4
+        store.begin_trial(version)
+    assert store.deaths() == {1: 1, 2: 3, 4: 1}
+    store.survived(3)
+    assert store.deaths() == {2: 3, 4: 1}
+    store.leave()
+    assert WeightsStore(tmp_path).deaths() == {2: 3}
+    store.survived(2)
+    assert store.deaths() == {}
+    (tmp_path / 'deaths').write_text('2\nx y\n7 1\n')
+    assert store.deaths() == {7: 1}
+
+
 class _Server:
     """Answers pieces of `data`; goes silent for good after `silent_after` of them."""
 

@@ -26,6 +26,7 @@ from lwd_policy_node.weights import KeyFileError, Manifest, WeightsStore, load_t
 from lwd_policy_node.weights.checks import Load, Sample, check_manifest
 from lwd_policy_node.weights.pull import Superseded
 from lwd_policy_node.weights.refusal import Refusal, WeightsRefused
+from lwd_policy_node.weights.store import DEATHS_ALLOWED, DEATHS_FILE
 from lwd_policy_node.weights.wire import manifest_from_message
 
 DAMAGED = (Refusal.WRONG_SIZE, Refusal.HASH_MISMATCH)  # the disk's doing: the learner has it whole
@@ -97,6 +98,7 @@ class WeightsClient:
             self._stopping = True
             self._wake.notify_all()
         self._thread.join(timeout=5.0)
+        self._store.leave()
         if self._announcements:
             self._node.destroy_subscription(self._announcements)
         self._roll_back.close()
@@ -154,6 +156,7 @@ class WeightsClient:
                 self._activated.clear()
                 failed, self._failed = self._failed, None
             for weights in activated:
+                self._store.survived(weights.manifest.version)
                 self._remember(weights.manifest.version)
             if failed is not None:
                 self._go_back(*failed)
@@ -209,6 +212,13 @@ class WeightsClient:
         if manifest.version in self._store.failed():
             raise WeightsRefused(
                 Refusal.WENT_BACK, f'this robot went back from version {manifest.version}'
+            )
+        deaths = self._store.deaths().get(manifest.version, 0)
+        if deaths >= DEATHS_ALLOWED:
+            raise WeightsRefused(
+                Refusal.DEADLY,
+                f'the process died {deaths} times in a row as it loaded version {manifest.version}; '
+                f'to have it tried again, delete {self._store.folder / DEATHS_FILE}',
             )
         check_manifest(
             manifest,
@@ -267,9 +277,9 @@ class WeightsClient:
                 path = self._store.policy_path(manifest.version)
                 return self._fetcher.open(path, manifest), refused
             except (WeightsRefused, OSError) as error:
-                self._report.tell(
-                    manifest, WeightsStatus.REFUSED, reason=f'kept on disk, but {error}'
-                )
+                deadly = isinstance(error, WeightsRefused) and error.kind is Refusal.DEADLY
+                event = WeightsStatus.ROLLED_BACK if deadly else WeightsStatus.REFUSED
+                self._report.tell(manifest, event, reason=f'kept on disk, but {error}')
                 self._node.get_logger().error(f'weights on disk: {error}')
                 refused.append(str(error))
                 if isinstance(error, WeightsRefused) and error.kind in DAMAGED:
@@ -305,6 +315,7 @@ class WeightsClient:
             self._note = f'version {version} stays in use although {reason}: no older one {none}'
             self._node.get_logger().error(self._note)
             return
+        self._store.end_trial(version)
         try:
             self._store.mark_failed(version)
         except OSError as error:

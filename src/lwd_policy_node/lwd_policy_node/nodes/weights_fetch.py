@@ -10,6 +10,7 @@ from lwd_policy_node.inference import LoadedWeights
 from lwd_policy_node.nodes.weights_pull import WeightsOptions, WeightsPull
 from lwd_policy_node.weights import Manifest, WeightsStore
 from lwd_policy_node.weights.checks import Load, Sample, known_instruction, open_checked
+from lwd_policy_node.weights.refusal import WeightsRefused
 from lwd_policy_node.weights.store import flush
 
 __all__ = ['WeightsFetcher', 'WeightsOptions']
@@ -76,20 +77,25 @@ class WeightsFetcher:
         transport: str = '',
         transfer_s: float = 0.0,
     ) -> LoadedWeights:
-        """Return the weights of a file.
+        """Return the weights of a file; they are on trial until they have run where plans are made.
 
         Raises:
             WeightsRefused, OSError: they must not be used.
         """
         alike = in_use is not None and in_use.config_hash == manifest.config_hash
-        policy = open_checked(
-            path,
-            manifest,
-            load=self._load,
-            robot=self._options.robot,
-            shape=self._options.chunk_shape,
-            sample=self._sample,
-            like=self._store.policy_path(in_use.version) if in_use and alike else None,
-            in_use=in_use.tensors if in_use and alike else (),
-        )
+        self._store.begin_trial(manifest.version)
+        try:
+            policy = open_checked(
+                path,
+                manifest,
+                load=self._load,
+                robot=self._options.robot,
+                shape=self._options.chunk_shape,
+                sample=self._sample,
+                like=self._store.policy_path(in_use.version) if in_use and alike else None,
+                in_use=in_use.tensors if in_use and alike else (),
+            )
+        except (WeightsRefused, OSError):
+            self._store.end_trial(manifest.version)
+            raise
         return LoadedWeights(policy, manifest, transport, transfer_s, known_instruction(path))

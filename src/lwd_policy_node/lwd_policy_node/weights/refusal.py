@@ -16,6 +16,7 @@ class Refusal(StrEnum):
     NOT_NEWER = 'not newer'
     PINNED = 'older than pinned'
     WENT_BACK = 'failed here before'
+    DEADLY = 'ended its process'
     WRONG_SIZE = 'wrong size'
     HASH_MISMATCH = 'hash mismatch'
     MALFORMED = 'malformed file'

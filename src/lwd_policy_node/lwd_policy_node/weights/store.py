@@ -2,7 +2,8 @@
 
 Layout: ``<folder>/v<version>/{policy.safetensors, manifest.json}``, ``<folder>/active`` (a version
 number), ``<folder>/failed`` (versions gone back from, a line each), ``<folder>/floor`` (oldest
-version that may be taken), ``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
+version that may be taken), ``<folder>/deaths`` (a version and how often the process died as it loaded it, a line each),
+``<folder>/incoming-<sha256>.part`` while bytes arrive. A version folder appears by one
 rename, so a kill at any moment leaves either all of it or none.
 """
 
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from lwd_policy_node.weights.manifest import Manifest
@@ -20,6 +22,10 @@ MANIFEST_FILE = 'manifest.json'
 ACTIVE_FILE = 'active'
 FAILED_FILE = 'failed'
 FLOOR_FILE = 'floor'
+DEATHS_FILE = 'deaths'
+DEATHS_ALLOWED = 3
+"""Deaths in a row of the process that loads a version after which it is the version's doing: one or two may be a kill
+or a power cut just then."""
 
 
 class WeightsStore:
@@ -30,6 +36,7 @@ class WeightsStore:
             raise ValueError(f'keep is {keep}: at least the active version must be kept')
         self.folder = folder
         self._keep = keep
+        self._on_trial = 0
         folder.mkdir(parents=True, exist_ok=True)
         for stray in folder.glob('staging-*'):
             shutil.rmtree(stray)
@@ -136,6 +143,49 @@ class WeightsStore:
             return frozenset()
         return frozenset(int(line) for line in lines if line.isdigit())
 
+    def deaths(self) -> dict[int, int]:
+        """Return how often in a row the process died as it loaded a version; versions without a death are left out."""
+        try:
+            lines = (self.folder / DEATHS_FILE).read_text().splitlines()
+        except (OSError, UnicodeDecodeError):
+            return {}
+        pairs = (line.split() for line in lines)
+        return {
+            int(pair[0]): int(pair[1])
+            for pair in pairs
+            if len(pair) == 2 and all(map(str.isdigit, pair))
+        }
+
+    def begin_trial(self, version: int) -> None:
+        """Count a death in advance: if the process dies now, it is there at the next start.
+
+        One version is on trial at a time, for a death is to be laid at one door: the newest.
+        """
+        if version == self._on_trial:
+            return
+        deaths = self.deaths()
+        deaths[version] = deaths.get(version, 0) + 1
+        if self._on_trial in deaths:
+            deaths[self._on_trial] -= 1
+        self._on_trial = version
+        self._count({known: count for known, count in deaths.items() if count})
+
+    def end_trial(self, version: int) -> None:
+        """Take the count back: whatever became of the version, the process lives."""
+        if version == self._on_trial:
+            self._on_trial = 0
+        self._count({known: count for known, count in self.deaths().items() if known != version})
+
+    def leave(self) -> None:
+        """End the trial under way, if there is one: the process leaves because it is told to."""
+        self.end_trial(self._on_trial)
+
+    def survived(self, version: int) -> None:
+        """The process has run a version: that one and the trials of older ones are over."""
+        for older in {version, *(one for one in self.deaths() if one < version)}:
+            if older == version or self.deaths().get(older, 0) < DEATHS_ALLOWED:
+                self.end_trial(older)
+
     def floor(self) -> int:
         """Return the oldest version that may be taken; 0 = any."""
         try:
@@ -154,6 +204,13 @@ class WeightsStore:
         for part in self.folder.glob('incoming-*.part'):
             if part not in kept:
                 part.unlink(missing_ok=True)
+
+    def _count(self, deaths: Mapping[int, int]) -> None:
+        """A disk that takes no count keeps no weights away; that it refuses is said when a version is remembered."""
+        if deaths != self.deaths():
+            text = ''.join(f'{version} {count}\n' for version, count in sorted(deaths.items()))
+            with suppress(OSError):
+                self._replace(DEATHS_FILE, text)
 
     def _replace(self, name: str, text: str) -> None:
         staging = self.folder / f'{name}.new'
