@@ -118,7 +118,7 @@ def under_load(minutes: float) -> list[Figure]:
         rig.start_node(BODY)
         rig.start_node(POLICY)
         _begin(rig)
-        for _ in range(os.cpu_count() or 1):
+        for _ in os.sched_getaffinity(0):
             rig.start(BURN, str(rig.checkpoint))
         rig.spin(10.0)  # until they have loaded
         rig.commands_ns.clear()

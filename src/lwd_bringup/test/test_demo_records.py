@@ -16,11 +16,13 @@ from lwd_bringup.demo.domain import DomainInUseError, choose_domain, is_free
 from lwd_bringup.demo.fleet import EpisodeView, Fleet
 from lwd_bringup.demo.home import HomeError, open_home
 from lwd_bringup.demo.options import DemoOptions
+from lwd_bringup.demo.page import LOSSES
 from lwd_bringup.demo.records import JsonLines, Records, percentile
 from lwd_bringup.demo.report import make_report, verdict
 from lwd_bringup.demo.story import Story
 from lwd_bringup.demo.view import render
 from lwd_learner.child_process import MARK, Process, end_marked, marked_processes
+from lwd_learner.training.status import SHOWN
 from rich.console import Console
 
 
@@ -114,6 +116,13 @@ def test_second_demo_in_the_same_folder_is_refused_and_an_earlier_run_is_kept(
     second = open_home(tmp_path / 'demo')
     assert not (second.path / 'report.json').exists()
     assert len(list(tmp_path.glob('demo-*/report.json'))) == 1
+
+
+def test_the_losses_drawn_are_ones_that_the_learner_logs_and_cloning_beside_rl_is_among_them() -> (
+    None
+):
+    assert set(LOSSES) <= set(SHOWN)
+    assert {'sft/loss', 'clone/loss'} <= set(LOSSES)
 
 
 def test_used_domain_is_refused_by_name() -> None:

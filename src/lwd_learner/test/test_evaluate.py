@@ -19,6 +19,7 @@ import rclpy
 import torch
 from lwd_learner.evaluation import EvaluationError, Evaluator, Result, evaluate, wilson
 from lwd_learner.evaluation.acting import load_actor
+from lwd_learner.evaluation.command import main
 from lwd_learner.evaluation.rollout import EpisodeResult, run_episode
 from lwd_learner.evaluation.through_ros import SimulatedRobot, _keep
 from lwd_learner.training.checkpoint import Progress, save_checkpoint
@@ -149,6 +150,28 @@ def test_the_command_names_a_file_that_is_no_policy(tmp_path):
     assert done.returncode == 1
     assert 'bad.safetensors' in done.stderr.replace('\n', '')
     assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        (['--tasks'], '--tasks is empty: give one or more of cocktail, '),
+        (['--tasks', ''], "--tasks '': there is no such task; give one or more of cocktail, "),
+        (['--tasks', 'restock', 'x'], "--tasks 'x': there is no such task"),
+        (['--episodes', '0'], '--episodes 0: give 1 or more'),
+        (
+            ['--through-ros', '--domain-id', '233'],
+            '--domain-id 233: there are ROS domains 0 to 232',
+        ),
+        (['--through-ros', '--domain-id', '-1'], '--domain-id -1: there are ROS domains 0 to 232'),
+    ],
+)
+def test_the_command_refuses_an_option_in_a_line(checkpoint, monkeypatch, capsys, options, said):
+    monkeypatch.setattr('sys.argv', ['evaluate', str(checkpoint), *options])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 1
+    assert capsys.readouterr().err.startswith(f'evaluate: {said}')
 
 
 def test_the_command_prints_what_evaluation_finds_in_any_number_of_processes(checkpoint):

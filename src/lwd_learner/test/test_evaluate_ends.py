@@ -51,7 +51,7 @@ class Evaluation:
         ros2.parent.mkdir()
         ros2.write_text(LAUNCH)
         ros2.chmod(0o755)
-        words = [str(folder / 'policy.safetensors'), '--through-ros', '--domain-id', '90']
+        words = [str(folder / 'policy.safetensors'), '--through-ros', '--domain-id', '212']
         environment = {'PATH': f'{ros2.parent}:{os.environ["PATH"]}', 'TMPDIR': str(folder)}
         with (folder / 'said').open('wb') as said:
             self.process = subprocess.Popen(

@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path):
 def test_a_task_that_is_none_is_refused_before_anything_is_learned(tmp_path):
     config = small_config(tmp_path, tasks=('restok',), eval_episodes=4)
     (tmp_path / 'store').mkdir()
-    with pytest.raises(ValueError, match=r"no 'restok', but .*restock"):
+    with pytest.raises(ValueError, match=r"--tasks 'restok': .*restock"):
         TrainingRun(config, None)
     found = {f.check: f for f in preflight.Preflight(config).run()}
     assert not found['evaluation'].ok

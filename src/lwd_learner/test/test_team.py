@@ -141,6 +141,23 @@ def test_what_fails_on_one_process_is_undone_on_all(two):
     assert leader.update(good, clone, 0.9)['critic/loss'] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(('threads', 'each'), [(0, 3), (4, 2)])
+def test_members_share_the_cores_that_the_run_may_use(tmp_path, monkeypatch, threads, each):
+    """In a container or under taskset these are fewer than the machine has."""
+    given = []
+    monkeypatch.setattr('os.sched_getaffinity', lambda _: range(6))
+    monkeypatch.setattr('os.cpu_count', lambda: 96)
+    monkeypatch.setattr(torch, 'set_num_threads', given.append)
+    monkeypatch.setattr(team_module.signal, 'signal', lambda *_: None)
+    monkeypatch.setattr(team_module, 'TCPStore', lambda *_, **__: None)
+    monkeypatch.setattr(team_module, '_join', lambda *_: None)
+    monkeypatch.setattr(team_module.Ranks, 'next_order', lambda _: None)
+    monkeypatch.setattr(team_module.dist, 'destroy_process_group', lambda: None)
+    config = small_config(tmp_path, threads=threads)
+    assert team_module.member(config, 1, 2, 0) is None
+    assert given == [each]
+
+
 def test_a_process_that_is_gone_is_named(two):
     _, leader, _ = two
     leader.ranks._members[0].kill()

@@ -133,6 +133,24 @@ def test_a_profile_that_is_none_is_refused_by_name(tmp_path: Path, odd_profile: 
     assert 'control_rate_hz 50' in refused(tmp_path, '--profile', odd_profile)
 
 
+@pytest.mark.parametrize(
+    ('store', 'said'),
+    [
+        ('', 'make_data: the store is empty; write a folder'),
+        (
+            's3://none/at/all',
+            'make_data: s3://none/at/all/robots/demo_01/episodes/: Could not connect',
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_a_line(
+    tmp_path: Path, store: str, said: str
+) -> None:
+    server = {'AWS_ENDPOINT_URL': 'http://127.0.0.1:9', 'AWS_MAX_ATTEMPTS': '1'}
+    key = {'AWS_ACCESS_KEY_ID': 'a', 'AWS_SECRET_ACCESS_KEY': 'b'}
+    assert refused(tmp_path, '--out', store, **server, **key).startswith(said)
+
+
 def test_without_opengl_it_says_what_to_install(tmp_path: Path) -> None:
     assert 'install libegl1' in refused(tmp_path, MUJOCO_GL='disable')
 

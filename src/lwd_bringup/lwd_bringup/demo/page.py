@@ -12,7 +12,7 @@ from lwd_bringup.demo.home import Home
 from lwd_bringup.demo.records import Records, loaded_s, sampleable_s
 from lwd_bringup.demo.strips import Strip, make_strip
 
-LOSSES = ('sft/loss', 'critic/loss', 'actor/loss', 'reference/loss')
+LOSSES = ('sft/loss', 'critic/loss', 'actor/loss', 'clone/loss')
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 h1 { font-size: 1.5rem } h2 { font-size: 1.1rem; margin-top: 2rem }

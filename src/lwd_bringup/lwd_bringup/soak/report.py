@@ -92,7 +92,7 @@ def machine() -> str:
         release = {}
     name = release.get('NAME', platform.system()).removesuffix(' GNU/Linux')
     system = f'{name} {release.get("VERSION_ID", "")}'.strip()
-    return f'{os.cpu_count()} cores, {gib:.0f} GiB, {system}, Python {platform.python_version()}'
+    return f'{len(os.sched_getaffinity(0))} cores, {gib:.0f} GiB, {system}, Python {platform.python_version()}'
 
 
 def write(folder: Path, facts: dict[str, Any]) -> Path:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import tyro
 from lwd_policy_node.policy import Policy, PolicyError
+from lwd_sim.tasks import refuse_unknown
 from rich.console import Console
 from rich.table import Table
 
@@ -19,6 +20,10 @@ from lwd_learner.evaluation.evaluate import EvaluationError, Result, evaluate
 from lwd_learner.evaluation.rollout import EVALUATION_SEED0
 
 INTERRUPTED = 130
+LAST_DOMAIN = 232
+"""By DDS's mapping to ports, 7400 + 250 * domain (DDSI-RTPS 9.6.1.1)."""
+LAST_SAFE_DOMAIN = 101
+"""The last whose ports lie below those that Linux gives to outgoing connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ def main() -> None:
     console = Console(stderr=True)
     began = time.monotonic()
     try:
+        _refuse(config)
         if config.best_of > 1 and config.critic is None:
             raise EvaluationError(
                 'best_of needs a critic: give --critic CHECKPOINT/learner.safetensors'
@@ -75,7 +81,7 @@ def main() -> None:
         Policy.config_hash_of(config.policy)  # refuse another kind of file before workers start
         result = _through_ros(config) if config.through_ros else _in_process(config)
     except (EvaluationError, PolicyError, ValueError) as error:
-        console.print(f'evaluate: {error}', style='red', markup=False)
+        console.print(f'evaluate: {error}', style='red', markup=False, soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
         console.print('evaluate: interrupted', style='red')
@@ -94,6 +100,18 @@ def main() -> None:
         f'{result.cycle_s:.2f}',
     )
     Console().print(table)
+
+
+def _refuse(config: EvaluateConfig) -> None:
+    """Raise ValueError for an option that no evaluation can have."""
+    refuse_unknown(config.tasks)
+    if config.episodes < 1:
+        raise ValueError(f'--episodes {config.episodes}: give 1 or more')
+    if not 0 <= config.domain_id <= LAST_DOMAIN:
+        raise ValueError(
+            f'--domain-id {config.domain_id}: there are ROS domains 0 to {LAST_DOMAIN}; give one up to '
+            f"{LAST_SAFE_DOMAIN}, above which Linux may lend a domain's ports to others"
+        )
 
 
 def _in_process(config: EvaluateConfig) -> Result:

@@ -15,6 +15,7 @@ from lwd_policy_node.policy.pretrained import save_vision, shipped_path
 from lwd_policy_node.profile import load_profile
 from lwd_sim.data.glimpses import collect, refuse_unnamed
 from lwd_sim.rendering.gl_backend import RenderingUnavailableError, check_opengl
+from lwd_sim.tasks import refuse_unknown
 from rich.console import Console
 from rich.progress import Progress
 
@@ -52,10 +53,13 @@ def main() -> None:
     torch.set_num_threads(options.threads or len(os.sched_getaffinity(0)))
     out = options.out or shipped_path(options.preset)
     try:
+        refuse_unknown(options.tasks)
         refuse_unnamed(options.profile, options.tasks)
         check_opengl()
-    except (KeyError, ValueError, RenderingUnavailableError) as refused:
-        console.print(f'pretrain_vision: {refused.args[0]}', style='red', markup=False)
+    except (ValueError, RenderingUnavailableError) as refused:
+        console.print(
+            f'pretrain_vision: {refused.args[0]}', style='red', markup=False, soft_wrap=True
+        )
         sys.exit(1)
     with Progress(console=console) as progress:
         glimpses = {}

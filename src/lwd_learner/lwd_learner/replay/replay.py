@@ -122,11 +122,6 @@ class Replay:
         """Snapshot version of one data set."""
         return self._set(dataset).version
 
-    def latest_snapshot(self) -> dict[str, int]:
-        """The newest versions that anybody committed; `refresh` moves there."""
-        versions = {name: data.latest_version for name, data in self._data.items()}
-        return versions | {AMENDMENTS: self._log.latest_version}
-
     def snapshot(self) -> dict[str, int]:
         """Version of each data set and of the amendments; give it to `open` or `refresh` of another reader."""
         versions = {name: data.version for name, data in self._data.items()}

@@ -34,14 +34,8 @@ class SamplerConfig:
     """Of the draws."""
     adaptive: AdaptiveConfig | None = None
     """Let each task's online share follow the losses given to `report`, from `online_share` on; None keeps it."""
-    rank: int = 0
-    """Of this process among data-parallel ones; all draw the same global batch, and each takes its part."""
-    ranks: int = 1
-    """Data-parallel processes; a global batch has `ranks` times `batch_size` transitions."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rank < self.ranks:
-            raise ReplayError(f'rank {self.rank} of {self.ranks}')
         if self.batch_size < 1 or not 0.0 <= self.online_share <= 1.0:
             raise ReplayError(
                 f'batch_size {self.batch_size}, online_share {self.online_share}: need >= 1, in [0, 1]'
@@ -154,12 +148,11 @@ class Sampler:
             return self.read(self.draw(size))
 
     def draw(self, size: int) -> Rows:
-        """Global start rows of the next batch, or of this rank's part of it; `read` makes transitions of them.
+        """Global start rows of the next batch; `read` makes transitions of them.
 
         Hold `replay.verdicts` over both where another thread refreshes the replay, as `sample` does.
         """
         self._follow_amendments()
-        size *= self.config.ranks
         have = [len(self._candidates[name]) > 0 for name in DATASETS]
         if not any(have):
             raise ReplayError(
@@ -177,7 +170,7 @@ class Sampler:
                 if count:
                     rows = self._candidates[name].draw(self._rng, count)
                     parts.append(self.replay.global_rows(name, rows))
-        return np.concatenate(parts)[self.config.rank :: self.config.ranks]
+        return np.concatenate(parts)
 
     def _draw_adaptive(self, size: int, shares: AdaptiveShare) -> list[Rows]:
         """A task uniformly over those of both data sets, then online or offline by its share."""

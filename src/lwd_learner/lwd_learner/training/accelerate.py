@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from typing import TYPE_CHECKING
 
 import torch
@@ -36,6 +37,11 @@ def device_of(config: TrainConfig, rank: int = 0) -> torch.device:
     if low and not torch.cuda.is_bf16_supported():
         raise ValueError('precision bfloat16: this GPU has none; use --precision float32')
     return torch.device('cuda', rank) if config.device == 'cuda' else torch.device('cpu')
+
+
+def share_of_threads(threads: int, processes: int) -> int:
+    """torch threads of each of so many processes; `threads` of all together, 0 for every core that these may use."""
+    return max(1, (threads or len(os.sched_getaffinity(0))) // processes)
 
 
 def autocast(config: TrainConfig) -> torch.autocast:

@@ -22,7 +22,7 @@ from lwd_learner.ingest import Ingest
 from lwd_learner.ingest.postponed import TROUBLE_MOST_S, TROUBLE_TIMES
 from lwd_learner.replay import Replay
 from lwd_learner.training import sft_stage
-from lwd_learner.training.accelerate import device_of
+from lwd_learner.training.accelerate import device_of, share_of_threads
 from lwd_learner.training.checkpoint import (
     CheckpointError,
     Progress,
@@ -472,5 +472,4 @@ class TrainingRun:
             raise Stopped
 
     def _threads(self, count: int) -> None:
-        count = count or len(os.sched_getaffinity(0))
-        torch.set_num_threads(max(1, count // self.config.num_workers))
+        torch.set_num_threads(share_of_threads(count, self.config.num_workers))

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from lwd_policy_node.profile import load_profile
 from lwd_sim.rendering.gl_backend import RenderingUnavailableError, check_opengl
-from lwd_sim.tasks import TASKS
+from lwd_sim.tasks import refuse_unknown
 from lwd_sim.world import check_rates
 
 from lwd_learner.evaluation import Evaluator, Result
@@ -80,10 +80,6 @@ class StageEvaluation:
 
 
 def _check(config: TrainConfig) -> None:
-    unknown = [task for task in config.tasks if task not in TASKS]
-    if unknown:
-        raise ValueError(
-            f'tasks: the simulator has no {unknown[0]!r}, but {", ".join(sorted(TASKS))}'
-        )
+    refuse_unknown(config.tasks)
     check_rates(load_profile(config.profile))
     check_opengl()

@@ -18,6 +18,7 @@ import tyro
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from lwd_learner.child_process import end_with_parent
+from lwd_learner.training.accelerate import share_of_threads
 from lwd_learner.training.checkpoint import load_learner
 from lwd_learner.training.config import TrainConfig
 from lwd_learner.training.learner import Learner
@@ -163,7 +164,7 @@ def arguments(config: Any, prefix: str = '') -> list[str]:
 def member(config: TrainConfig, rank: int, count: int, port: int) -> Learner | None:
     """Do what the leader orders until it says that it is over; answers what it has trained."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the leader's to answer
-    torch.set_num_threads(max(1, (config.threads or os.cpu_count() or 1) // count))
+    torch.set_num_threads(share_of_threads(config.threads, count))
     store = TCPStore(HOST, port, count, is_master=False)
     _join(config, store, rank, count)
     ranks = Ranks(rank, count)

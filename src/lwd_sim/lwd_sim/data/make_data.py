@@ -23,7 +23,7 @@ from lwd_policy_node.profile import load_profile
 from lwd_recorder.delivery.deliver import deliver
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest
 from lwd_recorder.paths import default_store
-from lwd_recorder.store import open_store
+from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -118,7 +118,7 @@ def main() -> None:
     except KeyboardInterrupt:
         console.print('make_data: interrupted; run it again to go on where it stopped')
         sys.exit(INTERRUPTED)
-    except (ValueError, RenderingUnavailableError) as error:
+    except (ValueError, StoreError, RenderingUnavailableError) as error:
         console.print(f'make_data: {error}', style='red', soft_wrap=True)
         sys.exit(1)
     if options.json:
@@ -140,6 +140,7 @@ def make(options: Options, console: Console) -> dict[str, float]:
 
     Raises:
         ValueError: an option or the profile is wrong.
+        StoreError: the store cannot be used; what it has taken stays there.
         RenderingUnavailableError: there is no OpenGL here.
     """
     asked = shares(options)

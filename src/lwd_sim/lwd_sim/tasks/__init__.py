@@ -1,5 +1,7 @@
 """The tasks, by name. A new one is a file in this folder and a line here."""
 
+from collections.abc import Sequence
+
 from lwd_sim.tasks.base import SHIFTS, Aim, HandGoal, Shift, Task, Waypoint
 from lwd_sim.tasks.cocktail import Cocktail
 from lwd_sim.tasks.cooler import Cooler
@@ -28,4 +30,24 @@ def make_task(name: str) -> Task:
     return TASKS[name]()
 
 
-__all__ = ['SHIFTS', 'TASKS', 'Aim', 'HandGoal', 'Shift', 'Task', 'Waypoint', 'make_task']
+def refuse_unknown(names: Sequence[str]) -> None:
+    """Raise ValueError for a `--tasks` that names none, or one that does not exist; the message lists what there is."""
+    known = f'give one or more of {", ".join(sorted(TASKS))}'
+    if not names:
+        raise ValueError(f'--tasks is empty: {known}')
+    for name in names:
+        if name not in TASKS:
+            raise ValueError(f'--tasks {name!r}: there is no such task; {known}')
+
+
+__all__ = [
+    'SHIFTS',
+    'TASKS',
+    'Aim',
+    'HandGoal',
+    'Shift',
+    'Task',
+    'Waypoint',
+    'make_task',
+    'refuse_unknown',
+]
