@@ -173,3 +173,15 @@ def test_keys_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     Path(first['private']).chmod(0o640)
     assert keys_command.main(['--dir', str(tmp_path)]) == 1
     assert 'chmod 600' in capsys.readouterr().err
+
+
+def test_an_event_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    """After a line that a kill or a full disk cut short, too: one event is torn, not two."""
+    path = tmp_path / 'weights.jsonl'
+    path.write_text('{"version": 1, "ro')
+    log = FleetLog(path)
+    for version in (2, 3):
+        log.add_event(WeightsEvent(version, 'a', 'loaded', 0.0, 1.0, 'uri', 0.5, ''))
+    torn, *lines = path.read_text().splitlines()
+    assert torn == '{"version": 1, "ro'
+    assert [json.loads(line)['version'] for line in lines] == [2, 3]
