@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.canary import CanaryPlan
 from lwd_learner.publish.fleet_log import FleetLog, WeightsEvent
 from lwd_learner.publish.publisher import Publisher
+from lwd_learner.training.status import Status
 from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights import Manifest, WeightsRefused, ensure_key_pair
 from safetensors.numpy import save_file
@@ -173,3 +175,42 @@ def test_keys_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     Path(first['private']).chmod(0o640)
     assert keys_command.main(['--dir', str(tmp_path)]) == 1
     assert 'chmod 600' in capsys.readouterr().err
+
+
+def test_an_event_begins_a_line_of_its_own(tmp_path: Path) -> None:
+    """After a line that a kill or a full disk cut short, too: one event is torn, not two."""
+    path = tmp_path / 'weights.jsonl'
+    path.write_text('{"version": 1, "ro')
+    log = FleetLog(path)
+    for version in (2, 3):
+        log.add_event(WeightsEvent(version, 'a', 'loaded', 0.0, 1.0, 'uri', 0.5, ''))
+    torn, *lines = path.read_text().splitlines()
+    assert torn == '{"version": 1, "ro'
+    assert [json.loads(line)['version'] for line in lines] == [2, 3]
+
+
+def test_what_is_announced_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut right after a rename leaves no empty manifest or status, and no folder that is gone again."""
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, 'fsync', noted)
+    source = tmp_path / 'policy.safetensors'
+    save_file({'w': np.zeros(4, np.float32)}, source)
+    archive = Archive(tmp_path / 'published')
+    _publish(archive, source, 1)
+    manifest = archive.policy_path(1).with_name('manifest.json')
+    assert {archive.folder.stat().st_ino, manifest.stat().st_ino} <= synced
+    archive.rewrite(archive.manifest(1))
+    assert manifest.stat().st_ino in synced
+    status = Status(tmp_path)
+    status.set(force=True, stage='online')
+    status.close()
+    assert (tmp_path / 'status.json').stat().st_ino in synced
+    assert not list(tmp_path.rglob('*.part*'))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.canary import AT_ONCE, CanaryPlan, Tally, Verdict, judge
 from lwd_learner.publish.fleet_log import FleetLog, RobotReport
-from lwd_learner.publish.releases import Releases
+from lwd_learner.publish.releases import STATE_FILE, Releases
 from lwd_policy_node.weights import ensure_key_pair, load_private_key, load_trusted_keys
 from safetensors.numpy import save_file
 
@@ -258,6 +259,22 @@ def test_with_a_plan_a_version_waits_for_somebody_to_try_it_out(tmp_path: Path) 
     assert _offered(releases) == [(4, ())]
     releases.next_in_line(FLEET)
     assert _offered(releases) == [(4, ()), (5, ('a',))]
+
+
+def test_who_gets_which_version_is_on_the_disk_before_it_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty file after a power cut would keep the learner from publishing at all."""
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, 'fsync', noted)
+    _publish(_open(tmp_path), tmp_path, 1.0)
+    assert (tmp_path / 'published' / STATE_FILE).stat().st_ino in synced
 
 
 def test_a_damaged_state_is_named(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 from lwd_policy_node.weights import Manifest
 from lwd_policy_node.weights.delta import write_delta
 from lwd_policy_node.weights.manifest import DELTA_SUFFIX
+from lwd_recorder.durable import fsync_folder, write_atomically
 
 PUBLISHED_FOLDER = 'published'  # in a run folder
 POLICY_FILE = 'policy.safetensors'
@@ -135,8 +136,9 @@ class Archive:
         staged.path.replace(folder / POLICY_FILE)
         if staged.delta is not None:
             staged.delta.replace(folder / (POLICY_FILE + DELTA_SUFFIX))
-        (folder / MANIFEST_FILE).write_text(manifest.to_json())
+        write_atomically(folder / MANIFEST_FILE, manifest.to_json().encode())
         folder.replace(self._version_folder(manifest.version))
+        fsync_folder(self.folder)
         needed = {*needed, manifest.parent}
         for old in self.versions()[: -self._keep]:
             if old not in needed:
@@ -145,9 +147,7 @@ class Archive:
     def rewrite(self, manifest: Manifest) -> None:
         """Replace the manifest of a kept version, in one rename."""
         path = self._version_folder(manifest.version) / MANIFEST_FILE
-        new = path.with_suffix('.new')
-        new.write_text(manifest.to_json())
-        new.replace(path)
+        write_atomically(path, manifest.to_json().encode())
 
     def bytes_of(self, version: int, delta: bool = False) -> mmap.mmap:
         """Return the mapped file of a kept version, or its difference; call from one thread.

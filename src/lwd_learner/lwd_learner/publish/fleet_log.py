@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import threading
 import time
 from dataclasses import asdict, dataclass, replace
@@ -88,8 +89,7 @@ class FleetLog:
             event = replace(event, present=heard_s <= event.published_wall_s)
             self._events.append(event)
             try:
-                with self._path.open('a') as file:
-                    file.write(json.dumps(asdict(event)) + '\n')
+                _append_line(self._path, json.dumps(asdict(event)))
             except OSError as error:  # robots must be served all the same
                 _log.error('%s: %s; the event stays in memory: %s', self._path, error, event)
             self._changed.notify_all()
@@ -153,3 +153,14 @@ class FleetLog:
 
         with self._changed:
             return self._changed.wait_for(reached, timeout_s)
+
+
+def _append_line(path: Path, line: str) -> None:
+    """A last line that a kill or a full disk cut short stays by itself."""
+    with path.open('a+b') as file:
+        end = file.seek(0, os.SEEK_END)
+        if end:
+            file.seek(end - 1)
+            if file.read(1) != b'\n':
+                line = f'\n{line}'
+        file.write(f'{line}\n'.encode())

@@ -22,6 +22,7 @@ from lwd_policy_node.weights import Manifest
 from lwd_policy_node.weights.checks import CONFIG_HASH_KEY
 from lwd_policy_node.weights.statistics import check_finite, measure
 from lwd_policy_node.weights.tensors import read_header
+from lwd_recorder.durable import write_atomically
 
 from lwd_learner.publish.archive import Archive, VersionCounter
 from lwd_learner.publish.bfloat16 import Precision, write_bfloat16
@@ -386,9 +387,7 @@ class Releases:
 
     def _write(self, state: ReleaseState) -> None:
         path = self._archive.folder / STATE_FILE
-        new = path.with_suffix('.new')
-        new.write_text(json.dumps(asdict(state)) + '\n')
-        new.replace(path)
+        write_atomically(path, f'{json.dumps(asdict(state))}\n'.encode())
 
     @contextmanager
     def _as_published(self, policy: Path) -> Iterator[Path]:

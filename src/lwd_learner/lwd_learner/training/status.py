@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lwd_recorder.durable import write_atomically
 from torch.utils.tensorboard import SummaryWriter
 
 SHOWN = {
@@ -76,9 +77,7 @@ class Status:
             return
         self._written = now
         self.fields['wall_s'] = round(now - self._began, 1)
-        partial = self._path.with_suffix('.partial')
-        partial.write_text(json.dumps(self.fields))
-        partial.replace(self._path)
+        write_atomically(self._path, json.dumps(self.fields).encode())
 
     def log(
         self, stage: str, step: int, total: int, info: Mapping[str, float], **more: Any
