@@ -19,6 +19,7 @@ from lwd_learner.interop.lerobot.reader import LeRobotReader
 from lwd_learner.interop.lerobot.writer import VideoConfig
 from lwd_learner.replay import EpisodeFrames, Replay
 from lwd_learner.replay import command as replay_command
+from lwd_policy_node.places import lwd_home
 from lwd_policy_node.profile import load_profile
 
 PROFILE = load_profile('g1_laptop')
@@ -184,7 +185,7 @@ def lerobot_python() -> str:
     given = os.environ.get('LEROBOT_PYTHON')
     if given:
         return given
-    home = Path(os.environ.get('LWD_HOME', 'runs')) / 'lerobot' / 'venv'
+    home = lwd_home() / 'lerobot' / 'venv'
     python = home / 'bin' / 'python'
     if not (home / 'complete').exists():
         clean = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}

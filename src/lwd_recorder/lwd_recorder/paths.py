@@ -1,21 +1,14 @@
-"""Where things live unless a parameter says otherwise: below LWD_HOME, or ~/.lwd."""
+"""Where the recorder's things live unless a parameter says otherwise."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from lwd_policy_node.places import default_store, lwd_home
 
-def lwd_home() -> Path:
-    """Return LWD_HOME, or ~/.lwd where it is not set."""
-    return Path(os.environ.get('LWD_HOME') or '~/.lwd').expanduser()
+__all__ = ['default_spool', 'default_store']
 
 
 def default_spool(robot_id: str) -> Path:
     """Return the spool of a robot."""
     return lwd_home() / 'robots' / robot_id / 'spool'
-
-
-def default_store() -> str:
-    """Return the store's address: LWD_STORE, or a folder in LWD_HOME."""
-    return os.environ.get('LWD_STORE') or str(lwd_home() / 'store')

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Any
+
+from lwd_policy_node.places import lwd_home
 
 from tools.bench.figure import Figure
 
 
 def figures_of_soak() -> list[Figure]:
     """Targets that the soak's report answers; none without a report in ``$LWD_HOME/soak``."""
-    path = Path(os.environ.get('LWD_HOME', 'runs')) / 'soak' / 'soak.json'
+    path = lwd_home() / 'soak' / 'soak.json'
     if not path.is_file():
         return []
     facts: dict[str, Any] = json.loads(path.read_text())

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from lwd_policy_node.places import lwd_home
 
 MOST_ROBOTS = 4
 """On one machine DDS finds 32 participants: 7 of each robot, one each of learner, demo and launch."""
@@ -14,7 +15,7 @@ MOST_ROBOTS = 4
 
 def default_home() -> Path:
     """``$LWD_HOME/demo``, so that the demo never mixes with a user's own runs."""
-    return Path(os.environ.get('LWD_HOME', str(Path.home() / '.lwd'))) / 'demo'
+    return lwd_home() / 'demo'
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lwd_policy_node.places import lwd_home
 
 BUCKET = 'soak'
 """Of episodes and weights."""
@@ -12,7 +13,7 @@ BUCKET = 'soak'
 
 def default_home() -> Path:
     """``$LWD_HOME/soak``."""
-    return Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'soak'
+    return lwd_home() / 'soak'
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import tyro
+from lwd_policy_node.places import default_store, lwd_home
 from lwd_policy_node.profile import ProfileError, load_profile
 from lwd_policy_node.stop_signal import StopSignal
 from lwd_recorder.bag.schema import SchemaError
-from lwd_recorder.paths import default_store, lwd_home
 from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -29,8 +29,7 @@ from lwd_learner.replay.replay import Replay, ReplayConfig
 
 def default_journal() -> Path:
     """``$LWD_HOME/train/ingest.jsonl``."""
-    home: Path = lwd_home()
-    return home / 'train' / 'ingest.jsonl'
+    return lwd_home() / 'train' / 'ingest.jsonl'
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import tyro
+from lwd_policy_node.places import lwd_home
 from lwd_policy_node.weights import KeyFileError, ensure_key_pair
 
 
 def default_key_folder() -> Path:
-    """Return ``$LWD_HOME/keys`` (``~/.lwd/keys`` when LWD_HOME is unset)."""
-    return Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'keys'
+    """Return ``$LWD_HOME/keys``."""
+    return lwd_home() / 'keys'
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import tyro
+from lwd_policy_node.places import lwd_home
 from lwd_policy_node.stop_signal import StopSignal
 from lwd_policy_node.weights import KeyFileError, WeightsRefused
 
@@ -20,8 +20,8 @@ from lwd_learner.publish.publisher import HEAR_S, Publisher
 
 
 def default_run_dir() -> Path:
-    """Return ``$LWD_HOME/train`` (``~/.lwd/train`` when LWD_HOME is unset)."""
-    return Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'train'
+    """Return ``$LWD_HOME/train``."""
+    return lwd_home() / 'train'
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lwd_recorder.paths import lwd_home
+from lwd_policy_node.places import lwd_home
 
 from lwd_learner.replay.replay import Replay
 

@@ -5,10 +5,11 @@ are made from it.
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
+
+from lwd_policy_node.places import default_store, lwd_home
 
 from lwd_learner.algorithms import METHODS, Method
 from lwd_learner.algorithms.divl import DivlConfig
@@ -18,11 +19,6 @@ from lwd_learner.ingest import IngestConfig, StreamLimits
 from lwd_learner.ingest.bag_messages import MAX_EPISODE_BYTES, BagLimits
 
 Algorithm = Literal['lwd', 'iql', 'refresh_only', 'filtered_bc', 'hg_dagger', 'recap', 'sft']
-
-
-def lwd_home() -> Path:
-    """``$LWD_HOME``, or ``~/.lwd``."""
-    return Path(os.environ.get('LWD_HOME', str(Path.home() / '.lwd')))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +161,7 @@ class TrainConfig:
 
     run_dir: Path = field(default_factory=lambda: lwd_home() / 'train')
     """Checkpoints, replay, metrics, status."""
-    store: str = field(
-        default_factory=lambda: os.environ.get('LWD_STORE', str(lwd_home() / 'store'))
-    )
+    store: str = field(default_factory=default_store)
     """Where robots upload episodes: a folder or s3://bucket/prefix."""
     profile: str = 'g1_laptop'
     """Robot profile: a known name or a path to a YAML."""

@@ -6,7 +6,6 @@ takes weights (`weights_client.py`), a third says that the process lives (`heart
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from lwd_policy_node.nodes.polling import PolledInputs, incompatible_writers
 from lwd_policy_node.nodes.process import Leaving, StartError
 from lwd_policy_node.nodes.threads import start_thread
 from lwd_policy_node.nodes.weights_client import WeightsClient
+from lwd_policy_node.places import lwd_home
 from lwd_policy_node.profile import ProfileError, load_profile
 from lwd_policy_node.weights import WeightsStore
 from lwd_policy_node.weights.checks import Load
@@ -54,7 +54,7 @@ class PolicyRuntime:
         Raises:
             StartError: a value cannot be used; it is named.
         """
-        home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd'))
+        home = lwd_home()
         folder = Path(values['weights_dir'] or home / 'robots' / robot_id / 'weights')
         try:
             self._profile = load_profile(values['profile'])

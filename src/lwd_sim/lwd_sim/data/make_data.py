@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from lwd_policy_node.places import default_store
 from lwd_policy_node.pool_worker import begin_worker
 from lwd_policy_node.profile import load_profile
 from lwd_recorder.delivery.deliver import deliver
 from lwd_recorder.manifest import MANIFEST_NAME, EpisodeManifest
-from lwd_recorder.paths import default_store
 from lwd_recorder.store import StoreError, open_store
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
