@@ -14,8 +14,7 @@ from lwd_learner.publish.keys_command import KeysCommand
 from lwd_learner.publish.release_commands import PinCommand
 from lwd_learner.replay.place import default_replay
 from lwd_learner.training.config import TrainConfig
-from lwd_policy_node.places import default_store, lwd_home
-from lwd_recorder.paths import default_spool
+from lwd_policy_node.places import default_spool, default_store, lwd_home
 from lwd_sim.data.make_data import Options as MakeDataOptions
 
 

@@ -11,6 +11,16 @@ def lwd_home() -> Path:
     return Path(os.environ.get('LWD_HOME') or '~/.lwd').expanduser()
 
 
+def robot_home(robot_id: str) -> Path:
+    """What one robot keeps: its spool, its weights and its journal of episodes."""
+    return lwd_home() / 'robots' / robot_id
+
+
+def default_spool(robot_id: str) -> Path:
+    """The folder of a robot's episodes that are not delivered yet."""
+    return robot_home(robot_id) / 'spool'
+
+
 def default_store() -> str:
     """The address of the store of episodes: LWD_STORE, or the folder `store` of `lwd_home`."""
     return os.environ.get('LWD_STORE') or str(lwd_home() / 'store')

@@ -8,7 +8,6 @@ in the old one belongs to it.
 from __future__ import annotations
 
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -48,6 +47,7 @@ from lwd_policy_node.nodes.process import StartError, run_node
 from lwd_policy_node.nodes.robot_status import RobotStatusReporter
 from lwd_policy_node.nodes.scene_reset import PendingStart, SceneReset, SceneTick
 from lwd_policy_node.nodes.wire import seconds
+from lwd_policy_node.places import default_spool, robot_home
 from lwd_policy_node.stop_signal import StopSignal
 
 WALL_TICK_S = 0.05  # how often waits are looked at
@@ -65,8 +65,9 @@ class EpisodeNode(Node):
         super().__init__('episode_node')
         self._values = values = declare(self, PARAMETERS)
         self._robot_id = robot_of(self, values['robot_id'])
-        home = Path(os.environ.get('LWD_HOME', Path.home() / '.lwd')) / 'robots' / self._robot_id
-        self._journal = EpisodeJournal(Path(values['journal'] or home / 'episode.json'))
+        self._journal = EpisodeJournal(
+            Path(values['journal'] or robot_home(self._robot_id) / 'episode.json')
+        )
         try:
             self._lock = JournalLock(self._journal.path)
         except EpisodeError as error:
@@ -81,7 +82,7 @@ class EpisodeNode(Node):
         self._alive_out = self.create_publisher(Empty, 'episode/alive', qos.HEARTBEAT)
         self._beat_at_s = -math.inf
         self._swap = WeightsSwap(values['swap_timeout_s'])
-        spool = Path(values['spool'] or home / 'spool')
+        spool = Path(values['spool'] or default_spool(self._robot_id))
         self._recording = RecordingWatch(
             values['recording_timeout_s'] if values['wait_for_recorder'] else math.inf
         )

@@ -24,7 +24,7 @@ from lwd_policy_node.nodes.polling import PolledInputs, incompatible_writers
 from lwd_policy_node.nodes.process import Leaving, StartError
 from lwd_policy_node.nodes.threads import start_thread
 from lwd_policy_node.nodes.weights_client import WeightsClient
-from lwd_policy_node.places import lwd_home
+from lwd_policy_node.places import lwd_home, robot_home
 from lwd_policy_node.profile import ProfileError, load_profile
 from lwd_policy_node.weights import WeightsStore
 from lwd_policy_node.weights.checks import Load
@@ -54,8 +54,7 @@ class PolicyRuntime:
         Raises:
             StartError: a value cannot be used; it is named.
         """
-        home = lwd_home()
-        folder = Path(values['weights_dir'] or home / 'robots' / robot_id / 'weights')
+        folder = Path(values['weights_dir'] or robot_home(robot_id) / 'weights')
         try:
             self._profile = load_profile(values['profile'])
             planner = make_planner(self._profile, values)
@@ -84,7 +83,7 @@ class PolicyRuntime:
         self._report = PolicyReport(node, robot_id, self._profile)
         self._weights = WeightsClient(
             node,
-            options=weights_options(values, robot_id, self._profile, home),
+            options=weights_options(values, robot_id, self._profile, lwd_home()),
             store=store,
             slot=self._slot,
             loader=loader,

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import tyro
+from lwd_policy_node.places import default_store
 
 from lwd_recorder.command.answer import refuse, say
 from lwd_recorder.command.places import PlaceError, SpoolEpisode, in_spool, is_spool
 from lwd_recorder.command.progress import progress
 from lwd_recorder.delivery import ConflictError, Uploader, UploaderConfig, deliver
 from lwd_recorder.manifest import EpisodeManifest, ManifestError
-from lwd_recorder.paths import default_store
 from lwd_recorder.spool import Entry, Spool, SpoolError, State
 from lwd_recorder.store import StoreError, StoreOptions, open_store
 

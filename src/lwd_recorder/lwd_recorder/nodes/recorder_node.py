@@ -17,6 +17,7 @@ from pathlib import Path
 from lwd_policy_node.nodes import qos
 from lwd_policy_node.nodes.parameters import declare, robot_of
 from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.places import default_spool
 from lwd_policy_node.profile import ProfileError, load_profile, profile_text
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
@@ -32,7 +33,6 @@ from lwd_recorder.nodes.raw_subscriptions import PolledClock, RawSubscriptions
 from lwd_recorder.nodes.recorder_parameters import PARAMETERS
 from lwd_recorder.nodes.recorder_status import recorder_statuses
 from lwd_recorder.nodes.status import StatusPublisher, say
-from lwd_recorder.paths import default_spool
 from lwd_recorder.recording import (
     Attachment,
     EpisodeEnd,

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from lwd_policy_node.nodes.parameters import Parameter, declare, robot_of
 from lwd_policy_node.nodes.process import StartError, run_node
+from lwd_policy_node.places import default_spool, default_store
 from rclpy.node import Node
 
 from lwd_recorder.delivery import Uploader, UploaderConfig
 from lwd_recorder.nodes.beating import beat_until_stopped
 from lwd_recorder.nodes.raw_subscriptions import PolledClock
 from lwd_recorder.nodes.status import Level, StatusPublisher, say
-from lwd_recorder.paths import default_spool, default_store
 from lwd_recorder.spool import Spool, SpoolError, State
 from lwd_recorder.store import StoreError, StoreOptions, open_store
 
