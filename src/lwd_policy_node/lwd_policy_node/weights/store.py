@@ -141,7 +141,7 @@ class WeightsStore:
             lines = (self.folder / FAILED_FILE).read_text().split()
         except FileNotFoundError:
             return frozenset()
-        return frozenset(int(line) for line in lines if line.isdigit())
+        return frozenset(int(line) for line in lines if line.isdecimal())
 
     def deaths(self) -> dict[int, int]:
         """Return how often in a row the process died as it loaded a version; versions without a death are left out."""
@@ -153,7 +153,7 @@ class WeightsStore:
         return {
             int(pair[0]): int(pair[1])
             for pair in pairs
-            if len(pair) == 2 and all(map(str.isdigit, pair))
+            if len(pair) == 2 and all(map(str.isdecimal, pair))
         }
 
     def begin_trial(self, version: int) -> None:
