@@ -59,6 +59,8 @@ class Evaluation:
                 env={**os.environ, **environment, 'STANDIN_REPORT': str(folder)},
                 stdout=said,
                 stderr=said,
+                # as a script starts its background jobs
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
             )
         _wait((folder / 'node').exists)
         self.node, self.launch = (int((folder / name).read_text()) for name in ('node', 'launch'))
@@ -101,8 +103,9 @@ def test_nodes_of_a_launch_that_is_killed_are_ended_and_the_evaluation_says_so(e
     assert evaluation.folders_left() == []
 
 
-def test_ctrl_c_ends_the_robot_in_order_and_is_told_in_a_line(evaluation):
-    evaluation.process.send_signal(signal.SIGINT)
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_robot_in_order_and_is_told_in_a_line(evaluation, number):
+    evaluation.process.send_signal(number)
     assert evaluation.process.wait(60) == 130
     assert not _alive(evaluation.node)
     assert evaluation.finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -65,6 +66,9 @@ def main() -> None:
     config = tyro.cli(EvaluateConfig, prog='evaluate', description=__doc__)
     console = Console(stderr=True)
     began = time.monotonic()
+    # Both: a script's background job is started with SIGINT ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         _refuse(config)
         if config.best_of > 1 and config.critic is None:
