@@ -275,7 +275,7 @@ def test_weights_that_kill_the_process_are_gone_back_from(
     command = [sys.executable, str(script), __file__, str(tmp_path), str(deadly / 10)]
 
     def run() -> subprocess.CompletedProcess[str]:
-        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+        return subprocess.run(command, capture_output=True, text=True, timeout=100)
 
     codes = [run().returncode for _ in range(3)]
     assert codes == [-signal.SIGSEGV] * 3
