@@ -7,15 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-MARKS = (
-    'ROS_DOMAIN_ID',
-    'DOMAIN',
-    'domain_id',
-    'domain-id',
-    'make_bench(',
-    'make_driver(',
-    'make_stage(',
-)
+MARKS = ('ROS_DOMAIN_ID', 'DOMAIN', 'domain_id', 'make_bench(', 'make_driver(', 'make_stage(')
 DOMAINS = range(102, 233)  # of these; those below are for people and the demo
 
 

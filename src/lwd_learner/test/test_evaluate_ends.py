@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from lwd_learner.evaluation.command import INTERRUPTED
 from lwd_policy_node.policy import Policy, preset
 from lwd_policy_node.profile import load_profile
 
 pytestmark = pytest.mark.launch
+DOMAIN = '212'
 NODE = """
 import os, pathlib, signal, sys, time
 folder = pathlib.Path(sys.argv[1])
@@ -51,7 +53,7 @@ class Evaluation:
         ros2.parent.mkdir()
         ros2.write_text(LAUNCH)
         ros2.chmod(0o755)
-        words = [str(folder / 'policy.safetensors'), '--through-ros', '--domain-id', '212']
+        words = [str(folder / 'policy.safetensors'), '--through-ros', '--domain-id', DOMAIN]
         environment = {'PATH': f'{ros2.parent}:{os.environ["PATH"]}', 'TMPDIR': str(folder)}
         with (folder / 'said').open('wb') as said:
             self.process = subprocess.Popen(
@@ -106,7 +108,7 @@ def test_nodes_of_a_launch_that_is_killed_are_ended_and_the_evaluation_says_so(e
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_the_robot_in_order_and_is_told_in_a_line(evaluation, number):
     evaluation.process.send_signal(number)
-    assert evaluation.process.wait(60) == 130
+    assert evaluation.process.wait(60) == INTERRUPTED
     assert not _alive(evaluation.node)
     assert evaluation.finished
     assert evaluation.said() == 'evaluate: interrupted\n'
