@@ -31,4 +31,6 @@ fi
 export ROS_AUTOMATIC_DISCOVERY_RANGE="${ROS_AUTOMATIC_DISCOVERY_RANGE:-LOCALHOST}"
 export RMW_IMPLEMENTATION="${RMW_IMPLEMENTATION:-rmw_fastrtps_cpp}"
 export LWD_HOME="${LWD_HOME:-$_lwd_root/runs}"
+# Threads of a computation that wait for each other sleep: beside a robot or a simulator, waiting by spinning takes the very core that is waited for.
+export OMP_WAIT_POLICY="${OMP_WAIT_POLICY:-PASSIVE}"
 unset _lwd_root _lwd_ros
