@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -215,3 +216,17 @@ def unsimulated(tmp_path: Path) -> Path:
     assert 'control_rate_hz: 30.0' in text
     path.write_text(text.replace('control_rate_hz: 30.0', 'control_rate_hz: 50.0'))
     return path
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """The inodes of all files and folders that were flushed to the disk during the test."""
+    inodes: set[int] = set()
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        inodes.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, 'fsync', noted)
+    return inodes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 import subprocess
 import sys
@@ -190,17 +189,9 @@ def test_an_event_begins_a_line_of_its_own(tmp_path: Path) -> None:
 
 
 def test_what_is_announced_is_on_the_disk_before_it_has_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, synced: set[int]
 ) -> None:
     """A power cut right after a rename leaves no empty manifest or status, and no folder that is gone again."""
-    synced: set[int] = set()
-    fsync = os.fsync
-
-    def noted(descriptor: int) -> None:
-        fsync(descriptor)
-        synced.add(os.fstat(descriptor).st_ino)
-
-    monkeypatch.setattr(os, 'fsync', noted)
     source = tmp_path / 'policy.safetensors'
     save_file({'w': np.zeros(4, np.float32)}, source)
     archive = Archive(tmp_path / 'published')

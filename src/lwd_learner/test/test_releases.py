@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -262,17 +261,9 @@ def test_with_a_plan_a_version_waits_for_somebody_to_try_it_out(tmp_path: Path) 
 
 
 def test_who_gets_which_version_is_on_the_disk_before_it_counts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, synced: set[int]
 ) -> None:
     """An empty file after a power cut would keep the learner from publishing at all."""
-    synced: set[int] = set()
-    fsync = os.fsync
-
-    def noted(descriptor: int) -> None:
-        fsync(descriptor)
-        synced.add(os.fstat(descriptor).st_ino)
-
-    monkeypatch.setattr(os, 'fsync', noted)
     _publish(_open(tmp_path), tmp_path, 1.0)
     assert (tmp_path / 'published' / STATE_FILE).stat().st_ino in synced
 
